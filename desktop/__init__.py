@@ -1,0 +1,1 @@
+"""The desktop window: live predictions on a file or a camera."""

@@ -1,0 +1,1 @@
+"""Finding faces, hands and persons."""

@@ -1,0 +1,56 @@
+"""What every source of frames offers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from sfedge.structures import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """Facts about a source, as far as they are known before reading it."""
+
+    name: str  # as the user gave it, credentials of an address removed
+    width: int  # pixels of the upright picture
+    height: int
+    frame_rate: float | None  # average, frames per second; None where it is not known
+    duration: float | None  # seconds; None for cameras and streams
+    frames: int | None  # number of frames; None where the container does not say
+    is_live: bool  # frames come whether or not they are read
+    audio_path: str | None = None  # file whose audio belongs to the picture
+
+
+class Source(Protocol):
+    """A context manager that yields frames in order of time; read once, from one thread."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the source."""
+        ...
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Sentences on what could not be read so far; complete once the iteration has ended."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in order; a frame's image belongs to the caller.
+
+        A picture that cannot be decoded is passed over and told in `losses`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file or device; the iteration ends."""
+        ...
+
+    def __enter__(self) -> "Source": ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,1 @@
+"""The PyTorch model, its datasets and its recipe."""

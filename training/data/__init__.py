@@ -1,0 +1,1 @@
+"""The datasets, each read from its native layout."""
