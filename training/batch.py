@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -14,3 +15,13 @@ class Batch:
     tasks: tuple[str, ...]  # B task names
     labels: Tensor  # [B] int64, index into the task's labels; -1 for gaze
     heatmaps: Tensor | None = None  # [B, 64, 64] float32 in [0, 1], for a gaze batch
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(
+            images=self.images.to(device, non_blocking=True),
+            masks=self.masks.to(device, non_blocking=True),
+            tasks=self.tasks,
+            labels=self.labels.to(device, non_blocking=True),
+            heatmaps=None if self.heatmaps is None else self.heatmaps.to(device, non_blocking=True),
+        )

@@ -1,0 +1,56 @@
+# Everything a developer or CI calls. `make demo` and `make test` set up what they need.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := constraints/py311.txt
+EXTRAS := --extra cpu --extra gpu --extra demo --extra desktop --extra training --extra export --extra dev
+
+.PHONY: demo test test-all check lock wheel demo-bundle clean
+
+demo: .venv/.runtime
+	$(BIN)/sfedge demo --out out
+
+test: .venv/.dev check
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: .venv/.dev check
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell sfedge training export desktop tests docs README.md CHANGELOG.md CONTRIBUTING.md
+
+# The runtime alone: no torch.
+.venv/.runtime: pyproject.toml $(LOCK)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e ".[cpu,demo]"
+	touch $@
+
+# All parts, with what tests them (about 7 GB, mostly CUDA libraries that torch brings).
+.venv/.dev: .venv/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e ".[dev]"
+	touch $@
+
+# Versions are pinned without index addresses; 3.10 (JetPack 6) is resolved, not run.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 $(EXTRAS) \
+	  --no-header --no-annotate --quiet -c constraints/held.txt -o $(LOCK)
+	uv pip compile pyproject.toml --python-version 3.10 --python-platform x86_64-manylinux_2_28 \
+	  --extra cpu --no-header --no-annotate --quiet -o constraints/py310-x86_64.txt
+	uv pip compile pyproject.toml --python-version 3.10 --python-platform aarch64-manylinux_2_28 \
+	  --extra cpu --no-header --no-annotate --quiet -o constraints/py310-aarch64.txt
+
+wheel: .venv/.dev
+	$(BIN)/python -m pip wheel --quiet --no-deps -w dist .
+
+# Rebuilds the demo model from nothing: drawings, pre-training, recipe, export (hours on 2 cores).
+demo-bundle: .venv/.dev
+	$(BIN)/python -m training draw runs/drawings --seed 1
+	$(BIN)/python -m training pretrain runs/drawings --out runs/tiny-parts
+	$(BIN)/python -m training train runs/drawings --pretrained runs/tiny-parts/model --out runs/tiny
+	$(BIN)/python -m export runs/tiny/model --out sfedge/bundles/tiny.zip
+
+clean:
+	rm -rf .venv build dist *.egg-info out

@@ -1,0 +1,60 @@
+"""The model card: what a model was trained on, how, and how well it does."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+
+import sfedge
+from training.config import ModelConfig
+from training.data.sample import Dataset
+from training.evaluate import Figures
+from training.recipe import Recipe
+
+DRAWN_MARK = "drawings.json"  # written beside drawn datasets, says how they were made
+
+
+def build_card(
+    config: ModelConfig,
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    *,
+    steps: int,
+    scores: Mapping[str, Figures],
+    data: Path,
+) -> dict[str, Any]:
+    """All that a user should know of a model before trusting it, as a JSON object."""
+    mark = data / DRAWN_MARK
+    return {
+        "data": {
+            "is_drawn": mark.is_file(),
+            "drawings": mark.read_text(encoding="utf-8") if mark.is_file() else None,
+            "samples": {d.name: _counts(d) for d in datasets},
+            "dropped": {d.name: dict(d.report.dropped) for d in datasets if d.report.dropped},
+            "mended": {d.name: dict(d.report.mended) for d in datasets if d.report.mended},
+        },
+        "model": config.to_json(),
+        "recipe": recipe.to_json(),
+        "steps": steps,
+        "scores": {task: dict(figures) for task, figures in scores.items()},
+        "software": {
+            "sfedge": sfedge.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "peft": peft.__version__,
+        },
+    }
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for (task, label), number in dataset.report.kept.items():
+        counts[f"{task}: {label}" if label else task] = number
+    return counts
+
+

@@ -1,0 +1,157 @@
+"""Models on disk: a folder of JSON and safetensors, written whole or not at all.
+
+    model.json             ModelConfig
+    recipe.json            Recipe
+    card.json              data, recipe, scores, versions: the model card
+    trained.safetensors    connector, box embedding, gaze head, LoRA
+    frozen.safetensors     encoder and language model, only where no published weights name them
+    optimizer.safetensors  AdamW's moments, only in checkpoints of a running training
+    progress.json          steps done, only there too
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sfedge.errors import DataError
+from training.config import ModelConfig
+from training.model import SocialFusion, build_model
+from training.recipe import Recipe, recipe_from_json
+from training.states import frozen_state, load_state, trained_state
+
+_KEPT = 2  # checkpoints of a running training that stay
+
+
+def save_model(
+    folder: Path,
+    model: SocialFusion,
+    recipe: Recipe,
+    card: Mapping[str, Any],
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    steps: int | None = None,
+) -> None:
+    """Write the model to `folder`; an earlier one there is replaced when the new one is whole."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    _write_json(part / "model.json", model.config.to_json())
+    _write_json(part / "recipe.json", recipe.to_json())
+    _write_json(part / "card.json", dict(card))
+    save_file(_on_cpu(trained_state(model)), part / "trained.safetensors")
+    if model.config.is_self_trained:
+        save_file(_on_cpu(frozen_state(model)), part / "frozen.safetensors")
+    if optimizer is not None:
+        save_file(_moments(optimizer), part / "optimizer.safetensors")
+        _write_json(part / "progress.json", {"steps": steps})
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(part, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save_progress(
+    run: Path, model: SocialFusion, recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int
+) -> None:
+    """A checkpoint that `load_progress` goes on from; the newest few stay."""
+    save_model(
+        run / "checkpoints" / f"step-{steps:08d}", model, recipe, {}, optimizer=optimizer,
+        steps=steps,
+    )
+    for outdated in _checkpoints(run)[:-_KEPT]:
+        shutil.rmtree(outdated)
+
+
+def load_progress(run: Path, model: SocialFusion, optimizer: torch.optim.Optimizer) -> int:
+    """Bring model and optimizer to the newest checkpoint of `run`; returns the steps done."""
+    found = _checkpoints(run)
+    if not found:
+        return 0
+    folder = found[-1]
+    load_state(model, _tensors(folder / "trained.safetensors"))
+    if model.config.is_self_trained:
+        load_state(model, _tensors(folder / "frozen.safetensors"))
+    _restore_moments(optimizer, _tensors(folder / "optimizer.safetensors"))
+    return int(_read_json(folder / "progress.json")["steps"])
+
+
+def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
+    """A model with its recipe and card, on the CPU in evaluation mode.
+
+    Raises:
+        DataError: the folder holds no whole model.
+    """
+    if not (folder / "model.json").is_file():
+        raise DataError(
+            "no model.json is here",
+            where=str(folder),
+            fix="Name the `model` folder of a finished run.",
+        )
+    recipe = recipe_from_json(_read_json(folder / "recipe.json"), where=str(folder))
+    config = ModelConfig.from_json(_read_json(folder / "model.json"))
+    model = build_model(config, with_lora=not recipe.pretraining)
+    load_state(model, _tensors(folder / "trained.safetensors"))
+    if config.is_self_trained:
+        load_state(model, _tensors(folder / "frozen.safetensors"))
+    return model.eval(), recipe, _read_json(folder / "card.json")
+
+
+def load_pretrained(model: SocialFusion, folder: Path) -> None:
+    """Take encoder and language model from a pre-training's `model` folder."""
+    load_state(model, _tensors(folder / "frozen.safetensors"))
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("step-*"))
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value.detach().cpu().contiguous()
+        for index, of in state.items()
+        for name, value in of.items()
+    }
+
+
+def _restore_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"these weights cannot be read ({error})", where=str(path)) from error
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"this file cannot be read ({error})", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise DataError("this file holds no JSON object", where=str(path))
+    return value

@@ -1,0 +1,1 @@
+"""A drawn dataset: people made of simple shapes, in the native layouts of the five datasets."""

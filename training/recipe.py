@@ -1,0 +1,100 @@
+"""How a model is trained: every setting of a run, its default and where that comes from."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from sfedge.errors import ConfigError, unknown_name
+
+# The paper's five datasets; PISC carries two tasks (section 2).
+DATASET_TASKS: dict[str, tuple[str, ...]] = {
+    "affectnet": ("expression",),
+    "hagrid": ("gesture",),
+    "ego4d_lam": ("looking_at_me",),
+    "gazefollow": ("gaze",),
+    "pisc": ("domain", "relation"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One training run. Numbers without another source are the paper's (section 4.1).
+
+    Raises:
+        ConfigError: settings are out of range; all faults in one message.
+    """
+
+    datasets: tuple[str, ...] = tuple(DATASET_TASKS)  # joint training; one name for a single one
+    seed: int = 0
+    epochs: int = 10  # the paper gives none; an epoch is five times the smallest dataset
+    batch: int = 32
+    learning_rate: float = 2e-4
+    warmup: int = 500  # steps of linear warm-up, then a cosine to zero
+    weight_decay: float = 0.01  # not in the paper; AdamW's usual value
+    gradient_norm: float = 1.0  # not in the paper; clipping that a healthy run rarely meets
+    # Weight of the heatmap loss. The paper scales it "depending on the number of tasks" without a
+    # formula; None takes 1 / (number of datasets), so that gaze counts as one dataset among them.
+    gaze_weight: float | None = None
+    augment: bool = True  # flips and small shifts; the paper does not say
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the forward pass; weights stay fp32
+    # The sizes without published weights (preset `tiny`) first train every part, without LoRA;
+    # the encoder and language model that come out stand in for CLIP and Llama.
+    pretraining: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.datasets:
+            if name not in DATASET_TASKS:
+                unknown_name("dataset", name, DATASET_TASKS, where="--datasets")
+        faults = [
+            text
+            for is_wrong, text in (
+                (not self.datasets, "no dataset is chosen"),
+                (len(set(self.datasets)) != len(self.datasets), "a dataset stands twice"),
+                (self.epochs < 1, f"epochs {self.epochs} is below 1"),
+                (self.batch < 1, f"batch {self.batch} is below 1"),
+                (not 0 < self.learning_rate < 1, f"learning rate {self.learning_rate}"),
+                (self.warmup < 0, f"warm-up {self.warmup} is negative"),
+                (not 0 <= self.weight_decay < 1, f"weight decay {self.weight_decay}"),
+                (self.gradient_norm <= 0, f"gradient norm {self.gradient_norm}"),
+                (
+                    self.gaze_weight is not None and self.gaze_weight <= 0,
+                    f"gaze weight {self.gaze_weight}",
+                ),
+                (self.precision not in ("fp32", "bf16"), f"precision {self.precision!r}"),
+            )
+            if is_wrong
+        ]
+        if faults:
+            raise ConfigError("; ".join(faults), where="recipe")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that the datasets teach."""
+        return tuple(task for name in self.datasets for task in DATASET_TASKS[name])
+
+    @property
+    def heatmap_weight(self) -> float:
+        """The paper's lambda in L = L_llm + lambda * L_heatmap."""
+        return 1.0 / len(self.datasets) if self.gaze_weight is None else self.gaze_weight
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `recipe_from_json` reads back."""
+        return asdict(self) | {"datasets": list(self.datasets)}
+
+
+def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """A recipe from its JSON object.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range.
+    """
+    known = {field.name for field in fields(Recipe)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ConfigError(f"unknown settings {', '.join(unknown)}", where=where)
+    return Recipe(**(data | {"datasets": tuple(data.get("datasets", tuple(DATASET_TASKS)))}))
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The recipe as indented JSON, for logs and model cards."""
+    return json.dumps(recipe.to_json(), indent=1)
