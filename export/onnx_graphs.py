@@ -1,8 +1,7 @@
-"""A bundle's networks as ONNX files, each checked against the shapes that were promised."""
+"""A bundle's networks as ONNX files, each checked against the names and shapes it must have."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,46 +12,50 @@ from onnx import checker, shape_inference
 from torch import Tensor, nn
 
 from sfedge.errors import BundleError
+from sfedge.graphs import GraphIO, Port, check_ports
 
 # The newest operator set that ONNX Runtime and TensorRT 10.3 to 11 all run; later ones bring a
 # fused attention that TensorRT refuses in float32.
 OPSET = 18
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """One network of a bundle with an example of its inputs, batch first and of two or more."""
-
-    name: str  # one of sfedge.manifest.GRAPHS
-    module: nn.Module  # its forward takes the inputs in their order
-    inputs: Mapping[str, Tensor]
-    output: str
+def random_inputs(io: GraphIO, batch: int, seed: int = 0) -> dict[str, Tensor]:
+    """Normal inputs of a network; masks are among them, as any number must be handled alike."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(batch, *dims, generator=generator) for name, dims in io.inputs.items()
+    }
 
 
-def write_network(network: Network, folder: Path) -> Path:
+def write_graph(module: nn.Module, io: GraphIO, folder: Path) -> Path:
     """Write `<name>.onnx` and its weights `<name>.onnx.data`; only the batch is dynamic.
 
+    Args:
+        module: its forward names its arguments as `io` names the inputs.
+        io: what the graph takes and gives.
+        folder: where the files go.
+
     Raises:
-        BundleError: the file does not pass ONNX's own checks, or has other inputs or outputs.
+        BundleError: ONNX's own checks refuse the file.
+        EngineError: its inputs or outputs are not those of `io`.
     """
-    path = folder / f"{network.name}.onnx"
+    path = folder / f"{io.name}.onnx"
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own parts
         program = torch.onnx.export(
-            network.module.eval(),
-            tuple(network.inputs.values()),
+            module.eval(),
+            kwargs=random_inputs(io, 2),
             dynamo=True,
             opset_version=OPSET,
-            input_names=list(network.inputs),
-            output_names=[network.output],
-            dynamic_shapes=tuple({0: batch} for _ in network.inputs),
+            output_names=list(io.outputs),
+            dynamic_shapes={name: {0: batch} for name in io.inputs},
             verbose=False,
         )
     assert program is not None  # the dynamo exporter always returns one
     _forget_origin(program.model)
     program.save(path, external_data=True)
-    _check_file(path, network)
+    _check_file(path, io)
     return path
 
 
@@ -69,9 +72,8 @@ def _forget_origin(model: onnx_ir.Model) -> None:
     model.metadata_props.clear()
 
 
-@torch.inference_mode()
-def _check_file(path: Path, network: Network) -> None:
-    """ONNX's checker and shape inference, by path (files may be larger than a message may be)."""
+def _check_file(path: Path, io: GraphIO) -> None:
+    """ONNX's checker and shape inference, by path: files may be larger than a message may be."""
     with TemporaryDirectory(dir=path.parent) as scratch:
         inferred = Path(scratch) / path.name
         try:
@@ -82,22 +84,15 @@ def _check_file(path: Path, network: Network) -> None:
         except (checker.ValidationError, shape_inference.InferenceError) as error:
             raise BundleError(f"ONNX refuses the network ({error})", where=path.name) from error
         graph = onnx.load(str(inferred), load_external_data=False).graph
-    example = {**network.inputs, network.output: network.module(*network.inputs.values())}
-    wanted = {name: _signature(tuple(tensor.shape)) for name, tensor in example.items()}
-    found = {value.name: _declared(value) for value in (*graph.input, *graph.output)}
-    if found != wanted:
-        raise BundleError(
-            f"inputs and outputs are {found}, not {wanted}",
-            where=path.name,
-            fix="Check the versions of torch and onnx.",
+    check_ports(io, _ports(graph.input), _ports(graph.output), where=path.name)
+
+
+def _ports(values: Sequence[onnx.ValueInfoProto]) -> list[Port]:
+    ports = []
+    for value in values:
+        tensor = value.type.tensor_type
+        kind = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        ports.append(
+            Port(value.name, kind, [dim.dim_param or dim.dim_value for dim in tensor.shape.dim])
         )
-
-
-def _signature(shape: tuple[int, ...]) -> tuple[str | int, ...]:
-    return ("float32", "batch", *shape[1:])
-
-
-def _declared(value: onnx.ValueInfoProto) -> tuple[str | int, ...]:
-    tensor = value.type.tensor_type
-    kind = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    return (kind, *(dim.dim_param or dim.dim_value for dim in tensor.shape.dim))
+    return ports

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from export.graphs import Rotation, causal_mask, decoder_blocks
+from export.decoder import Rotation, causal_mask, decoder_blocks
 
 
 @torch.inference_mode()
@@ -24,10 +24,11 @@ def prompt_prefix(llm: LlamaForCausalLM, ids: Sequence[int], end: int) -> Tensor
         [L, 2, KV, len(ids), HD], keys (rotated) and values of each block.
     """
     rotation = Rotation(llm, end - len(ids), len(ids))
-    mask = causal_mask(llm.config, len(ids))
+    blocks = decoder_blocks(llm)
+    mask = causal_mask(blocks[0].groups, len(ids))
     x = llm.model.embed_tokens(torch.tensor(ids)[None])  # [1, P, d_l]
     prefix = []
-    for block in decoder_blocks(llm):
+    for block in blocks:
         memory = block.memory(x, rotation)
         prefix.append(torch.cat(memory))  # [2, KV, P, HD]
         x = block(x, memory, mask, rotation)
@@ -35,8 +36,7 @@ def prompt_prefix(llm: LlamaForCausalLM, ids: Sequence[int], end: int) -> Tensor
 
 
 def task_prefixes(
-    llm: LlamaForCausalLM, prompts: Mapping[str, Sequence[int]]
-) -> tuple[dict[str, Tensor], int]:
-    """Each task's prefix by name, unpadded, and the length of the longest."""
-    longest = max(len(ids) for ids in prompts.values())
-    return {name: prompt_prefix(llm, ids, longest) for name, ids in prompts.items()}, longest
+    llm: LlamaForCausalLM, prompts: Mapping[str, Sequence[int]], end: int
+) -> dict[str, Tensor]:
+    """Each task's prefix by name, as `prompt_prefix` makes it, not padded."""
+    return {name: prompt_prefix(llm, ids, end) for name, ids in prompts.items()}

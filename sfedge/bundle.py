@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO
 
 import numpy as np
 import safetensors
@@ -117,8 +116,7 @@ class Bundle:
                     f"float32 {wanted[:3]} x at most {shape.prefix} x {shape.head_width}"
                 )
             if not np.isfinite(array).all():
-                raise self._prefix_error(f"the prompt of task {task.name!r} has values that are "
-                                         "not numbers")  # fmt: skip
+                raise self._prefix_error(f"the prompt of task {task.name!r} is not all numbers")
         return {task.name: arrays[task.name] for task in self.manifest.tasks}
 
     def verify(self) -> None:
@@ -312,13 +310,9 @@ def _copy(archive: zipfile.ZipFile, name: str, target: Path, limit: int) -> None
     """Unpack one member; no more than a byte beyond `limit`, whatever the zip claims."""
     with archive.open(name) as packed, target.open("wb") as file:
         left = limit + 1
-        while left and (chunk := _read(packed, min(left, _CHUNK))):
+        while left and (chunk := packed.read(min(left, _CHUNK))):
             file.write(chunk)
             left -= len(chunk)
-
-
-def _read(packed: IO[bytes], most: int) -> bytes:
-    return packed.read(most)
 
 
 def _check_room(size: int, source: Path, root: Path) -> None:

@@ -8,11 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sfedge import annotate
 from sfedge.bundle import open_bundle
 from sfedge.config import RunConfig
 from sfedge.detect import build_detector
+from sfedge.detect.base import Detector
 from sfedge.errors import UsageError, unknown_name
 from sfedge.live import Asker, Capture
 from sfedge.manifest import Manifest
@@ -23,9 +25,6 @@ from sfedge.sources import open_source
 from sfedge.sources.base import Source, SourceInfo
 from sfedge.structures import Frame, FrameResult, Image, Prediction, Track
 from sfedge.track import Tracker
-
-if TYPE_CHECKING:
-    from sfedge.annotate import Annotator
 
 END_OF_SOURCE = "end of source"
 STOPPED = "stopped"
@@ -48,26 +47,27 @@ class RunReport:
     answers: Mapping[str, int]  # by task
     losses: tuple[str, ...]  # sentences on what could not be read
     ended: str  # why the run ended; "" while it goes on
-    is_complete: bool  # the source ended by itself (or a live one was stopped), without loss
+    is_complete: bool  # nothing is missing: read to its end, or live and stopped, without loss
     seconds: Mapping[str, float]  # spent in each stage
 
     def to_json(self) -> dict[str, Any]:
         """The closing row of the records; times stay out, so that two runs write the same."""
         data = asdict(self)
         del data["seconds"]
-        return {**data, "answers": dict(self.answers), "losses": list(self.losses)}
+        return {**data, "losses": list(self.losses)}
 
 
 class Session:
-    """One run over one source: iterate for a `FrameResult` per frame, once.
+    """One run over one source: iterate, once, for a `FrameResult` per frame.
 
-    A context manager; the end of the iteration releases everything, too. `stop` and `report` may
-    be used from any thread, all else belongs to the thread that iterates. Made by `open_session`.
+    A context manager; the end of the iteration releases everything, too. `stop` may be called
+    from any thread, all else belongs to the thread that iterates. `open_session` makes one.
     """
 
     def __init__(
         self,
         source: Source,
+        detector: Detector,
         model: Model,
         manifest: Manifest,
         config: RunConfig,
@@ -77,14 +77,275 @@ class Session:
         self.manifest = manifest
         self.info: SourceInfo = source.info
         self.is_live = source.info.is_live if config.live is None else config.live
-        self._source, self._model = source, model
+        self.tasks = tuple(manifest.task(name) for name in config.tasks)
+        self._source, self._detector, self._model = source, detector, model
         self._resources = resources
-        self._detector = resources.enter_context(
-            _closing_detector(config, source.info)
-        )
         self._tracker = Tracker()
         self._smoother = Smoother(self.tasks, config.smoothing)
-        self._newest: dict[Any, Prediction] = {}
-        self._hold = (
-            _HOLD_LIVE if self.is_live else max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
+        held = max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
+        self._newest = _NewestAnswers(_HOLD_LIVE if self.is_live else held)
+        self._annotators: list[annotate.Annotator] | None = None
+        self._stop = threading.Event()
+        self._capture: Capture | None = None
+        self._frames = self._shown = self._asked = 0
+        self._people: set[int] = set()
+        self._answers: Counter[str] = Counter({task.name: 0 for task in self.tasks})
+        self._seconds: Counter[str] = Counter()
+        self._losses: tuple[str, ...] = ()
+        self._ended = ""
+        self._is_started = False
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        """A result for every frame (live: for the newest), in order of time.
+
+        Raises:
+            SfedgeError: the source, a detector or the model failed.
+            UsageError: the session was iterated before.
+        """
+        if self._is_started:
+            raise UsageError("a session can be iterated once", fix="Open the source again.")
+        self._is_started = True
+        return self._run()
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model that answers."""
+        return self._model.name
+
+    @property
+    def notice(self) -> str:
+        """The model's limits, to be shown wherever its answers are; "" for none."""
+        return self._model.notice
+
+    @property
+    def device(self) -> str:
+        """Where the model really runs."""
+        return self._model.device
+
+    @property
+    def report(self) -> RunReport:
+        """What was done so far."""
+        capture = self._capture
+        losses = self._losses or self._source.losses
+        is_whole = self._ended == END_OF_SOURCE or (self.info.is_live and self._ended == STOPPED)
+        return RunReport(
+            frames=capture.captured if capture else self._frames,
+            shown=self._shown,
+            skipped=capture.skipped if capture else 0,
+            asked=self._asked,
+            people=len(self._people),
+            answers=dict(self._answers),
+            losses=losses,
+            ended=self._ended,
+            is_complete=is_whole and not losses,
+            seconds=dict(self._seconds),
         )
+
+    def draw(self, result: FrameResult) -> Image:
+        """A new picture of the frame with all that is known drawn on it."""
+        if self._annotators is None:
+            self._annotators = annotate.build_annotators(
+                model=self.model_name, notice=self.notice, facts=self._live_facts
+            )
+        with self._timed("draw"):
+            return annotate.draw(result, self._annotators)
+
+    def stop(self) -> None:
+        """End the iteration after the frame at hand; from any thread."""
+        self._stop.set()
+        if self._capture is not None:
+            self._capture.stop()
+
+    def close(self) -> None:
+        """Release the source, the detectors and the model."""
+        self._losses = self._source.losses
+        self._resources.close()
+
+    def _run(self) -> Iterator[FrameResult]:
+        try:
+            yield from self._run_live() if self.is_live else self._run_file()
+            self._ended = STOPPED if self._stop.is_set() else END_OF_SOURCE
+        finally:
+            self.close()
+
+    def _run_file(self) -> Iterator[FrameResult]:
+        config = self.config
+        planner = IntervalPlanner(
+            self.tasks,
+            interval=config.interval,
+            max_people=config.max_people,
+            max_pairs=config.max_pairs,
+            egocentric=config.egocentric,
+        )
+        for frame in self._timed_frames():
+            self._frames += 1
+            tracks = self._locate(frame)
+            queries = planner.plan(tracks, frame.time)
+            answers: list[Prediction] = []
+            if queries:
+                self._asked += 1
+                with self._timed("ask"):
+                    answers = self._model.answer(frame, queries)
+            yield self._result(frame, tracks, answers)
+            if self._stop.is_set():
+                return
+
+    def _run_live(self) -> Iterator[FrameResult]:
+        config = self.config
+        planner = BudgetPlanner(
+            self.tasks,
+            max_people=config.max_people,
+            max_pairs=config.max_pairs,
+            egocentric=config.egocentric,
+        )
+        with Asker(self._model) as asker, Capture(self._source) as capture:
+            self._capture = capture
+            if self._stop.is_set():
+                return
+            for frame in capture:
+                tracks = self._locate(frame)
+                answers = asker.collect()
+                self._seconds["ask"] = asker.seconds
+                if asker.is_idle:
+                    queries = planner.plan(tracks, frame.time, asker.limit)
+                    if queries:
+                        self._asked += 1
+                        asker.ask(frame, queries)
+                yield self._result(frame, tracks, answers)
+
+    def _timed_frames(self) -> Iterator[Frame]:
+        frames = iter(self._source)
+        while True:
+            with self._timed("read"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _locate(self, frame: Frame) -> tuple[Track, ...]:
+        """Where everybody is in the frame."""
+        with self._timed("detect"):
+            detections = self._detector.detect(frame)
+        with self._timed("track"):
+            tracks = self._tracker.update(detections, frame)
+        self._smoother.forget(self._tracker.ended)
+        self._newest.forget(self._tracker.ended)
+        self._people.update(track.id for track in tracks)
+        return tracks
+
+    def _result(
+        self, frame: Frame, tracks: tuple[Track, ...], answers: list[Prediction]
+    ) -> FrameResult:
+        fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
+        carried = self._newest.update(fresh, tracks, frame.time)
+        self._answers.update(answer.task for answer in fresh)
+        self._shown += 1
+        return FrameResult(frame, tracks, fresh, carried)
+
+    def _live_facts(self) -> str:
+        """What the status line adds while running live."""
+        return f"{self.report.skipped} frames skipped" if self.is_live else ""
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] += time.perf_counter() - begun
+
+
+class _NewestAnswers:
+    """The newest answer to each question about each person, for as long as it holds."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest  # seconds
+        self._answers: dict[tuple[str, tuple[int, ...]], Prediction] = {}
+
+    def update(
+        self, fresh: Iterable[Prediction], tracks: Iterable[Track], now: float
+    ) -> tuple[Prediction, ...]:
+        """Take in fresh answers; return the older ones that hold for the people in sight."""
+        new = {answer.key: answer for answer in fresh}
+        present = {track.id for track in tracks}
+        self._answers = {
+            key: answer
+            for key, answer in (self._answers | new).items()
+            if now - answer.time <= self._longest
+        }
+        return tuple(
+            answer
+            for key, answer in self._answers.items()
+            if key not in new and present.issuperset(answer.people)
+        )
+
+    def forget(self, people: Iterable[int]) -> None:
+        """Drop all that was said about people who have left."""
+        left = set(people)
+        if left:
+            self._answers = {
+                key: answer
+                for key, answer in self._answers.items()
+                if left.isdisjoint(answer.people)
+            }
+
+
+def open_session(
+    source: str | Path | int, config: RunConfig | None = None, **settings: Any
+) -> Session:
+    """Open a video, image folder, camera number or stream address for a run.
+
+    Args:
+        source: a file, a folder of images, the number of a camera, or an rtsp/http address.
+        config: the settings; None for the defaults.
+        settings: single settings by name that replace those of `config`, as `interval=1.0`.
+    Returns:
+        A session to iterate; also a context manager.
+
+    Raises:
+        UsageError: a setting is unknown or out of range.
+        SourceError: the source cannot be read.
+        BundleError: the model bundle is damaged, foreign or incomplete.
+        DetectorError: a detector network is missing or does not run.
+        EngineError: no inference engine runs here.
+    """
+    config = _configured(config, settings)
+    with ExitStack() as resources:
+        opened = resources.enter_context(
+            open_source(str(source), start=config.start, end=config.end, live=bool(config.live))
+        )
+        bundle = resources.enter_context(open_bundle(config.bundle))
+        model = Model(bundle, engine=config.engine, tasks=config.tasks)
+        resources.callback(model.close)
+        detector = build_detector(
+            detections=config.detections,
+            egocentric=config.egocentric,
+            offline=config.offline,
+            width=opened.info.width,
+            height=opened.info.height,
+        )
+        resources.callback(detector.close)
+        return Session(opened, detector, model, bundle.manifest, config, resources.pop_all())
+
+
+def _configured(config: RunConfig | None, settings: Mapping[str, Any]) -> RunConfig:
+    known = [field.name for field in fields(RunConfig)]
+    for name in settings:
+        if name not in known:
+            unknown_name("setting", name, known)
+    values = dict(settings)
+    for name in ("bundle", "detections"):
+        if values.get(name) is not None:
+            values[name] = Path(values[name])
+    return replace(config or RunConfig(), **values)

@@ -56,5 +56,3 @@ def _counts(dataset: Dataset) -> dict[str, int]:
     for (task, label), number in dataset.report.kept.items():
         counts[f"{task}: {label}" if label else task] = number
     return counts
-
-

@@ -1,12 +1,12 @@
 """Models on disk: a folder of JSON and safetensors, written whole or not at all.
 
-    model.json             ModelConfig
-    recipe.json            Recipe
-    card.json              data, recipe, scores, versions: the model card
-    trained.safetensors    connector, box embedding, gaze head, LoRA
-    frozen.safetensors     encoder and language model, only where no published weights name them
-    optimizer.safetensors  AdamW's moments, only in checkpoints of a running training
-    progress.json          steps done, only there too
+model.json             ModelConfig
+recipe.json            Recipe
+card.json              data, recipe, scores, versions: the model card
+trained.safetensors    connector, box embedding, gaze head, LoRA
+frozen.safetensors     encoder and language model, only where no published weights name them
+optimizer.safetensors  AdamW's moments, only in checkpoints of a running training
+progress.json          steps done, only there too
 """
 
 import json
@@ -65,7 +65,11 @@ def save_progress(
 ) -> None:
     """A checkpoint that `load_progress` goes on from; the newest few stay."""
     save_model(
-        run / "checkpoints" / f"step-{steps:08d}", model, recipe, {}, optimizer=optimizer,
+        run / "checkpoints" / f"step-{steps:08d}",
+        model,
+        recipe,
+        {},
+        optimizer=optimizer,
         steps=steps,
     )
     for outdated in _checkpoints(run)[:-_KEPT]:

@@ -53,9 +53,7 @@ def train(
     """
     model.to(device)
     free = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        free, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimizer = torch.optim.AdamW(free, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     per_epoch = len(plan_epoch(samples, batch=recipe.batch, seed=recipe.seed, epoch=0))
     total = recipe.epochs * per_epoch
     done = load_progress(run, model, optimizer)
@@ -70,8 +68,9 @@ def train(
             rate = learning_rate(step, total, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
+            batch = next(batches)  # a new epoch's loader draws from torch's generator
             torch.manual_seed(_step_seed(recipe.seed, step))  # dropout
-            row = _step(model, next(batches), recipe, optimizer, free, device)
+            row = _step(model, batch, recipe, optimizer, free, device)
             log.write({"step": step, "learning_rate": rate} | row)
             bar.update()
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
@@ -91,7 +90,7 @@ def _step(
 ) -> dict[str, float]:
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         total, parts = loss(model, batch.to(device), recipe.heatmap_weight)
-    total.backward()
+    torch.autograd.backward(total)
     norm = clip_grad_norm_(free, recipe.gradient_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -118,9 +117,7 @@ def _batches(
 ) -> Iterator[Batch]:
     for epoch in range(done // per_epoch, recipe.epochs):
         planned = plan_epoch(samples, batch=recipe.batch, seed=recipe.seed, epoch=epoch)
-        dataset = BatchDataset(
-            planned, spec, augment=recipe.augment, seed=(recipe.seed, epoch, 1)
-        )
+        dataset = BatchDataset(planned, spec, augment=recipe.augment, seed=(recipe.seed, epoch, 1))
         first = done - epoch * per_epoch if done > epoch * per_epoch else 0
         yield from batch_loader(dataset, first=first, workers=workers)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MODEL_SLOTS = {"version": 0, "buffers": 4, "metadata": 6}  # fields of the table Model
+_ENTRY = b"TFLITE_METADATA"  # the Metadata entry that MediaPipe reads
 _NORMALISATION = struct.pack("<I", 1)  # NormalizationOptions in the union ProcessUnitOptions
 
 
@@ -43,9 +44,13 @@ def with_normalisation(model: bytes, *, mean: float, std: float) -> bytes:
         raise ValueError("not a TFLite model: the identifier TFL3 is missing")
     fields = _model_fields(model)
     buffers = _elements(model, fields[_MODEL_SLOTS["buffers"]])
-    entries = _elements(model, fields[_MODEL_SLOTS["metadata"]])
+    entries = [
+        entry
+        for entry in _elements(model, fields[_MODEL_SLOTS["metadata"]])
+        if _name(model, entry) != _ENTRY
+    ]
     payload = _bytes_vector(_normalisation(mean, std))
-    entry = _table(_text("TFLITE_METADATA"), struct.pack("<I", len(buffers)))
+    entry = _table(_text(_ENTRY), struct.pack("<I", len(buffers)))
     fields[_MODEL_SLOTS["buffers"]] = _vector([*buffers, _table(payload)])
     fields[_MODEL_SLOTS["metadata"]] = _vector([*entries, entry])
     root = _table(*fields)
@@ -70,9 +75,7 @@ def _normalisation(mean: float, std: float) -> bytes:
 def _model_fields(model: bytes) -> list[_Field]:
     """The fields of the root table by slot: the version as bytes, all others as positions."""
     root = _uint32(model, 0)
-    table: int = root - struct.unpack_from("<i", model, root)[0]
-    (size,) = struct.unpack_from("<H", model, table)
-    offsets = [*struct.unpack_from(f"<{size // 2 - 2}H", model, table + 4)]
+    offsets = _offsets(model, root)
     offsets += [0] * (_MODEL_SLOTS["metadata"] + 1 - len(offsets))
     fields: list[_Field] = [
         None if offset == 0 else root + offset + _uint32(model, root + offset) for offset in offsets
@@ -80,6 +83,20 @@ def _model_fields(model: bytes) -> list[_Field]:
     version = root + offsets[_MODEL_SLOTS["version"]]
     fields[_MODEL_SLOTS["version"]] = model[version : version + 4]
     return fields
+
+
+def _offsets(model: bytes, table: int) -> list[int]:
+    """Where each field of a table lies behind its start; 0 for one that is absent."""
+    shape: int = table - struct.unpack_from("<i", model, table)[0]
+    (size,) = struct.unpack_from("<H", model, shape)
+    return [*struct.unpack_from(f"<{size // 2 - 2}H", model, shape + 4)]
+
+
+def _name(model: bytes, entry: int) -> bytes:
+    """The name of a Metadata table, its first field."""
+    cell = entry + _offsets(model, entry)[0]
+    text = cell + _uint32(model, cell)
+    return model[text + 4 : text + 4 + _uint32(model, text)]
 
 
 def _elements(model: bytes, vector: _Field) -> list[int]:
@@ -124,8 +141,8 @@ def _floats(values: Sequence[float]) -> _Piece:
     return _Piece(struct.pack(f"<I{len(values)}f", len(values), *values), 0)
 
 
-def _text(text: str) -> _Piece:
-    data = text.encode() + b"\0"
+def _text(text: bytes) -> _Piece:
+    data = text + b"\0"
     return _Piece(struct.pack("<I", len(data) - 1) + data + bytes(-len(data) % 4), 0)
 
 

@@ -4,8 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from sfedge.structures import Frame
+
+MAX_PIXELS = 64 * 2**20  # of one picture; above it memory, not the model, decides what happens
+
+
+def without_credentials(address: str) -> str:
+    """An address as it may be shown and recorded: no user, no password, no query values."""
+    if "://" not in address:
+        return address
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
 
 
 @dataclass(frozen=True, slots=True)

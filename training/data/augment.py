@@ -47,7 +47,7 @@ def lit(image: Image, random: np.random.Generator) -> Image:
     """The picture a little brighter or darker, with more or less contrast."""
     gain, shift = 1 + random.uniform(-_LIGHT, _LIGHT), random.uniform(-_LIGHT, _LIGHT) * 128
     changed = (image.astype(np.float32) - 128) * gain + 128 + shift
-    return np.clip(changed, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(changed, 0, 255), dtype=np.uint8)
 
 
 def in_view(sample: Sample) -> tuple[tuple[Box, ...], tuple[tuple[float, float], ...]]:

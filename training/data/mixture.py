@@ -156,5 +156,3 @@ def batch_loader(dataset: BatchDataset, *, first: int = 0, workers: int = 0) -> 
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
-
-

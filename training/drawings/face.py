@@ -208,7 +208,8 @@ def _draw_skin(head: Head, look: Look, expression: Expression) -> None:
     seen, depth = head.project(outline)
     if not (depth > 0).any():
         return
-    pen.stroke(seen, 0.04, shade(look.skin, 0.72), is_closed=True)
+    if look.hair != "bald":
+        pen.stroke(seen, 0.04, shade(look.skin, 0.72), is_closed=True)
     pen.fill(seen, look.skin)
     if look.has_beard:
         beard = curve(
@@ -245,7 +246,7 @@ def _draw_eye(
     away_y = math.sin(gaze[1]) * radius
     shift = head.project([middle])[0][0] - ball
     straight = np.array([math.sin(head.yaw) * math.cos(head.pitch), math.sin(head.pitch)]) * radius
-    iris = ball + (shift - straight) + (away_x, away_y)
+    iris = ball + shift + np.clip((away_x, away_y) - straight, (-0.17, -0.1), (0.17, 0.1))
     size = 0.118
     head.pen.disc(iris[0], iris[1], size, shade(look.eye_colour, 0.8), inside=almond)
     head.pen.disc(iris[0], iris[1], size * 0.5, (8, 8, 10), inside=almond)

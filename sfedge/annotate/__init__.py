@@ -1,0 +1,67 @@
+"""Drawing a result on its frame: one annotator per thing drawn, composed in a list."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from sfedge.annotate.gaze import GazeArrows, GazeHeatmap
+from sfedge.annotate.labels import Labels
+from sfedge.annotate.outlines import Outlines, PairLinks
+from sfedge.annotate.status import StatusLine
+from sfedge.annotate.theme import Theme
+from sfedge.structures import FrameResult, Image
+
+__all__ = [
+    "Annotator",
+    "GazeArrows",
+    "GazeHeatmap",
+    "Labels",
+    "Outlines",
+    "PairLinks",
+    "StatusLine",
+    "Theme",
+    "build_annotators",
+    "draw",
+]
+
+
+class Annotator(Protocol):
+    """Draws one kind of thing; belongs to one thread and one video."""
+
+    def draw(self, image: Image, result: FrameResult) -> None:
+        """Draw on `image`, in place; it is the frame of `result` or a copy of it."""
+        ...
+
+
+def build_annotators(
+    *,
+    model: str,
+    notice: str,
+    facts: Callable[[], str] = lambda: "",
+    theme: Theme | None = None,
+) -> list[Annotator]:
+    """All annotators, in the order to draw them.
+
+    Args:
+        model: name of the model, always on the picture.
+        notice: its limits, always on the picture; "" for none.
+        facts: what the status line adds at each frame, such as "12 frames skipped".
+        theme: colours and sizes; None for the usual ones.
+    """
+    theme = theme or Theme()
+    status = StatusLine(theme, model=model, notice=notice, facts=facts)
+    return [
+        GazeHeatmap(theme),
+        GazeArrows(theme),
+        PairLinks(theme),
+        Outlines(theme),
+        Labels(theme, reserved=status.areas),
+        status,
+    ]
+
+
+def draw(result: FrameResult, annotators: Iterable[Annotator]) -> Image:
+    """A new picture of the frame with all annotators' drawings."""
+    image = result.frame.image.copy()
+    for annotator in annotators:
+        annotator.draw(image, result)
+    return image

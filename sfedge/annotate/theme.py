@@ -1,0 +1,57 @@
+"""Colours and sizes of all that is drawn."""
+
+from dataclasses import dataclass
+
+from sfedge.structures import FrameResult, Image, Prediction
+
+Colour = tuple[int, int, int]  # RGB
+
+# Okabe and Ito's palette, told apart with any kind of colour vision; black is left out.
+_PALETTE: tuple[Colour, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (213, 94, 0),
+    (0, 114, 178),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theme:
+    """How drawings look; sizes are pixels of a picture whose shorter side is 720."""
+
+    palette: tuple[Colour, ...] = _PALETTE
+    text: Colour = (255, 255, 255)  # of a fresh answer
+    carried: Colour = (190, 190, 190)  # of an answer from an earlier frame
+    ground: Colour = (16, 16, 16)  # behind texts
+    ground_opacity: float = 0.72
+    halo: Colour = (0, 0, 0)  # around lines, so that they show on bright ground
+    font_size: float = 17.0
+    line_width: float = 2.0
+    heat_opacity: float = 0.55  # at the peak of the gaze heatmap
+
+    def colour(self, person: int) -> Colour:
+        """The colour of a person; ids follow the palette round."""
+        return self.palette[person % len(self.palette)]
+
+    def scale(self, image: Image) -> float:
+        """Pixels of `image` per pixel of the theme."""
+        return min(image.shape[:2]) / 720.0
+
+    def font_px(self, image: Image) -> int:
+        """Height of texts; small pictures get texts that can still be read."""
+        return max(round(self.font_size * self.scale(image)), 10)
+
+    def width_px(self, image: Image) -> int:
+        """Width of lines."""
+        return max(round(self.line_width * self.scale(image)), 1)
+
+    def faded(self, colour: Colour, result: FrameResult, prediction: Prediction) -> Colour:
+        """The colour of a line for an answer: full when it is fresh, greyer with its age."""
+        if prediction in result.fresh:
+            return colour
+        strength = max(0.75 - 0.2 * result.age(prediction), 0.35)
+        red, green, blue = (round(c * strength + 96 * (1 - strength)) for c in colour)
+        return red, green, blue

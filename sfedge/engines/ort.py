@@ -1,0 +1,268 @@
+"""ONNX Runtime engines: on the CPU, and through its CUDA and TensorRT providers."""
+
+import ctypes
+import importlib.metadata
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfedge.engines.base import Arrays
+from sfedge.errors import EngineError
+from sfedge.gpus import find_gpus
+from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
+
+# Distributions that write into the same folder `onnxruntime`; the last one installed wins.
+FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+
+_INSTALL_CPU = "pip install 'sfedge[cpu]'"
+_INSTALL_GPU = "pip install 'sfedge[gpu]'"
+_ON_JETSON = "on a Jetson, the onnxruntime-gpu wheel made for its JetPack"
+_CPU, _CUDA, _TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+_FATAL = 4  # log level; everything below also comes as an exception
+_MAX_BATCH = 8  # of a TensorRT profile
+
+
+def installed_flavours() -> dict[str, str]:
+    """Installed distributions of ONNX Runtime and their versions; there should be one."""
+    found = {}
+    for name in FLAVOURS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def clash(flavours: Mapping[str, str]) -> tuple[str, str] | None:
+    """What is wrong and what to do where several flavours are installed over each other."""
+    if len(flavours) < 2:
+        return None
+    wanted = _INSTALL_GPU if "onnxruntime-gpu" in flavours else _INSTALL_CPU
+    names = " ".join(flavours)
+    return (
+        f"{' and '.join(flavours)} are installed over each other",
+        f"Run: pip uninstall -y {names} && {wanted}",
+    )
+
+
+def check_cpu() -> None:
+    """Raise EngineError where ONNX Runtime is missing or broken."""
+    _runtime()
+
+
+def check_cuda() -> None:
+    """Raise EngineError where the CUDA provider cannot run on this machine."""
+    _check_provider(_CUDA, "cuda", f"Install it: {_INSTALL_GPU}; or {_ON_JETSON}.")
+
+
+def check_trt() -> None:
+    """Raise EngineError where the TensorRT provider cannot run on this machine."""
+    _check_provider(
+        _TRT,
+        "tensorrt",
+        f"Install both: {_INSTALL_GPU} and pip install --extra-index-url https://pypi.nvidia.com "
+        f"'tensorrt-cu13==10.*'; or {_ON_JETSON}.",
+    )
+
+
+def build_cpu(graph: Path, io: GraphIO, folder: Path) -> "OrtEngine":
+    """An engine on the CPU; `folder` is not used."""
+    return OrtEngine(graph, io, [(_CPU, {})], f"cpu (onnxruntime {_runtime().__version__})")
+
+
+def build_cuda(graph: Path, io: GraphIO, folder: Path) -> "OrtEngine":
+    """An engine on the first NVIDIA device; `folder` is not used."""
+    # The one convolution, the encoder's, is not worth the exhaustive search of the default.
+    options = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+    return OrtEngine(graph, io, [(_CUDA, options), (_CPU, {})], _gpu_name("cuda"))
+
+
+def build_trt(graph: Path, io: GraphIO, folder: Path) -> "OrtEngine":
+    """An engine through TensorRT; what it compiles is kept in `folder`, for this user alone."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options: dict[str, Any] = {
+        # Nothing is allowed to be lowered in precision: the graph's own types hold.
+        "trt_fp16_enable": False,
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(folder),
+        "trt_engine_cache_prefix": io.name,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(folder),
+        **{
+            f"trt_profile_{bound}_shapes": ",".join(
+                f"{name}:{'x'.join(map(str, (batch, *dims)))}" for name, dims in io.inputs.items()
+            )
+            for bound, batch in (("min", 1), ("opt", 1), ("max", _MAX_BATCH))
+        },
+    }
+    providers = [(_TRT, options), (_CUDA, {}), (_CPU, {})]
+    return OrtEngine(graph, io, providers, _gpu_name("trt-ep"))
+
+
+class OrtEngine:
+    """One graph in ONNX Runtime (see `sfedge.engines.base.Engine`).
+
+    Args:
+        graph: the ONNX file.
+        io: what it must take and give.
+        providers: names and options; the first must really run, or it is an error.
+        device: as told to the user.
+
+    Raises:
+        EngineError: it does not load, does not fit its contract, or the provider does not run.
+    """
+
+    def __init__(
+        self, graph: Path, io: GraphIO, providers: Sequence[tuple[str, dict[str, Any]]], device: str
+    ) -> None:
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.log_severity_level = _FATAL
+        options.intra_op_num_threads = physical_cores()
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        # Threads that wait in a loop would take the cores from decoding and detection.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.device = device
+        self._io = io
+        self._graph = graph.name
+        try:
+            self._session = runtime.InferenceSession(
+                str(graph), options, providers=list(providers), enable_fallback=0
+            )
+        except Exception as error:  # its exceptions share no base of their own
+            raise EngineError(
+                f"ONNX Runtime cannot load it ({_first_line(error)})",
+                where=str(graph),
+                fix="Run `sfedge doctor`; if it finds nothing, export the bundle again.",
+            ) from error
+        wanted = providers[0][0]
+        if wanted not in self._session.get_providers():
+            raise EngineError(
+                f"{wanted} did not start",
+                where=str(graph),
+                fix="Run `sfedge doctor`, or choose --engine cpu.",
+            )
+        check_ports(
+            io,
+            [_port(node) for node in self._session.get_inputs()],
+            [_port(node) for node in self._session.get_outputs()],
+            where=str(graph),
+        )
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Outputs by name, batch first; the result is the caller's to keep.
+
+        Raises:
+            EngineError: the run fails, or gives a value that is not a finite number.
+        """
+        names = list(self._io.outputs)
+        try:
+            arrays = self._session.run(names, dict(inputs))
+        except Exception as error:  # its exceptions share no base of their own
+            raise EngineError(
+                f"the run failed ({_first_line(error)})", where=f"{self._graph} on {self.device}"
+            ) from error
+        for name, array in zip(names, arrays, strict=True):
+            if not np.isfinite(array).all():
+                raise EngineError(
+                    f"{name!r} holds values that are not numbers",
+                    where=f"{self._graph} on {self.device}",
+                    fix="Take a bundle in fp32, or another engine.",
+                )
+        return dict(zip(names, arrays, strict=True))
+
+    def close(self) -> None:
+        """Release the session; the engine cannot run any more."""
+        del self._session
+
+
+def physical_cores() -> int:
+    """Cores that this process may use, hyper-threads counted once, a container's quota kept."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    if usable is None:
+        return max((os.cpu_count() or 2) // 2, 1)
+    siblings = set()
+    for cpu in usable:
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            siblings.add(topology.read_text())
+        except OSError:
+            siblings.add(str(cpu))
+    return max(min(len(siblings), _quota()), 1)
+
+
+def _quota() -> int:
+    """Whole cores that the container may use (cgroup v2), or a large number."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return int(quota) // int(period)
+    except (OSError, ValueError):  # no such file, or "max"
+        return 1 << 16
+
+
+_loading = threading.Lock()
+
+
+def _runtime() -> ModuleType:
+    """The module `onnxruntime`, quiet."""
+    flavours = installed_flavours()
+    try:
+        with _loading:
+            import onnxruntime
+    except ImportError as error:
+        what, fix = clash(flavours) or (
+            "ONNX Runtime is not installed" if not flavours else f"it cannot be loaded ({error})",
+            f"Install one: {_INSTALL_CPU}, with an NVIDIA GPU {_INSTALL_GPU}; or {_ON_JETSON}.",
+        )
+        raise EngineError(what, where="onnxruntime", fix=fix) from error
+    _silence(onnxruntime)
+    return onnxruntime
+
+
+@cache
+def _silence(runtime: ModuleType) -> None:
+    runtime.set_default_logger_severity(_FATAL)
+    runtime.disable_telemetry_events()
+
+
+def _check_provider(provider: str, library: str, install: str) -> None:
+    runtime = _runtime()
+    if provider not in runtime.get_available_providers():
+        found = clash(installed_flavours())
+        what, fix = found or (f"this ONNX Runtime has no {provider}", install)
+        raise EngineError(what, where="onnxruntime", fix=fix)
+    gpus, why = find_gpus()
+    if not gpus:
+        raise EngineError(why, fix="Install the NVIDIA driver, or choose --engine cpu.")
+    if hasattr(runtime, "preload_dlls"):
+        runtime.preload_dlls()  # finds CUDA and cuDNN where pip has put them
+    folder = Path(runtime.__file__).parent / "capi"
+    try:
+        ctypes.CDLL(str(folder / f"libonnxruntime_providers_{library}.so"))
+    except OSError as error:
+        raise EngineError(
+            f"{provider} does not load: {error}", where="onnxruntime", fix=install
+        ) from error
+
+
+def _gpu_name(engine: str) -> str:
+    gpus, _ = find_gpus()
+    name = gpus[0].name if gpus else "no device"
+    return f"{name} ({engine}, onnxruntime {_runtime().__version__})"
+
+
+def _port(node: Any) -> Port:
+    kind = FLOAT if node.type == "tensor(float)" else str(node.type)
+    return Port(node.name, kind, node.shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

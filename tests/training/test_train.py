@@ -1,0 +1,168 @@
+"""The loop: schedule, exact resume, what it writes."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from sfedge.boxes import Box
+from sfedge.errors import ConfigError, DataError, UnknownNameError
+from training.checkpoint import load_model, load_pretrained, save_model
+from training.config import PRESETS
+from training.data.sample import Sample
+from training.evaluate import evaluate
+from training.model import SocialFusion, build_model
+from training.recipe import Recipe, recipe_from_json
+from training.states import frozen_state, trained_state
+from training.train import learning_rate, train
+
+CPU = torch.device("cpu")
+CONFIG = replace(PRESETS["tiny"], hidden=32, lora_rank=2, lora_dropout=0.2)
+RECIPE = Recipe(datasets=("affectnet", "gazefollow"), epochs=2, batch=2, warmup=3)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Sample]]:
+    """Five pictures of noise for two datasets."""
+    folder = tmp_path_factory.mktemp("noise")
+    random = np.random.default_rng(0)
+    paths = [folder / f"{i}.png" for i in range(5)]
+    for path in paths:
+        PIL.Image.fromarray(random.integers(0, 255, (40, 50, 3), np.uint8)).save(path)
+    return {
+        "affectnet": [Sample(image=p, task="expression", label=i) for i, p in enumerate(paths)],
+        "gazefollow": [
+            Sample(
+                image=p,
+                task="gaze",
+                boxes=(Box(0.2, 0.2, 0.4, 0.5),),
+                points=((0.1 * i, 0.5), (0.1 * i, 0.6)),
+                size=(50, 40),
+            )
+            for i, p in enumerate(paths)
+        ],
+    }
+
+
+def fresh_model() -> SocialFusion:
+    torch.manual_seed(0)
+    return build_model(CONFIG)
+
+
+def losses(run: Path) -> list[str]:
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+        return [row["loss"] for row in csv.DictReader(file)]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    unbroken = fresh_model()
+    steps = train(unbroken, samples, RECIPE, whole, device=CPU)
+    assert steps == 12
+    assert train(fresh_model(), samples, RECIPE, stopped, device=CPU, stop_after=7) == 7
+    # What a killed run logged after its last checkpoint must not stand twice.
+    with (stopped / "log.csv").open("a", encoding="utf-8") as file:
+        file.write("7,0,0,0,0,0\n")
+    resumed = fresh_model()
+    train(resumed, samples, RECIPE, stopped, device=CPU)
+    assert losses(whole) == losses(stopped)
+    for name, tensor in trained_state(unbroken).items():
+        assert torch.equal(tensor, trained_state(resumed)[name]), name
+
+
+def test_only_the_recipes_parts_move(samples: dict[str, list[Sample]], tmp_path: Path) -> None:
+    model, start = fresh_model(), fresh_model()
+    train(model, samples, replace(RECIPE, epochs=1), tmp_path, device=CPU)
+    assert all(torch.equal(t, frozen_state(start)[n]) for n, t in frozen_state(model).items())
+    moved = [
+        n for n, t in trained_state(model).items() if not torch.equal(t, trained_state(start)[n])
+    ]
+    assert len(moved) == len(trained_state(model))
+
+
+def test_the_rate_warms_up_linearly_and_falls_as_a_cosine() -> None:
+    recipe = Recipe(learning_rate=1e-3, warmup=10)
+    rates = [learning_rate(step, 110, recipe) for step in range(110)]
+    assert rates[:10] == pytest.approx([1e-4 * (i + 1) for i in range(10)])
+    assert rates[60] == pytest.approx(5e-4)
+    assert rates[85] == pytest.approx(0.5e-3 * (1 + math.cos(0.75 * math.pi)))
+    assert rates[-1] < 1e-6
+
+
+def test_a_saved_model_answers_as_before(samples: dict[str, list[Sample]], tmp_path: Path) -> None:
+    model = fresh_model().eval()
+    with torch.no_grad():
+        for tensor in trained_state(model).values():
+            tensor.add_(torch.randn_like(tensor) * 0.05)
+    save_model(tmp_path / "model", model, RECIPE, {"scores": {"expression": 1}})
+    loaded, recipe, card = load_model(tmp_path / "model")
+    assert recipe == RECIPE
+    assert card == {"scores": {"expression": 1}}
+    images, masks = torch.randn(2, 3, 96, 96), torch.ones(2, 144)
+    with torch.inference_mode():
+        assert torch.equal(
+            model.label_logits(images, masks, "gesture"),
+            loaded.label_logits(images, masks, "gesture"),
+        )
+        assert torch.equal(model.gaze_logits(images, masks), loaded.gaze_logits(images, masks))
+    assert evaluate(loaded, samples["affectnet"] + samples["gazefollow"], device=CPU) == evaluate(
+        model, samples["affectnet"] + samples["gazefollow"], device=CPU
+    )
+
+
+def test_pre_trained_parts_come_from_a_run_without_lora(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    parts = build_model(CONFIG, with_lora=False)
+    parts.unfreeze_all()
+    recipe = replace(RECIPE, epochs=1, pretraining=True)
+    train(parts, samples, recipe, tmp_path, device=CPU)
+    save_model(tmp_path / "model", parts, recipe, {})
+    model = fresh_model()
+    load_pretrained(model, tmp_path / "model")
+    assert all(torch.equal(t, frozen_state(parts)[n]) for n, t in frozen_state(model).items())
+    assert any(p.requires_grad for p in model.parameters())
+    assert not any(p.requires_grad for p in model.encoder.parameters())
+
+
+def test_scores_of_random_answers_are_near_chance_and_complete(
+    samples: dict[str, list[Sample]],
+) -> None:
+    figures = evaluate(fresh_model(), samples["gazefollow"], device=CPU)["gaze"]
+    assert 0 <= figures["minimum_l2"] <= figures["average_l2"] + 0.05
+    assert 0 <= figures["area_under_roc"] <= 1
+    # Annotators' mean points are (0.1 i, 0.55): distance to the centre by hand.
+    expected = np.mean([math.hypot(0.1 * i - 0.5, 0.05) for i in range(5)])
+    assert figures["centre_average_l2"] == pytest.approx(expected)
+
+
+def test_a_damaged_model_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"model\.json"):
+        load_model(tmp_path)
+    model = fresh_model()
+    save_model(tmp_path / "model", model, RECIPE, {})
+    weights = tmp_path / "model" / "trained.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"trained\.safetensors"):
+        load_model(tmp_path / "model")
+
+
+def test_a_recipe_reads_back_and_tells_all_faults() -> None:
+    recipe = Recipe(datasets=("pisc", "hagrid"), gaze_weight=0.5)
+    assert recipe_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert recipe.tasks == ("domain", "relation", "gesture")
+    assert Recipe().heatmap_weight == pytest.approx(0.2)
+    with pytest.raises(ConfigError, match=r"epochs 0 .*batch -1"):
+        Recipe(epochs=0, batch=-1)
+    with pytest.raises(UnknownNameError, match="Did you mean 'gazefollow'"):
+        Recipe(datasets=("gazefolow",))
+    with pytest.raises(ConfigError, match="epoch_count"):
+        recipe_from_json({"epoch_count": 3})
