@@ -57,7 +57,7 @@ def main(
     manifest = export_bundle(
         model,
         out,
-        name=name or out.stem,
+        name=name or out.resolve().stem,
         created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
         notice=notice,
         card=card,

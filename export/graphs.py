@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
+from export.attention import with_plain_attention
 from export.decoder import Block, RMSNorm, Rotation, causal_mask, decoder_blocks
 from training.connector import Connector as PooledConnector
 from training.model import SocialFusion
@@ -40,7 +41,7 @@ def build_graphs(
     box_embedding = model.box_embedding.detach().float()
     is_before = model.config.box_embedding == "before"
     return {
-        "encoder": Encoder(model.encoder),
+        "encoder": Encoder(with_plain_attention(model.encoder)),
         "connector": Connector(model.connector, box_embedding if is_before else None),
         "trunk": Trunk(blocks[:-1], rotation, mask, None if is_before else box_embedding),
         "answer": Answer(blocks[-1], rotation, norm, llm.lm_head.weight[torch.tensor(rows)]),
@@ -117,7 +118,10 @@ class Trunk(nn.Module):
 
 
 class Answer(nn.Module):
-    """The last block at the last position, and the answers' rows of the language head."""
+    """The last block at the last position, and the answers' rows of the language head.
+
+    It takes hidden states [B, T, d_l], the trunk's output.
+    """
 
     def __init__(self, block: Block, rotation: Rotation, norm: RMSNorm, rows: Tensor) -> None:
         super().__init__()
@@ -126,7 +130,7 @@ class Answer(nn.Module):
         self.head.weight = nn.Parameter(rows)
 
     def forward(self, hidden: Tensor, past_last: Tensor, padding: Tensor) -> Tensor:
-        """Hidden states [B, T, d_l], past_last [B, 2, KV, P, HD] and padding [B, P] to logits [B, R]."""
+        """`past_last` is [B, 2, KV, P, HD], `padding` [B, P]; to logits [B, R]."""
         memory = self.block.memory(hidden, self.rotation, past_last)
         # The last position sees every image token, so that only the padding is masked.
         mask = _padding_mask(padding, hidden.shape[1])
@@ -135,7 +139,10 @@ class Answer(nn.Module):
 
 
 class Gaze(nn.Module):
-    """The last block at every image position, and the gaze head."""
+    """The last block at every image position, and the gaze head.
+
+    It takes hidden states [B, T, d_l], the trunk's output.
+    """
 
     mask: Tensor
 
@@ -147,7 +154,7 @@ class Gaze(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, hidden: Tensor, past_last: Tensor, padding: Tensor) -> Tensor:
-        """Hidden states [B, T, d_l], past_last [B, 2, KV, P, HD] and padding to logits [B, 64, 64]."""
+        """`past_last` is [B, 2, KV, P, HD], `padding` [B, P]; to logits [B, 64, 64]."""
         memory = self.block.memory(hidden, self.rotation, past_last)
         mask = self.mask + _padding_mask(padding, hidden.shape[1])
         x = self.block(hidden, memory, mask, self.rotation)  # [B, T, d_l]

@@ -38,7 +38,8 @@ def merge_lora(
         The copy, and how it compares; None where the model has no adapter.
 
     Raises:
-        BundleError: the adapter changes nothing, or merging it changed the answers.
+        BundleError: weights are not numbers, the adapter changes nothing, or merging it changed
+            the answers.
     """
     whole = copy.deepcopy(llm).float().eval().requires_grad_(False)
     if not isinstance(whole, peft.PeftModel):
@@ -47,6 +48,12 @@ def merge_lora(
     ids = torch.randint(whole.config.vocab_size, (1, _LENGTH), generator=seed)
     with torch.inference_mode():
         adapted = whole(ids).logits
+        if not adapted.isfinite().all():
+            raise BundleError(
+                "its weights hold values that are not numbers",
+                where="language model",
+                fix="Export an earlier checkpoint.",
+            )
         with whole.disable_adapter():
             bare = whole(ids).logits
         merged = whole.merge_and_unload(safe_merge=True)

@@ -36,27 +36,38 @@ def write_graph(module: nn.Module, io: GraphIO, folder: Path) -> Path:
         folder: where the files go.
 
     Raises:
-        BundleError: ONNX's own checks refuse the file.
+        BundleError: the network cannot be written as ONNX, or ONNX's own checks refuse it.
         EngineError: its inputs or outputs are not those of `io`.
     """
     path = folder / f"{io.name}.onnx"
-    batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's notes on its own parts
-        program = torch.onnx.export(
-            module.eval(),
-            kwargs=random_inputs(io, 2),
-            dynamo=True,
-            opset_version=OPSET,
-            output_names=list(io.outputs),
-            dynamic_shapes={name: {0: batch} for name in io.inputs},
-            verbose=False,
-        )
-    assert program is not None  # the dynamo exporter always returns one
+    program = _program(module.eval(), io)
     _forget_origin(program.model)
     program.save(path, external_data=True)
     _check_file(path, io)
     return path
+
+
+def _program(module: nn.Module, io: GraphIO) -> torch.onnx.ONNXProgram:
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's notes on its own parts
+            program = torch.onnx.export(
+                module,
+                kwargs=random_inputs(io, 2),
+                dynamo=True,
+                opset_version=OPSET,
+                output_names=list(io.outputs),
+                dynamic_shapes={name: {0: batch} for name in io.inputs},
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise BundleError(
+            f"the network cannot be written as ONNX ({reason})", where=io.name
+        ) from error
+    assert program is not None  # the dynamo exporter always returns one
+    return program
 
 
 def _forget_origin(model: onnx_ir.Model) -> None:

@@ -20,7 +20,8 @@ from export.merge import Merge, merge_lora
 from export.onnx_graphs import OPSET, write_graph
 from export.parity import TOLERANCE, Difference, check_answers, check_graph
 from export.prefix import task_prefixes
-from sfedge.bundle import open_bundle, sha256_of
+from sfedge.bundle import open_bundle
+from sfedge.cache import file_sha256
 from sfedge.errors import OutputError
 from sfedge.graphs import graph_io
 from sfedge.manifest import MANIFEST_NAME, PREFIX_NAME, FileEntry, Manifest, Shape
@@ -84,7 +85,7 @@ def export_bundle(
                 ),
             )
             if out.suffix == ".zip":
-                packed = _pack(folder, Path(scratch) / "bundle.zip")
+                packed = pack(folder, Path(scratch) / "bundle.zip")
                 _verify(packed)
                 packed.replace(out)
             else:
@@ -151,7 +152,7 @@ def _preset(config: ModelConfig) -> str:
 
 
 def _entry(path: Path, folder: Path) -> FileEntry:
-    return FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path))
+    return FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, file_sha256(path))
 
 
 def _parity(
@@ -191,17 +192,20 @@ def _check_target(out: Path) -> None:
     Raises:
         OutputError: something else is there.
     """
-    is_zip = out.suffix == ".zip"
-    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()) and not is_zip)
-    is_bundle = out.is_file() if is_zip else (out / MANIFEST_NAME).is_file()
-    if not (is_free or is_bundle):
+    if not out.exists() or (out.suffix != ".zip" and out.is_dir() and not any(out.iterdir())):
+        return
+    is_bundle = (out / MANIFEST_NAME).is_file()
+    if out.suffix == ".zip" and zipfile.is_zipfile(out):
+        with zipfile.ZipFile(out) as archive:
+            is_bundle = MANIFEST_NAME in archive.namelist()
+    if not is_bundle:
         raise OutputError(
             "this is no bundle, so it is not replaced", where=str(out), fix="Choose another --out."
         )
 
 
-def _pack(folder: Path, target: Path) -> Path:
-    """A zip of the folder's files: compressed, sorted, without times or owners."""
+def pack(folder: Path, target: Path) -> Path:
+    """Write the folder's files as a zip: compressed, sorted, without times or owners."""
     with zipfile.ZipFile(target, "w") as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():

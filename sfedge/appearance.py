@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.boxes import Box, clamped, intersection
+from sfedge.boxes import Box, clamped, intersection, union
 from sfedge.errors import DataError
 from sfedge.people import Sighting
 from sfedge.structures import Image
@@ -31,13 +31,24 @@ class Appearance:
         return bool(self.trust[1] >= 0.7)
 
 
-def appearances(image: Image, sightings: Sequence[Sighting]) -> list[Appearance]:
-    """The appearance of each person of one frame."""
+def appearances(
+    image: Image, sightings: Sequence[Sighting], expected: Sequence[Sighting]
+) -> list[Appearance]:
+    """The appearance of each person of one frame.
+
+    Args:
+        image: the frame's.
+        sightings: the people seen in it.
+        expected: where people known from earlier frames should be. Where two of them meet, one
+            may hide the other, even if only one is seen.
+    """
     regions = [_regions(sighting) for sighting in sightings]
+    known = [_outline(_regions(sighting)) for sighting in expected]
     result = []
     for i, mine in enumerate(regions):
-        others = [box for j, pair in enumerate(regions) if j != i for box, _ in pair if box]
-        histograms, trust = zip(*(_look(image, *region, others) for region in mine), strict=True)
+        others = [_outline(region) for j, region in enumerate(regions) if j != i]
+        looks = [_look(image, box, shown, others, known) for box, shown in mine]
+        histograms, trust = zip(*looks, strict=True)
         result.append(Appearance(np.stack(histograms), np.array(trust)))
     return result
 
@@ -75,6 +86,11 @@ def _regions(sighting: Sighting) -> tuple[tuple[Box | None, float], tuple[Box | 
     return (None, 0.0), torso
 
 
+def _outline(regions: tuple[tuple[Box | None, float], ...]) -> Box | None:
+    boxes = [box for box, _ in regions if box is not None]
+    return union(boxes) if boxes else None
+
+
 def _part(x1: float, y1: float, x2: float, y2: float) -> tuple[Box | None, float]:
     try:
         box = clamped(x1, y1, x2, y2)
@@ -84,11 +100,18 @@ def _part(x1: float, y1: float, x2: float, y2: float) -> tuple[Box | None, float
 
 
 def _look(
-    image: Image, box: Box | None, shown: float, others: Sequence[Box]
+    image: Image,
+    box: Box | None,
+    shown: float,
+    others: Sequence[Box | None],
+    known: Sequence[Box | None],
 ) -> tuple[NDArray[np.float64], float]:
+    """The histograms of one region, and the share of it that surely is this person."""
     if box is None:
         return np.zeros(_LIGHT_BINS + _COLOUR_BINS**2), 0.0
-    covered = max((intersection(box, other) for other in others), default=0.0) / box.area
+    overlaps = sorted((intersection(box, k) for k in known if k), reverse=True)
+    overlaps = overlaps[1:2] + [intersection(box, other) for other in others if other]
+    covered = max(overlaps, default=0.0) / box.area
     height, width = image.shape[:2]
     middle = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
     rows = ((box.y1 + middle * box.height) * height).astype(np.intp)

@@ -16,6 +16,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from sfedge.cache import file_sha256
 from sfedge.errors import BundleError
 from sfedge.external_data import external_files
 from sfedge.manifest import (
@@ -150,7 +151,12 @@ class Bundle:
     def _verify(self, name: str) -> Path:
         path = self._root / name
         if name not in self._verified:
-            found = sha256_of(path)
+            try:
+                found = file_sha256(path)
+            except OSError as error:
+                raise BundleError(
+                    f"{name} cannot be read ({error.strerror})", where=self.source.name, fix=_AGAIN
+                ) from error
             wanted = self._entries[name].sha256
             if found != wanted:
                 raise BundleError(
@@ -197,22 +203,6 @@ def open_bundle(path: Path | None = None) -> Bundle:
         unpacked.cleanup()
         raise
     return bundle
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal digits.
-
-    Raises:
-        BundleError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise BundleError(f"it cannot be read ({error.strerror})", where=str(path)) from error
-    return digest.hexdigest()
 
 
 def _read_manifest(root: Path, source: Path) -> bytes:
@@ -294,7 +284,7 @@ def _unpack(source: Path, root: Path) -> None:
 
 
 def _folder_in_zip(archive: zipfile.ZipFile, source: Path) -> str:
-    """ "" where the bundle's files stand at the top of the zip, "name/" where in one folder."""
+    """The folder in the zip, "name/", that the bundle stands in; "" where it stands at the top."""
     names = archive.namelist()
     if MANIFEST_NAME in names:
         return ""

@@ -18,12 +18,16 @@ class Capture:
     """Reads a source in a thread of its own and keeps only the newest frame.
 
     A context manager and, within it, an iterator of frames for one other thread. A frame that a
-    newer one replaces before it was taken is counted in `skipped`.
+    newer one replaces before it was taken is counted in `skipped`. A recording is played at its
+    own pace.
+
+    Args:
+        source: not iterated yet; closed at the end.
+        running: cleared for a pause: a recording waits, a camera's pictures pass unseen.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._paced = not source.info.is_live
+    def __init__(self, source: Source, running: threading.Event) -> None:
+        self._source, self._running = source, running
         self._slot: Frame | None = None
         self._changed = threading.Condition()
         self._error: BaseException | None = None
@@ -44,7 +48,11 @@ class Capture:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+        self._source.close()  # wakes a reader that waits for its next frame
         self._thread.join(_JOIN)
+        with self._changed:
+            self.skipped += self._slot is not None
+            self._slot = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Each time the newest frame, waiting for one; ends with the source or at `stop`.
@@ -55,9 +63,9 @@ class Capture:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._slot is not None or self._has_ended)
-                frame, self._slot = self._slot, None
-                if frame is None or self._stop.is_set():
+                if self._slot is None or self._stop.is_set():
                     break
+                frame, self._slot = self._slot, None
             yield frame
         if self._error is not None:
             raise self._error
@@ -65,21 +73,27 @@ class Capture:
     def stop(self) -> None:
         """End the iteration, from any thread."""
         self._stop.set()
+        self._running.set()
         with self._changed:
             self._has_ended = True
             self._changed.notify_all()
 
     def _read(self) -> None:
-        clock = time.monotonic()
-        first: float | None = None
+        is_recording = not self._source.info.is_live
+        began: float | None = None  # the clock's time at which the recording's second 0 was due
         try:
             for frame in self._source:
-                if self._paced:  # a file plays at its own speed
-                    first = frame.time if first is None else first
-                    self._stop.wait(frame.time - first - (time.monotonic() - clock))
+                if is_recording:
+                    now = time.monotonic()
+                    began = now - frame.time if began is None else began
+                    self._stop.wait(max(began + frame.time - now, 0.0))
+                    held = time.monotonic()
+                    self._running.wait()
+                    began += time.monotonic() - held
                 if self._stop.is_set():
                     return
-                self._put(frame)
+                if self._running.is_set():
+                    self._put(frame)
         except BaseException as error:  # told in the thread that iterates
             self._error = error
         finally:

@@ -53,9 +53,11 @@ def group(detections: Sequence[Detection], *, egocentric: bool = False) -> list[
 
     misfit = np.array([[_face_misfit(f, p) for p in persons] for f in faces])
     partner = assign(misfit.reshape(len(faces), len(persons)), _FACE_MISFIT)
-    people = [(f, None if i is None else persons[i]) for f, i in zip(faces, partner, strict=True)]
-    people += [(None, p) for i, p in enumerate(persons) if i not in partner]
-    sightings = [_sighting(face, person) for face, person in people]
+    sightings = [
+        _sighting(face, None if i is None else persons[i])
+        for face, i in zip(faces, partner, strict=True)
+    ]
+    sightings += [_sighting(None, person) for i, person in enumerate(persons) if i not in partner]
 
     if egocentric:
         hands = [hand for hand in hands if hand.box.y2 < _BOTTOM]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,13 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from sfedge import annotate
-from sfedge.bundle import open_bundle
+from sfedge.bundle import Bundle, open_bundle
 from sfedge.config import RunConfig
 from sfedge.detect import build_detector
 from sfedge.detect.base import Detector
 from sfedge.errors import UsageError, unknown_name
 from sfedge.live import Asker, Capture
-from sfedge.manifest import Manifest
 from sfedge.model import Model
 from sfedge.plan import BudgetPlanner, IntervalPlanner
 from sfedge.smooth import Smoother
@@ -47,7 +46,7 @@ class RunReport:
     answers: Mapping[str, int]  # by task
     losses: tuple[str, ...]  # sentences on what could not be read
     ended: str  # why the run ended; "" while it goes on
-    is_complete: bool  # nothing is missing: read to its end, or live and stopped, without loss
+    is_complete: bool  # nothing is missing: read to its end (a camera: stopped), without loss
     seconds: Mapping[str, float]  # spent in each stage
 
     def to_json(self) -> dict[str, Any]:
@@ -60,8 +59,9 @@ class RunReport:
 class Session:
     """One run over one source: iterate, once, for a `FrameResult` per frame.
 
-    A context manager; the end of the iteration releases everything, too. `stop` may be called
-    from any thread, all else belongs to the thread that iterates. `open_session` makes one.
+    A context manager; the end of the iteration releases everything, too. `stop`, `pause` and
+    `resume` may be called from any thread, all else belongs to the thread that iterates.
+    `open_session` makes one.
     """
 
     def __init__(
@@ -69,31 +69,36 @@ class Session:
         source: Source,
         detector: Detector,
         model: Model,
-        manifest: Manifest,
+        bundle: Bundle,
         config: RunConfig,
         resources: ExitStack,
     ) -> None:
         self.config = config
-        self.manifest = manifest
+        self.bundle = bundle
         self.info: SourceInfo = source.info
+        self.model_name = model.name
+        self.notice = model.notice  # the model's limits, to be shown wherever its answers are
+        self.device = model.device  # where it really runs
         self.is_live = source.info.is_live if config.live is None else config.live
-        self.tasks = tuple(manifest.task(name) for name in config.tasks)
+        self.tasks = tuple(bundle.manifest.task(name) for name in config.tasks)
         self._source, self._detector, self._model = source, detector, model
         self._resources = resources
-        self._tracker = Tracker()
+        self._tracker = Tracker(egocentric=config.egocentric)
         self._smoother = Smoother(self.tasks, config.smoothing)
         held = max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
         self._newest = _NewestAnswers(_HOLD_LIVE if self.is_live else held)
         self._annotators: list[annotate.Annotator] | None = None
-        self._stop = threading.Event()
+        self._stop, self._running = threading.Event(), threading.Event()
+        self._running.set()
         self._capture: Capture | None = None
         self._frames = self._shown = self._asked = 0
         self._people: set[int] = set()
         self._answers: Counter[str] = Counter({task.name: 0 for task in self.tasks})
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._losses: tuple[str, ...] = ()
         self._ended = ""
         self._is_started = False
+        self._shown_at: deque[float] = deque(maxlen=30)  # wall clock of the last live frames
 
     def __enter__(self) -> "Session":
         return self
@@ -119,26 +124,16 @@ class Session:
         return self._run()
 
     @property
-    def model_name(self) -> str:
-        """Name of the model that answers."""
-        return self._model.name
-
-    @property
-    def notice(self) -> str:
-        """The model's limits, to be shown wherever its answers are; "" for none."""
-        return self._model.notice
-
-    @property
-    def device(self) -> str:
-        """Where the model really runs."""
-        return self._model.device
+    def is_endless(self) -> bool:
+        """Whether the source is a camera or stream, which only a stop ends."""
+        return self.info.is_live
 
     @property
     def report(self) -> RunReport:
         """What was done so far."""
         capture = self._capture
         losses = self._losses or self._source.losses
-        is_whole = self._ended == END_OF_SOURCE or (self.info.is_live and self._ended == STOPPED)
+        is_whole = self._ended == END_OF_SOURCE or (self.is_endless and self._ended == STOPPED)
         return RunReport(
             frames=capture.captured if capture else self._frames,
             shown=self._shown,
@@ -158,14 +153,24 @@ class Session:
             self._annotators = annotate.build_annotators(
                 model=self.model_name, notice=self.notice, facts=self._live_facts
             )
-        with self._timed("draw"):
+        with self.timed("draw"):
             return annotate.draw(result, self._annotators)
 
     def stop(self) -> None:
         """End the iteration after the frame at hand; from any thread."""
         self._stop.set()
+        self._running.set()
         if self._capture is not None:
             self._capture.stop()
+
+    def pause(self) -> None:
+        """Hold a recording where it is; a camera's pictures pass unseen. From any thread."""
+        if not self._stop.is_set():
+            self._running.clear()
+
+    def resume(self) -> None:
+        """Go on after `pause`; from any thread."""
+        self._running.set()
 
     def close(self) -> None:
         """Release the source, the detectors and the model."""
@@ -195,9 +200,10 @@ class Session:
             answers: list[Prediction] = []
             if queries:
                 self._asked += 1
-                with self._timed("ask"):
+                with self.timed("ask"):
                     answers = self._model.answer(frame, queries)
             yield self._result(frame, tracks, answers)
+            self._running.wait()
             if self._stop.is_set():
                 return
 
@@ -209,7 +215,7 @@ class Session:
             max_pairs=config.max_pairs,
             egocentric=config.egocentric,
         )
-        with Asker(self._model) as asker, Capture(self._source) as capture:
+        with Asker(self._model) as asker, Capture(self._source, self._running) as capture:
             self._capture = capture
             if self._stop.is_set():
                 return
@@ -227,7 +233,7 @@ class Session:
     def _timed_frames(self) -> Iterator[Frame]:
         frames = iter(self._source)
         while True:
-            with self._timed("read"):
+            with self.timed("read"):
                 frame = next(frames, None)
             if frame is None:
                 return
@@ -235,9 +241,9 @@ class Session:
 
     def _locate(self, frame: Frame) -> tuple[Track, ...]:
         """Where everybody is in the frame."""
-        with self._timed("detect"):
+        with self.timed("detect"):
             detections = self._detector.detect(frame)
-        with self._timed("track"):
+        with self.timed("track"):
             tracks = self._tracker.update(detections, frame)
         self._smoother.forget(self._tracker.ended)
         self._newest.forget(self._tracker.ended)
@@ -255,10 +261,16 @@ class Session:
 
     def _live_facts(self) -> str:
         """What the status line adds while running live."""
-        return f"{self.report.skipped} frames skipped" if self.is_live else ""
+        if self._capture is None:
+            return ""
+        self._shown_at.append(time.monotonic())
+        span = self._shown_at[-1] - self._shown_at[0]
+        rate = f"{(len(self._shown_at) - 1) / span:.1f} fps, " if span > 0 else ""
+        return f"{rate}{self._capture.skipped} frames skipped"
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time spent within to a stage of the report."""
         begun = time.perf_counter()
         try:
             yield
@@ -310,6 +322,7 @@ def open_session(
         source: a file, a folder of images, the number of a camera, or an rtsp/http address.
         config: the settings; None for the defaults.
         settings: single settings by name that replace those of `config`, as `interval=1.0`.
+
     Returns:
         A session to iterate; also a context manager.
 
@@ -323,7 +336,7 @@ def open_session(
     config = _configured(config, settings)
     with ExitStack() as resources:
         opened = resources.enter_context(
-            open_source(str(source), start=config.start, end=config.end, live=bool(config.live))
+            open_source(str(source), start=config.start, end=config.end)
         )
         bundle = resources.enter_context(open_bundle(config.bundle))
         model = Model(bundle, engine=config.engine, tasks=config.tasks)
@@ -336,7 +349,7 @@ def open_session(
             height=opened.info.height,
         )
         resources.callback(detector.close)
-        return Session(opened, detector, model, bundle.manifest, config, resources.pop_all())
+        return Session(opened, detector, model, bundle, config, resources.pop_all())
 
 
 def _configured(config: RunConfig | None, settings: Mapping[str, Any]) -> RunConfig:

@@ -64,13 +64,14 @@ def source_facts(info: SourceInfo) -> Row:
     }
 
 
-def model_facts(manifest: Manifest, device: str) -> Row:
-    """What records say of the model; `device` is where it runs."""
+def model_facts(manifest: Manifest, sha256: str, device: str) -> Row:
+    """What records say of the model: `sha256` is its bundle's, `device` where it runs."""
     return {
         "name": manifest.name,
         "notice": manifest.notice,
         "preset": manifest.preset,
         "created": manifest.created,
+        "sha256": sha256,
         "device": device,
     }
 
@@ -102,7 +103,7 @@ def frame_row(result: FrameResult) -> Row:
         "type": "frame",
         "frame": result.index,
         "time": round(result.time, 6),
-        "people": [_person(track) for track in result.tracks],
+        "people": [_person(track, result.time) for track in result.tracks],
     }
 
 
@@ -169,6 +170,7 @@ class RecordWriter:
         tasks: what is asked; says which box belongs to an answer.
         model: name of the model, repeated in every answer.
         every_frame: write answers again with every frame that still shows them.
+
     Raises:
         OutputError: a file cannot be written (this and every other method).
     """
@@ -218,12 +220,15 @@ class RecordWriter:
         self._write([row])
 
     def close(self) -> None:
-        """Close both files."""
+        """Close both files, also where one of them can no longer be written."""
+        failures = []
         for file, path in zip((self._records, self._table), self._paths, strict=True):
             try:
                 file.close()
             except OSError as error:
-                raise output_error(error, path) from error
+                failures.append(output_error(error, path))
+        if failures:
+            raise failures[0]
 
     def _remember(self, result: FrameResult) -> None:
         self._seen[result.index] = (result.time, {track.id: track for track in result.tracks})
@@ -237,8 +242,12 @@ class RecordWriter:
         task = self._tasks[prediction.task]
         is_face = task.view == "face" or task.output == "heatmap"
         _, tracks = self._seen.get(prediction.frame, (0.0, {}))
-        seen = [tracks.get(person) for person in prediction.people]
-        return [track and ((is_face and track.face) or track.person) for track in seen]
+        boxes: list[Box | None] = []
+        for person in prediction.people:
+            track = tracks.get(person)
+            face = track.face if track and is_face else None
+            boxes.append(face or (track.person if track else None))
+        return boxes
 
     def _write(self, rows: Iterable[Row]) -> None:
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
@@ -329,9 +338,10 @@ def _required() -> dict[str, tuple[str, ...]]:
     return {kind: tuple(rules[kind]["required"]) for kind in kinds}
 
 
-def _person(track: Track) -> Row:
+def _person(track: Track, time: float) -> Row:
     person: Row = {
         "id": track.id,
+        "is_seen": track.last_seen == time,
         "person": _corners(track.person),
         "face": _corners(track.face),
         "hands": [_corners(hand) for hand in track.hands],

@@ -1,8 +1,7 @@
 """What shapes the network: one frozen value, and the presets."""
 
-import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from sfedge.errors import ConfigError
 from sfedge.manifest import BoxEmbedding
@@ -36,63 +35,31 @@ class ModelConfig:
     lora_dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        weights = self.encoder_weights
+        checks: dict[str, tuple[bool, str]] = {
+            "encoder": (_is_text(self.encoder), "a name"),
+            "encoder_weights": (
+                weights is None or _is_text(weights),
+                "a tag, file, folder or hub name, or null",
+            ),
+            "encoder_layer": (_is_whole(self.encoder_layer, -1000, -1), "below 0, as -1 is last"),
+            "hidden": (_is_whole(self.hidden, 1, 1 << 20), "a width in 1 to 1048576"),
+            "pool": (_is_whole(self.pool, 1, 2), "1 or 2"),
+            "box_embedding": (self.box_embedding in get_args(BoxEmbedding), "after or before"),
+            "language": (_is_text(self.language), "a name or folder"),
+            "language_weights": (
+                isinstance(self.language_weights, bool)
+                and not (self.language_weights and self.language == "tiny"),
+                'true or false, and false for "tiny"',
+            ),
+            "lora_rank": (_is_whole(self.lora_rank, 1, 4096), "a rank in 1 to 4096"),
+            "lora_alpha": (_is_whole(self.lora_alpha, 1, 1 << 16), "in 1 to 65536"),
+            "lora_dropout": (_is_share(self.lora_dropout), "a number from 0 to below 1"),
+        }
         faults = [
-            f"{name} {value!r} is not {wanted}"
-            for is_wrong, name, value, wanted in (
-                (not _is_text(self.encoder), "encoder", self.encoder, "a name"),
-                (
-                    not (self.encoder_weights is None or _is_text(self.encoder_weights)),
-                    "encoder_weights",
-                    self.encoder_weights,
-                    "a tag, file, folder, hub name or None",
-                ),
-                (
-                    not _is_whole(self.encoder_layer, -1000, -1),
-                    "encoder_layer",
-                    self.encoder_layer,
-                    "a whole number below 0, such as -1 for the last block",
-                ),
-                (not _is_whole(self.hidden, 1, 1 << 20), "hidden", self.hidden, "a width"),
-                (
-                    not _is_whole(self.pool, *get_args(Pool)),
-                    "pool",
-                    self.pool,
-                    "1 or 2",
-                ),
-                (
-                    self.box_embedding not in get_args(BoxEmbedding),
-                    "box_embedding",
-                    self.box_embedding,
-                    '"after" or "before"',
-                ),
-                (not _is_text(self.language), "language", self.language, "a name or folder"),
-                (
-                    not isinstance(self.language_weights, bool),
-                    "language_weights",
-                    self.language_weights,
-                    "true or false",
-                ),
-                (
-                    self.language == "tiny" and self.language_weights is True,
-                    "language_weights",
-                    self.language_weights,
-                    'false, though "tiny" has no published weights',
-                ),
-                (not _is_whole(self.lora_rank, 1, 4096), "lora_rank", self.lora_rank, "a rank"),
-                (
-                    not _is_whole(self.lora_alpha, 1, 1 << 16),
-                    "lora_alpha",
-                    self.lora_alpha,
-                    "a whole number above 0",
-                ),
-                (
-                    not _is_fraction(self.lora_dropout),
-                    "lora_dropout",
-                    self.lora_dropout,
-                    "in 0 to 1, 1 excluded",
-                ),
-            )
-            if is_wrong
+            f"{name} is {getattr(self, name)!r}, it must be {wanted}"
+            for name, (is_right, wanted) in checks.items()
+            if not is_right
         ]
         if faults:
             raise ConfigError("; ".join(faults), where="model")
@@ -137,9 +104,9 @@ def _is_whole(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _is_fraction(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 <= value < 1
+def _is_share(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= cast(float, value) < 1
 
 
 PRESETS: dict[str, ModelConfig] = {

@@ -1,9 +1,13 @@
 """The frozen vision towers, by name; each turns images into patch features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises at a file that holds no tensors
 from typing import Any
 
+from huggingface_hub import HfApi, hf_hub_download
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sfedge.errors import ConfigError, unknown_name
@@ -83,12 +87,12 @@ def clip_l14_336(weights: str | None, layer: int) -> Encoder:
 
     The plain name `ViT-L-14-336` computes another activation than these weights were trained with.
     """
-    return _open_clip("ViT-L-14-336-quickgelu", weights, layer)
+    return open_clip_encoder("ViT-L-14-336-quickgelu", weights, layer)
 
 
 def dfn_h14_378(weights: str | None, layer: int) -> Encoder:
     """DFN5B CLIP ViT-H/14 at 378 pixels: Qwen2-VL's encoder before its pre-training."""
-    return _open_clip("ViT-H-14-378-quickgelu", weights, layer)
+    return open_clip_encoder("ViT-H-14-378-quickgelu", weights, layer)
 
 
 def dinov2_l14(weights: str | None, layer: int) -> Encoder:
@@ -97,13 +101,7 @@ def dinov2_l14(weights: str | None, layer: int) -> Encoder:
     The paper does not give its resolution; 336 pixels keep the 24 x 24 tokens of CLIP, so that the
     encoder is all that differs.
     """
-    import timm
-
-    name, settings = "vit_large_patch14_dinov2", {"img_size": 336, "num_classes": 0}
-    if weights is None:
-        return TimmEncoder(timm.create_model(name, **settings), layer=layer)
-    tags = timm.models.get_pretrained_tags(name) if hasattr(timm.models, "x") else []
-    raise NotImplementedError(tags)
+    return timm_encoder("vit_large_patch14_dinov2", weights, layer, image_size=336)
 
 
 def clip_tiny(weights: str | None, layer: int) -> Encoder:
@@ -135,8 +133,8 @@ def build_encoder(name: str, weights: str | None = None, layer: int = -1) -> Enc
 
     Args:
         name: one of ENCODERS.
-        weights: a tag of the encoder's library, a file, a folder or "owner/name" of the Hugging
-            Face hub; None for random ones.
+        weights: a tag of the encoder's library, a file, a folder with one safetensors file, or
+            "owner/name" of the Hugging Face hub; None for random ones.
         layer: block whose tokens are used, from the end: -1 is the last.
 
     Raises:
@@ -145,15 +143,73 @@ def build_encoder(name: str, weights: str | None = None, layer: int = -1) -> Enc
     """
     if name not in ENCODERS:
         unknown_name("encoder", name, ENCODERS, where="encoder")
-    encoder = ENCODERS[name](weights, layer)
-    return encoder.requires_grad_(False).eval()
+    return ENCODERS[name](weights, layer).requires_grad_(False).eval()
 
 
-def _open_clip(architecture: str, weights: str | None, layer: int) -> Encoder:
+def open_clip_encoder(architecture: str, weights: str | None, layer: int) -> Encoder:
+    """The vision tower of one of open_clip's models, its text tower dropped."""
     import open_clip
 
-    clip = open_clip.create_model(architecture, pretrained=weights)
+    if weights is None:
+        return ClipEncoder(open_clip.create_model(architecture).visual, layer=layer)
+    with _explained(weights):
+        source = str(_weights_file(weights) or weights)
+        clip = open_clip.create_model(architecture, pretrained=source)
     return ClipEncoder(clip.visual, layer=layer)
+
+
+def timm_encoder(name: str, weights: str | None, layer: int, *, image_size: int) -> Encoder:
+    """A vision transformer of timm, its position embeddings resampled to `image_size`."""
+    import timm
+
+    size: dict[str, Any] = {"img_size": image_size, "num_classes": 0}
+    if weights is None:
+        return TimmEncoder(timm.create_model(name, **size), layer=layer)
+    with _explained(weights):
+        file = _weights_file(weights)
+        if file is None:
+            visual = timm.create_model(f"{name}.{weights}", pretrained=True, **size)
+        else:
+            overlay = {"file": str(file)}
+            visual = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay, **size
+            )
+    return TimmEncoder(visual, layer=layer)
+
+
+def _weights_file(weights: str) -> Path | None:
+    """Where the weights lie, fetched from the hub if need be; None for a library's tag."""
+    path = Path(weights)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        files = sorted(path.glob("*.safetensors"))
+        if len(files) != 1:
+            raise ValueError(f"the folder holds {len(files)} safetensors files, not one")
+        return files[0]
+    if "/" not in weights:
+        return None
+    # The file names of open_clip's and of timm's repositories.
+    names = ("open_clip_model.safetensors", "model.safetensors")
+    listed = HfApi().list_repo_files(weights)
+    for name in names:
+        if name in listed:
+            return Path(hf_hub_download(weights, name))
+    raise ValueError(f"the repository has neither {names[0]} nor {names[1]}")
+
+
+@contextmanager
+def _explained(weights: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"the encoder's weights cannot be loaded ({reason})",
+            where=f"encoder_weights {weights}",
+            fix="Name a tag, a file, a folder with one safetensors file or a hub repository that "
+            "holds them; without a network, copy them here and name the file.",
+        ) from error
 
 
 def _check_layer(layer: int, layers: int) -> None:

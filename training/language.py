@@ -1,5 +1,8 @@
 """The language model: Llama from `transformers`, and LoRA on it through `peft`."""
 
+import warnings
+from typing import Any
+
 import torch
 from huggingface_hub.errors import HFValidationError
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -83,17 +86,20 @@ def tiny_llama(vocabulary: int) -> LlamaConfig:
 
 def add_lora(llm: LlamaForCausalLM, config: ModelConfig) -> PeftModel:
     """Freeze the language model and put trainable low-rank adapters on its linear layers."""
-    return get_peft_model(
-        llm,
-        LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules=list(LORA_TARGETS),
-            bias="none",
-            task_type="CAUSAL_LM",
-        ),
+    settings = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(LORA_TARGETS),
+        bias="none",
+        task_type="CAUSAL_LM",
     )
+    with warnings.catch_warnings():
+        # peft 0.21 asks Llama for an attribute that transformers 5.24 has renamed.
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        adapted = get_peft_model(llm, settings)
+    assert isinstance(adapted, PeftModel)
+    return adapted
 
 
 def causal_lm(llm: LlamaForCausalLM | PeftModel) -> LlamaForCausalLM:
@@ -106,17 +112,20 @@ def causal_lm(llm: LlamaForCausalLM | PeftModel) -> LlamaForCausalLM:
 def _pretrained(name: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     _llama_config(name)
     try:
-        llm, report = LlamaForCausalLM.from_pretrained(
+        loaded: Any = LlamaForCausalLM.from_pretrained(
             name, dtype=torch.float32, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unavailable(name, error) from error
-    wrong = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
-    if wrong:
+    llm, report = loaded
+    absent = sorted(report["missing_keys"])
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise ConfigError(
-            f"the weights lack or misfit {len(wrong)} tensors, the first {wrong[0]}",
+            f"the weights lack {absent[0]}{more}",
             where=f"language {name}",
+            fix="Fetch the model again.",
         )
     return llm, tokenizer
 

@@ -32,10 +32,8 @@ def gaze_target(
         return torch.zeros(size, size)
     reach = math.floor(3 * sigma)
     cells = torch.arange(size)
-    columns, rows = (
-        _bell(cells - int(x * size), sigma, reach),
-        _bell(cells - int(y * size), sigma, reach),
-    )
+    columns = _bell(cells - int(x * size), sigma, reach)
+    rows = _bell(cells - int(y * size), sigma, reach)
     heatmap = rows[:, None] * columns[None, :]
     peak = heatmap.max()
     return heatmap / peak if peak > 0 else heatmap

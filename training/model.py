@@ -5,7 +5,6 @@ encoder and language model, S pixels per side.
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +78,7 @@ class SocialFusion(nn.Module):
         """The Llama itself, with LoRA in its layers where there is any."""
         return language.causal_lm(self.llm)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "SocialFusion":
         """Training mode for all but the encoder, which always evaluates."""
         super().train(mode)
         self.encoder.eval()

@@ -33,9 +33,10 @@ def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
         DataError: a part is incomplete, or a tensor is foreign or of another shape.
     """
     own = _state(model)
-    parts = {_is_trained(name) for name in tensors}
+    parts = {_is_trained(name) for name in tensors if name in own}
     wanted = {name for name in own if _is_trained(name) in parts}
     faults = [
+        *(["no tensor is the model's"] if not parts else []),
         *(f"{name} is missing" for name in sorted(wanted - set(tensors))),
         *(f"{name} is unknown" for name in sorted(set(tensors) - wanted)),
         *(

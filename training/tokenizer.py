@@ -9,7 +9,7 @@ from sfedge.errors import ConfigError
 from sfedge.tasks import TASKS, Task
 
 _BOS = "<|begin|>"
-_TINY_VOCABULARY = 1344  # prompts of 10 to 97 tokens: time on a CPU goes by tokens
+_TINY_VOCABULARY = 1400  # prompts of 7 to 70 tokens: time on a CPU goes by tokens
 _WORD_VOCABULARY = 640  # prompts of 97 to 638 tokens, about as many as Llama's tokenizer makes
 _ANSWER_REPEATS = 100  # often enough for every answer to be merged before the prompts' phrases
 
@@ -46,7 +46,9 @@ def _train(vocabulary: int, *, merges_span_words: bool) -> PreTrainedTokenizerFa
         show_progress=False,
     )
     tokenizer.train_from_iterator(prompts + answers * _ANSWER_REPEATS, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=_BOS)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, bos_token=_BOS
+    )
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, task: Task) -> list[int]:
@@ -67,12 +69,13 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, tasks: Iterable[Task]) -> dic
     for task in tasks:
         for answer, label in zip(task.answers, task.labels, strict=True):
             ids = _encode(tokenizer, answer)
-            if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
+            is_unknown = tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids
+            if len(ids) != 1 or is_unknown:
+                fault = "unknown to the tokenizer" if is_unknown else f"{len(ids)} tokens, not one"
                 raise ConfigError(
-                    f"answer {answer!r} (label {label!r} of task {task.name!r}) is "
-                    f"{len(ids)} tokens of the tokenizer, not one of its own",
+                    f"answer {answer!r} (label {label!r} of task {task.name!r}) is {fault}",
                     where="language",
-                    fix="Choose a language model whose tokenizer knows it, or another answer.",
+                    fix="Choose a language model whose tokenizer has it as one token.",
                 )
             found[answer] = ids[0]
     return found

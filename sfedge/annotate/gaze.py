@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.annotate.outlines import head_px, put_line, to_point
+from sfedge.annotate.outlines import leaving_px, put_line, to_point
 from sfedge.annotate.theme import Theme
 from sfedge.structures import FrameResult, Image, Prediction
 
-_FLOOR = 0.35  # of the peak; a fainter cell is not shown
+_FLOOR = 0.35  # of the height of the peak above the median; a fainter cell is not shown
+_LEAST_CONTRAST = 0.1  # between peak and median of a map that is shown at all
+_CARRIED = 0.7  # of the opacity, for answers from an earlier frame
 
 
 class GazeHeatmap:
@@ -25,17 +27,23 @@ class GazeHeatmap:
             return
         opacities = np.stack([self._opacity(gaze, result) for gaze in gazes])  # [N, G, G]
         strength = opacities.sum(axis=0)  # [G, G]
+        if not strength.any():
+            return
         inks = np.array([self._theme.colour(gaze.people[0]) for gaze in gazes], np.float32)
         mixed = np.einsum("nyx,nc->yxc", opacities, inks) / np.maximum(strength, 1e-6)[..., None]
         _blend(image, mixed, np.minimum(strength, self._theme.heat_opacity))
 
     def _opacity(self, gaze: Prediction, result: FrameResult) -> NDArray[np.float32]:
+        """(G, G), full at a peak that stands out; a flat map tells nothing and tints nothing."""
         assert gaze.heatmap is not None
-        peak = max(float(gaze.heatmap.max()), 1e-6)
-        above = np.clip((gaze.heatmap / peak - _FLOOR) / (1.0 - _FLOOR), 0.0, 1.0)
-        fresh = gaze in result.fresh
-        shown = self._theme.heat_opacity * (1.0 if fresh else 0.7)
-        return (above * shown).astype(np.float32)
+        peak, ground = float(gaze.heatmap.max()), float(np.median(gaze.heatmap))
+        contrast = peak - ground
+        if contrast < _LEAST_CONTRAST:
+            return np.zeros_like(gaze.heatmap)
+        above: NDArray[np.float32] = (gaze.heatmap - ground) / contrast
+        shown = np.clip((above - _FLOOR) / (1.0 - _FLOOR), 0.0, 1.0)
+        strength = 1.0 if gaze in result.fresh else _CARRIED
+        return shown * np.float32(self._theme.heat_opacity * strength * contrast / peak)
 
 
 class GazeArrows:
@@ -53,7 +61,8 @@ class GazeArrows:
                 continue
             person = gaze.people[0]
             colour = self._theme.faded(self._theme.colour(person), result, gaze)
-            start, end = head_px(image, tracks[person]), to_point(image, gaze.point)
+            end = to_point(image, gaze.point)
+            start = leaving_px(image, tracks[person], end)
             put_line(image, start, end, colour, self._theme, is_dashed=gaze.is_unsure)
             for radius, ink in ((4 * width + 1, self._theme.halo), (4 * width, colour)):
                 cv2.circle(image, end, radius, ink, -1, cv2.LINE_AA)

@@ -58,7 +58,8 @@ class PairLinks:
             drawn.add(pair)
             first, second = (tracks[person] for person in answer.people)
             colour = self._theme.faded(self._theme.text, result, answer)
-            start, end = head_px(image, first), head_px(image, second)
+            start = leaving_px(image, first, head_px(image, second))
+            end = leaving_px(image, second, head_px(image, first))
             put_line(image, start, end, colour, self._theme, is_dashed=answer.is_unsure)
 
 
@@ -75,6 +76,19 @@ def head_px(image: Image, track: Track) -> Point:
     else:
         x, y = track.person.centre[0], track.person.y1 + track.person.height * 0.12
     return to_point(image, (x, y))
+
+
+def leaving_px(image: Image, track: Track, towards: Point) -> Point:
+    """Where a line from the head to `towards` leaves the face, which it must not cross."""
+    x, y = head_px(image, track)
+    if track.face is None:
+        return x, y
+    x1, _, x2, y2 = corners_px(image, track.face)
+    dx, dy = towards[0] - x, towards[1] - y
+    across = (x2 - x1) / 2 / abs(dx) if dx else 1.0
+    down = (y2 - y) / abs(dy) if dy else 1.0
+    part = min(across, down, 1.0)
+    return round(x + dx * part), round(y + dy * part)
 
 
 def to_point(image: Image, point: tuple[float, float]) -> Point:

@@ -31,7 +31,9 @@ def text_mask(text: str, size: int) -> NDArray[np.float32]:
     left, _, right, _ = font.getbbox(shown)
     width, height = max(int(np.ceil(right - min(left, 0))), 1), line_height(size)
     canvas = PillowImage.new("L", (width, height))
-    ImageDraw.Draw(canvas).text((-min(left, 0), height * 0.76), shown, fill=255, font=font, anchor="ls")
+    ImageDraw.Draw(canvas).text(
+        (-min(left, 0), height * 0.76), shown, fill=255, font=font, anchor="ls"
+    )
     return (np.asarray(canvas, np.float32) / 255.0)[..., None]
 
 
@@ -61,7 +63,7 @@ def put_text(image: Image, text: str, x: int, y: int, size: int, colour: Colour)
     """Write a line of text with its upper left corner at (x, y); what leaves the picture is cut."""
     mask = text_mask(text, size)
     left, top = max(x, 0), max(y, 0)
-    mask = mask[top - y : image.shape[0] - y, left - x : max(image.shape[1] - x, 0)]
+    mask = mask[top - y : max(image.shape[0] - y, 0), left - x : max(image.shape[1] - x, 0)]
     if mask.size == 0:
         return
     area = image[top : top + mask.shape[0], left : left + mask.shape[1]]
@@ -82,9 +84,10 @@ def put_ground(
 
 
 def ink_on(colour: Colour) -> Colour:
-    """Black or white, whichever reads better on `colour` (ITU-R BT.601 luma)."""
-    luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    return (0, 0, 0) if luma > 110 else (255, 255, 255)
+    """Black or white, whichever has more contrast to `colour` (WCAG 2.1, with a gamma of 2.2)."""
+    red, green, blue = ((c / 255) ** 2.2 for c in colour)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return (0, 0, 0) if luminance > 0.179 else (255, 255, 255)
 
 
 def _font(text: str, size: int) -> tuple[str, _Font]:

@@ -38,7 +38,8 @@ class Theme:
 
     def scale(self, image: Image) -> float:
         """Pixels of `image` per pixel of the theme."""
-        return min(image.shape[:2]) / 720.0
+        height, width = image.shape[:2]
+        return float(min(height, width)) / 720.0
 
     def font_px(self, image: Image) -> int:
         """Height of texts; small pictures get texts that can still be read."""

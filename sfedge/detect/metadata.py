@@ -21,10 +21,14 @@ class _Piece:
 
     data: bytes
     entry: int  # where in `data` an offset to it must point
-    links: tuple[tuple[int, int], ...] = ()  # (where in `data`, position in the old file) still open
+    links: tuple[
+        tuple[int, int], ...
+    ] = ()  # (where in `data`, position in the old file) still open
 
 
-_Field = bytes | _Piece | int | None  # number of 4 bytes, new piece, position in the old file, absent
+_Field = (
+    bytes | _Piece | int | None
+)  # number of 4 bytes, new piece, position in the old file, absent
 
 
 def with_normalisation(model: bytes, *, mean: float, std: float) -> bytes:

@@ -1,21 +1,343 @@
 """The detector networks: what they are, where they come from, and how they reach the cache.
 
-mediapipe ships no networks since version 1. Google publishes them one by one, and the wheel of
-mediapipe 0.10.21 carries the same bytes. From either, the files that MediaPipe's tasks open are
-built here; every part and every built file is known by its sha256.
+mediapipe ships no networks since version 1. Google publishes them, and the wheel of mediapipe
+0.10.21 carries the same bytes. From either, the files that MediaPipe's tasks open are built here;
+every part and every built file is known by its sha256, so that all machines run the same networks.
 """
 
+import hashlib
 import io
-import shutil
 import struct
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sfedge.cache import FetchError, Progress, cache_folder, fetch_file, file_sha256, writing
+from sfedge import cache
+from sfedge.cache import FetchError, Progress
 from sfedge.detect import wheel
 from sfedge.detect.metadata import with_normalisation
 from sfedge.errors import DetectorError, unknown_name
+
+LICENCE = "Apache-2.0"  # of all of them, by Google's model cards
+
+_GOOGLE = "https://storage.googleapis.com/mediapipe-assets/"
+_TIMEOUT = 5.0  # seconds to wait for Google before the wheel is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A network as Google trained it. Hash and generation: MediaPipe's own external_files.bzl."""
+
+    file: str
+    generation: int  # version number that Google's store keeps a file under
+    size: int  # bytes
+    sha256: str
+
+    @property
+    def url(self) -> str:
+        return f"{_GOOGLE}{self.file}?generation={self.generation}"
+
+
+_FACE_SHORT = Part(
+    "face_detection_short_range.tflite",
+    generation=1677044301978921,
+    size=229_714,
+    sha256="bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+)
+_FACE_FULL = Part(
+    "face_detection_full_range_sparse.tflite",
+    generation=1674261618323821,
+    size=676_746,
+    sha256="2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+)
+_PALM = Part(
+    "palm_detection_full.tflite",
+    generation=1662745358034050,
+    size=2_339_846,
+    sha256="1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+)
+_HAND = Part(
+    "hand_landmark_full.tflite",
+    generation=1661875760968579,
+    size=5_478_917,
+    sha256="11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+)
+_PERSON = Part(
+    "pose_detection.tflite",
+    generation=1678737489600422,
+    size=2_959_046,
+    sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+)
+_POSE = Part(
+    "pose_landmark_full.tflite",
+    generation=1661875894245786,
+    size=6_440_512,
+    sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+)
+
+_Parts = Mapping[Part, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A file that one of MediaPipe's tasks opens."""
+
+    finds: str  # what it is for, as told to the user
+    file: str  # its name in the cache
+    size: int  # bytes
+    sha256: str
+    parts: tuple[Part, ...]
+    build: Callable[[_Parts], bytes]
+    published: str | None = None  # sha256 of the file that Google offers for the same task
+
+
+def _single(part: Part) -> Callable[[_Parts], bytes]:
+    return lambda parts: parts[part]
+
+
+def _hand_task(parts: _Parts) -> bytes:
+    return _task(
+        {"hand_detector.tflite": parts[_PALM], "hand_landmarks_detector.tflite": parts[_HAND]}
+    )
+
+
+def _pose_task(parts: _Parts) -> bytes:
+    # Ranges of MediaPipe's own graphs: pose_detection_cpu and pose_landmark_by_roi_cpu.
+    person = with_normalisation(parts[_PERSON], mean=127.5, std=127.5)
+    pose = with_normalisation(parts[_POSE], mean=0.0, std=255.0)
+    return _task({"pose_detector.tflite": person, "pose_landmarks_detector.tflite": pose})
+
+
+def _task(entries: Mapping[str, bytes]) -> bytes:
+    """A task bundle: an uncompressed zip whose entries start at multiples of 64 bytes.
+
+    MediaPipe maps the entries; networks that lie askew would be copied first.
+    """
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
+        for name, data in entries.items():
+            info = zipfile.ZipInfo(name)  # of 1980: the same bytes every time
+            info.create_system = 3
+            gap = -(file.tell() + 30 + len(name) + 4) % 64
+            info.extra = struct.pack("<HH", 0xD935, gap) + bytes(gap)  # Android's alignment field
+            bundle.writestr(info, data)
+    return file.getvalue()
+
+
+NETWORKS: Mapping[str, Network] = {
+    "face-short-range": Network(
+        finds="faces within about 2 m",
+        file=_FACE_SHORT.file,
+        size=_FACE_SHORT.size,
+        sha256=_FACE_SHORT.sha256,
+        parts=(_FACE_SHORT,),
+        build=_single(_FACE_SHORT),
+        published="b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
+    ),
+    "face-full-range": Network(
+        finds="faces across a room",
+        file=_FACE_FULL.file,
+        size=_FACE_FULL.size,
+        sha256=_FACE_FULL.sha256,
+        parts=(_FACE_FULL,),
+        build=_single(_FACE_FULL),
+    ),
+    "hand-landmarker": Network(
+        finds="hands",
+        file="hand_landmarker.task",
+        size=7_819_189,
+        sha256="6bbbde8c9ceef075c7daa9ccca97dcc45396ba44eaa19eea243e9ea0d2904ccc",
+        parts=(_PALM, _HAND),
+        build=_hand_task,
+        published="fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
+    ),
+    "pose-landmarker": Network(
+        finds="persons",
+        file="pose_landmarker_full.task",
+        size=9_403_696,
+        sha256="5d9a993117cb641a01986fb673aeaf769a468e562a069e7f1779938b67b47d2c",
+        parts=(_PERSON, _POSE),
+        build=_pose_task,
+        published="5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1",
+    ),
+}
+
+Status = Literal["ready", "missing", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A network as it stands in the cache."""
+
+    name: str
+    network: Network
+    path: Path
+    status: Status
+
+
+def folder() -> Path:
+    """Where the networks are kept."""
+    return cache.cache_folder() / "networks"
+
+
+def listed(names: Iterable[str] | None = None) -> list[Listing]:
+    """The networks, all or those named, each with its state; every file is read and hashed.
+
+    Raises:
+        UnknownNameError: a name is not in NETWORKS.
+    """
+    listings = []
+    for name in NETWORKS if names is None else names:
+        if name not in NETWORKS:
+            unknown_name("network", name, NETWORKS)
+        network, path = NETWORKS[name], folder() / NETWORKS[name].file
+        status: Status = "missing"
+        if path.is_file():
+            known = cache.file_sha256(path) in (network.sha256, network.published)
+            status = "ready" if known else "damaged"
+        listings.append(Listing(name, network, path, status))
+    return listings
+
+
+def missing(names: Iterable[str] | None = None) -> list[str]:
+    """Names of the networks, all or those named, that are not whole in the cache."""
+    return [listing.name for listing in listed(names) if listing.status != "ready"]
+
+
+def fetch(
+    names: Iterable[str] | None = None,
+    *,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
+    """The files of the networks, all or those named, fetched where they are missing or damaged.
+
+    Google's store is tried first, then the mediapipe wheel through pip.
+
+    Args:
+        names: keys of NETWORKS; None for all.
+        offline: fetch nothing.
+        progress: called while something is fetched.
+
+    Raises:
+        DetectorError: a network is missing and `offline` is set, or it cannot be had.
+        OutputError: the cache cannot be written.
+        UnknownNameError: a name is not in NETWORKS.
+    """
+    listings = listed(names)
+    lacking = [listing for listing in listings if listing.status != "ready"]
+    if lacking and offline:
+        what = ", ".join(f"{listing.name} is {listing.status}" for listing in lacking)
+        raise DetectorError(
+            f"no detector network may be fetched offline, but {what}",
+            where=str(folder()),
+            fix="Run `sfedge models fetch` once with a network connection, "
+            "or `sfedge models add FILE` with a file that you bring.",
+        )
+    if lacking:
+        wanted = [part for listing in lacking for part in listing.network.parts]
+        parts = _fetch_parts(wanted, progress)
+        for listing in lacking:
+            _keep(listing.network, listing.network.build(parts))
+    return {listing.name: listing.path for listing in listings}
+
+
+def add(file: Path) -> list[str]:
+    """Take into the cache what networks a file of the user's holds; returns their names.
+
+    Known are any wheel of mediapipe 0.10.21, each .tflite that is a whole network, and Google's own
+    hand_landmarker.task, pose_landmarker_full.task and blaze_face_short_range.tflite.
+
+    Raises:
+        DetectorError: the file is not there, or holds no known network.
+        OutputError: the cache cannot be written.
+    """
+    if not file.is_file():
+        raise DetectorError("there is no such file", where=str(file))
+    parts = _parts_in(file)
+    added = []
+    for name, network in NETWORKS.items():
+        if parts.keys() >= set(network.parts):
+            _keep(network, network.build(parts))
+            added.append(name)
+    if not added:
+        sha256 = cache.file_sha256(file)
+        for name, network in NETWORKS.items():
+            if sha256 in (network.sha256, network.published):
+                cache.write(folder() / network.file, [file.read_bytes()])
+                added.append(name)
+    if not added:
+        raise DetectorError(
+            f"this file (sha256 {sha256[:12]}…) holds no network that sfedge knows",
+            where=str(file),
+            fix=f"Known are the wheel of {wheel.REQUIREMENT} and Google's hand_landmarker.task, "
+            "pose_landmarker_full.task and face detection .tflite files, all of version 1.",
+        )
+    return added
+
+
+def _keep(network: Network, data: bytes) -> None:
+    if hashlib.sha256(data).hexdigest() != network.sha256:
+        raise DetectorError(f"{network.file} was built wrongly", fix="Please report this.")
+    cache.write(folder() / network.file, [data])
+
+
+def _fetch_parts(wanted: Iterable[Part], progress: Progress | None) -> _Parts:
+    folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as name:
+        scratch = Path(name)
+        try:
+            return {part: _from_google(part, scratch, progress) for part in wanted}
+        except FetchError as error:
+            google = error
+        try:
+            return _parts_in(wheel.download(scratch, progress))
+        except FetchError as error:
+            raise DetectorError(
+                f"the detector networks cannot be fetched: {google} {error}",
+                fix="Check the connection and pip's index settings, or run "
+                f"`sfedge models add FILE` with a wheel of {wheel.REQUIREMENT}.",
+            ) from error
+
+
+def _from_google(part: Part, scratch: Path, progress: Progress | None) -> bytes:
+    target = scratch / part.file
+    cache.fetch(
+        part.url,
+        target,
+        sha256=part.sha256,
+        size=part.size,
+        timeout=_TIMEOUT,
+        progress=progress,
+    )
+    return target.read_bytes()
+
+
+def _parts_in(file: Path) -> dict[Part, bytes]:
+    """The known parts in a wheel, a task bundle or a bare .tflite, recognised by their content."""
+    known = {part.sha256: part for network in NETWORKS.values() for part in network.parts}
+    sizes = {part.size for part in known.values()}
+    found = {}
+    for data in _contents(file, sizes):
+        part = known.get(hashlib.sha256(data).hexdigest())
+        if part:
+            found[part] = data
+    return found
+
+
+def _contents(file: Path, sizes: set[int]) -> Iterator[bytes]:
+    """The bytes of the file, or of its entries if it is a zip, where their size is one of these."""
+    if not zipfile.is_zipfile(file):
+        if file.stat().st_size in sizes:
+            yield file.read_bytes()
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                if entry.file_size in sizes:
+                    yield archive.read(entry)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise DetectorError(f"cannot be read as a zip ({error})", where=str(file)) from error

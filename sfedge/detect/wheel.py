@@ -18,7 +18,7 @@ from sfedge.cache import FetchError, Progress, file_sha256
 REQUIREMENT = "mediapipe==0.10.21"
 FILE = "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
 SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"
-SIZE = 35_585_158
+SIZE = 35_622_638
 
 _OPTIONS = (
     *("--no-deps", "--only-binary=:all:", "--platform", "manylinux_2_28_x86_64"),

@@ -23,7 +23,6 @@ class EngineKind:
     build: Callable[[Path, GraphIO, Path], Engine]  # graph, its contract, folder for caches
 
 
-# The order is that of `auto`: the first that can run is taken.
 ENGINES: dict[str, EngineKind] = {
     "cuda": EngineKind(
         precisions=("fp16", "fp32"), batch=8, check=ort.check_cuda, build=ort.build_cuda
@@ -35,7 +34,8 @@ ENGINES: dict[str, EngineKind] = {
         precisions=("fp16", "fp32"), batch=8, check=ort.check_trt, build=ort.build_trt
     ),
 }
-_AUTOMATIC = ("cuda", "cpu")  # trt-ep compiles for minutes at its first start: only on request
+# What "auto" tries, in this order; trt-ep compiles for minutes at its first start: only on request.
+_AUTOMATIC = ("cuda", "cpu")
 
 
 @dataclass(frozen=True, slots=True)

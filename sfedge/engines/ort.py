@@ -1,11 +1,11 @@
 """ONNX Runtime engines: on the CPU, and through its CUDA and TensorRT providers."""
 
+import contextlib
 import ctypes
 import importlib.metadata
+import io
 import os
-import threading
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,8 @@ FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxrunti
 
 _INSTALL_CPU = "pip install 'sfedge[cpu]'"
 _INSTALL_GPU = "pip install 'sfedge[gpu]'"
-_ON_JETSON = "on a Jetson, the onnxruntime-gpu wheel made for its JetPack"
+_CUDA_LIBRARIES = " 'onnxruntime-gpu[cuda,cudnn]'"  # NVIDIA's, as pip packages
+_ON_JETSON = "on a Jetson install the onnxruntime-gpu wheel of its JetPack"
 _CPU, _CUDA, _TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _FATAL = 4  # log level; everything below also comes as an exception
 _MAX_BATCH = 8  # of a TensorRT profile
@@ -48,7 +49,7 @@ def clash(flavours: Mapping[str, str]) -> tuple[str, str] | None:
     names = " ".join(flavours)
     return (
         f"{' and '.join(flavours)} are installed over each other",
-        f"Run: pip uninstall -y {names} && {wanted}",
+        f"Run: pip uninstall -y {names} && {wanted}.",
     )
 
 
@@ -59,51 +60,49 @@ def check_cpu() -> None:
 
 def check_cuda() -> None:
     """Raise EngineError where the CUDA provider cannot run on this machine."""
-    _check_provider(_CUDA, "cuda", f"Install it: {_INSTALL_GPU}; or {_ON_JETSON}.")
+    _check_provider(_CUDA, "cuda", "")
 
 
 def check_trt() -> None:
     """Raise EngineError where the TensorRT provider cannot run on this machine."""
-    _check_provider(
-        _TRT,
-        "tensorrt",
-        f"Install both: {_INSTALL_GPU} and pip install --extra-index-url https://pypi.nvidia.com "
-        f"'tensorrt-cu13==10.*'; or {_ON_JETSON}.",
-    )
+    # PyPI's onnxruntime-gpu links TensorRT 10; version 11 has another library name.
+    tensorrt = "pip install --extra-index-url https://pypi.nvidia.com 'tensorrt-cu13==10.*'"
+    _check_provider(_TRT, "tensorrt", f" && {tensorrt}")
 
 
-def build_cpu(graph: Path, io: GraphIO, folder: Path) -> "OrtEngine":
+def build_cpu(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
     """An engine on the CPU; `folder` is not used."""
-    return OrtEngine(graph, io, [(_CPU, {})], f"cpu (onnxruntime {_runtime().__version__})")
+    return OrtEngine(graph, contract, [(_CPU, {})], f"cpu (onnxruntime {_runtime().__version__})")
 
 
-def build_cuda(graph: Path, io: GraphIO, folder: Path) -> "OrtEngine":
+def build_cuda(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
     """An engine on the first NVIDIA device; `folder` is not used."""
     # The one convolution, the encoder's, is not worth the exhaustive search of the default.
     options = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
-    return OrtEngine(graph, io, [(_CUDA, options), (_CPU, {})], _gpu_name("cuda"))
+    return OrtEngine(graph, contract, [(_CUDA, options), (_CPU, {})], _gpu_name("cuda"))
 
 
-def build_trt(graph: Path, io: GraphIO, folder: Path) -> "OrtEngine":
+def build_trt(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
     """An engine through TensorRT; what it compiles is kept in `folder`, for this user alone."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     options: dict[str, Any] = {
-        # Nothing is allowed to be lowered in precision: the graph's own types hold.
+        # The graph's own types hold: nothing is lowered in precision behind its back.
         "trt_fp16_enable": False,
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(folder),
-        "trt_engine_cache_prefix": io.name,
+        "trt_engine_cache_prefix": contract.name,
         "trt_timing_cache_enable": True,
         "trt_timing_cache_path": str(folder),
         **{
             f"trt_profile_{bound}_shapes": ",".join(
-                f"{name}:{'x'.join(map(str, (batch, *dims)))}" for name, dims in io.inputs.items()
+                f"{name}:{'x'.join(map(str, (batch, *dims)))}"
+                for name, dims in contract.inputs.items()
             )
             for bound, batch in (("min", 1), ("opt", 1), ("max", _MAX_BATCH))
         },
     }
     providers = [(_TRT, options), (_CUDA, {}), (_CPU, {})]
-    return OrtEngine(graph, io, providers, _gpu_name("trt-ep"))
+    return OrtEngine(graph, contract, providers, _gpu_name("trt-ep"))
 
 
 class OrtEngine:
@@ -111,7 +110,7 @@ class OrtEngine:
 
     Args:
         graph: the ONNX file.
-        io: what it must take and give.
+        contract: what it must take and give.
         providers: names and options; the first must really run, or it is an error.
         device: as told to the user.
 
@@ -120,7 +119,11 @@ class OrtEngine:
     """
 
     def __init__(
-        self, graph: Path, io: GraphIO, providers: Sequence[tuple[str, dict[str, Any]]], device: str
+        self,
+        graph: Path,
+        contract: GraphIO,
+        providers: Sequence[tuple[str, dict[str, Any]]],
+        device: str,
     ) -> None:
         runtime = _runtime()
         options = runtime.SessionOptions()
@@ -131,7 +134,7 @@ class OrtEngine:
         # Threads that wait in a loop would take the cores from decoding and detection.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.device = device
-        self._io = io
+        self._contract = contract
         self._graph = graph.name
         try:
             self._session = runtime.InferenceSession(
@@ -148,10 +151,10 @@ class OrtEngine:
             raise EngineError(
                 f"{wanted} did not start",
                 where=str(graph),
-                fix="Run `sfedge doctor`, or choose --engine cpu.",
+                fix="Run `sfedge doctor`, or choose the engine cpu.",
             )
         check_ports(
-            io,
+            contract,
             [_port(node) for node in self._session.get_inputs()],
             [_port(node) for node in self._session.get_outputs()],
             where=str(graph),
@@ -163,7 +166,7 @@ class OrtEngine:
         Raises:
             EngineError: the run fails, or gives a value that is not a finite number.
         """
-        names = list(self._io.outputs)
+        names = list(self._contract.outputs)
         try:
             arrays = self._session.run(names, dict(inputs))
         except Exception as error:  # its exceptions share no base of their own
@@ -186,11 +189,10 @@ class OrtEngine:
 
 def physical_cores() -> int:
     """Cores that this process may use, hyper-threads counted once, a container's quota kept."""
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    if usable is None:
+    if not hasattr(os, "sched_getaffinity"):  # not Linux
         return max((os.cpu_count() or 2) // 2, 1)
     siblings = set()
-    for cpu in usable:
+    for cpu in os.sched_getaffinity(0):
         topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
         try:
             siblings.add(topology.read_text())
@@ -208,48 +210,51 @@ def _quota() -> int:
         return 1 << 16
 
 
-_loading = threading.Lock()
-
-
 def _runtime() -> ModuleType:
     """The module `onnxruntime`, quiet."""
     flavours = installed_flavours()
     try:
-        with _loading:
-            import onnxruntime
+        import onnxruntime
     except ImportError as error:
         what, fix = clash(flavours) or (
             "ONNX Runtime is not installed" if not flavours else f"it cannot be loaded ({error})",
-            f"Install one: {_INSTALL_CPU}, with an NVIDIA GPU {_INSTALL_GPU}; or {_ON_JETSON}.",
+            f"Run: {_INSTALL_CPU}, or with an NVIDIA GPU: {_INSTALL_GPU}; {_ON_JETSON}.",
         )
         raise EngineError(what, where="onnxruntime", fix=fix) from error
-    _silence(onnxruntime)
-    return onnxruntime
+    onnxruntime.set_default_logger_severity(_FATAL)
+    onnxruntime.disable_telemetry_events()
+    module: ModuleType = onnxruntime
+    return module
 
 
-@cache
-def _silence(runtime: ModuleType) -> None:
-    runtime.set_default_logger_severity(_FATAL)
-    runtime.disable_telemetry_events()
-
-
-def _check_provider(provider: str, library: str, install: str) -> None:
+def _check_provider(provider: str, library: str, further: str) -> None:
+    """Raise EngineError where a provider cannot run; `further` adds to the installing command."""
     runtime = _runtime()
-    if provider not in runtime.get_available_providers():
-        found = clash(installed_flavours())
-        what, fix = found or (f"this ONNX Runtime has no {provider}", install)
-        raise EngineError(what, where="onnxruntime", fix=fix)
+    flavours = installed_flavours()
+    has_provider = provider in runtime.get_available_providers()
+    install = _INSTALL_GPU + _CUDA_LIBRARIES + further
+    if not has_provider and "onnxruntime" in flavours:
+        install = f"pip uninstall -y onnxruntime && {install}"
     gpus, why = find_gpus()
     if not gpus:
-        raise EngineError(why, fix="Install the NVIDIA driver, or choose --engine cpu.")
+        then = "" if has_provider else f", then run: {install}"
+        raise EngineError(why, fix=f"Install the NVIDIA driver{then}; or choose the engine cpu.")
+    where = f"onnxruntime {runtime.__version__}"
+    advice = f"Run: {install}; {_ON_JETSON}."
+    if not has_provider:
+        what, fix = clash(flavours) or (f"it has no {provider}", advice)
+        raise EngineError(what, where=where, fix=fix)
     if hasattr(runtime, "preload_dlls"):
-        runtime.preload_dlls()  # finds CUDA and cuDNN where pip has put them
-    folder = Path(runtime.__file__).parent / "capi"
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+            runtime.preload_dlls()  # CUDA and cuDNN where pip has put them
+    folder = Path(str(runtime.__file__)).parent / "capi"
     try:
         ctypes.CDLL(str(folder / f"libonnxruntime_providers_{library}.so"))
     except OSError as error:
         raise EngineError(
-            f"{provider} does not load: {error}", where="onnxruntime", fix=install
+            f"{provider} does not load ({error})",
+            where=where,
+            fix=advice,
         ) from error
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,14 +15,16 @@ from typing import Any
 import av
 import av.error
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 
+from sfedge.clock import SteadyClock, container_start
 from sfedge.errors import SourceError
 from sfedge.sources.base import MAX_PIXELS, SourceInfo, without_credentials
 from sfedge.structures import Frame, Image
 
 # Containers whose header tells the true length, so that reading less means that data is missing.
-_LENGTH_IS_TOLD = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+_MATROSKA = "matroska,webm"
+_LENGTH_IS_TOLD = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA, "avi")
+_LARGEST_HEADER = 1024  # bytes between two of Matroska's packets
 _MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
 _MAX_SENTENCES = 20  # on lost frames, before the rest is summed up
 _UNSPECIFIED = 2  # FFmpeg's number for a colour matrix that the file does not name
@@ -119,8 +122,8 @@ class VideoSource:
         It is read from the file's beginning, which is opened anew afterwards.
         """
         try:
-            for packet in self._file.video_packets():
-                for picture in _decode(packet):
+            for packet in chain(self._file.packets(), [None]):
+                for picture in self._file.decode(packet):
                     _check_size(picture.width, picture.height, self._name)
                     return picture
         finally:
@@ -133,39 +136,34 @@ class VideoSource:
 
     def _frames(self) -> Iterator[Frame]:
         skip = self._packets_before_start() if self._start > 0 else 0
-        order = _Order()
-        is_whole = True
-        for position, packet in enumerate(self._file.video_packets()):
+        order, now = _Order(), -math.inf
+        for position, packet in enumerate(chain(self._file.packets(), [None])):
             if self._closed.is_set():
                 return
-            if packet.size and not packet.is_discard:
+            if packet is not None and not packet.is_discard:
                 order.expect(packet.pts)
             if position < skip:
                 continue
-            for picture in _decode(packet):
+            for picture in self._file.decode(packet):
                 index, missed = order.arrive(picture.pts)
-                now = self._file.seconds(picture.pts, index)
+                self._tell_missed(index - len(missed), missed, picture.interlaced_frame)
+                now = max(self._file.seconds(picture.pts, index), now)
                 if self._end is not None and now >= self._end:
                     return
-                if now < self._start:
+                if 0 < self._start > now:
                     continue
-                self._tell_missed(index, missed, picture.interlaced_frame)
                 if picture.is_corrupt:
                     self._damaged.add(index, now)
                 yield Frame(self._image(picture), index, now)
-            is_whole = packet.size == 0
-        for index, pts in order.rest():
-            self._tell_missed(index + 1, [pts], False)
-        self._tell_end(is_whole)
+        self._tell_missed(*order.rest())
+        self._tell_end()
 
     def _packets_before_start(self) -> int:
         """How many packets lie before the last key frame at or before `start`."""
         key = 0
-        for position, packet in enumerate(self._file.video_packets()):
+        for position, packet in enumerate(self._file.packets()):
             if self._closed.is_set():
                 break
-            if packet.size == 0:
-                continue
             if packet.pts is None:  # no time to go by: everything has to be decoded
                 key = 0
                 break
@@ -181,27 +179,27 @@ class VideoSource:
         width, height = self._size
         # Unnamed colour matrices are read as players do: BT.709 for high definition, else BT.601.
         is_hd = picture.height > 576 or picture.width > 1024
+        is_square = (picture.width, picture.height) == self._size
         rgb = picture.to_ndarray(
             format="rgb24",
             width=width,
             height=height,
-            interpolation="BILINEAR" if (picture.width, picture.height) == self._size else "BICUBIC",
+            interpolation="BILINEAR" if is_square else "BICUBIC",
             src_colorspace="ITU709" if picture.colorspace == _UNSPECIFIED and is_hd else None,
         )
         return np.ascontiguousarray(self._turn(rgb))
 
-    def _tell_missed(self, index: int, missed: list[int], is_interlaced: bool) -> None:
+    def _tell_missed(self, index: int, missed: list[int], is_interlaced: bool = False) -> None:
         # The two fields of an interlaced frame may come as two packets.
         if is_interlaced and len(missed) == 1:
             return
-        for place, pts in enumerate(missed, start=index - len(missed)):
+        for place, pts in enumerate(missed, start=index):
             when = self._file.seconds(pts, place)
-            if when >= self._start and (self._end is None or when < self._end):
+            if not 0 < self._start > when and (self._end is None or when < self._end):
                 self._lost.add(place, when)
 
-    def _tell_end(self, is_whole: bool) -> None:
-        if self._file.fault and not is_whole:
-            self._notes.append(f"reading stopped with an error ({self._file.fault})")
+    def _tell_end(self) -> None:
+        self._notes.extend(self._file.faults[:_MAX_SENTENCES])
         told, reached = self._file.told_end(), self._file.reached
         margin = max(0.5, 2 / (self._file.rate or 4))
         if told is not None and told > reached + margin:
@@ -246,10 +244,9 @@ class _File:
         self.rate: Fraction | None = self.video.average_rate or self.video.guessed_rate
         self.pixel_aspect = float(self.video.sample_aspect_ratio or 1)
         self.time_base = self.video.time_base or Fraction(1, 90_000)
-        start = self.container.start_time
-        self.origin = Fraction(start, av.time_base) if start is not None else Fraction(0)
+        self.origin = container_start(self.container)
         self.reached = 0.0  # seconds up to which packets were read
-        self.fault = ""
+        self.faults: list[str] = []
 
     def reopen(self) -> None:
         """Go back to the very beginning; exact in every container, unlike seeking."""
@@ -270,6 +267,8 @@ class _File:
         """Seconds at which the container says it ends, where its header can be trusted."""
         if self.container.format.name not in _LENGTH_IS_TOLD:
             return None
+        if self.container.format.name == "avi":  # FFmpeg shortens its length to what is there
+            return float(self.video.frames / self.rate) if self.rate else None
         streams = [self.video, *self.container.streams.audio]
         ends = [
             float(((stream.start_time or 0) + stream.duration) * stream.time_base - self.origin)
@@ -281,41 +280,48 @@ class _File:
         has_others = len(streams) < len(self.container.streams)
         return None if has_others else (self.container.duration or 0) / av.time_base
 
-    def video_packets(self) -> Iterator[Any]:
-        """Packets of the picture stream, the closing empty one last; read errors are passed over.
+    def packets(self) -> Iterator[Any]:
+        """Packets of the picture stream, in the order they are decoded."""
+        clock = SteadyClock(self.container, self.video, 1 / (self.rate or Fraction(25)))
+        for packet in self._all_packets():
+            if packet.stream.index == self.video.index and packet.size:
+                clock.set(packet)
+                yield packet
 
-        Where time jumps back, as in recordings that were strung together, it goes on instead.
-        """
-        shift, last = 0, None
-        step = math.ceil(1 / ((self.rate or 25) * self.time_base))
-        for packet in self._packets():
-            if packet.stream is not self.video:
-                continue
-            due = packet.dts if packet.dts is not None else packet.pts
-            if due is not None:
-                if last is not None and due + shift < last - 1 / self.time_base:
-                    shift = last + step - due
-                last = due + shift
-            if shift:
-                packet.pts = None if packet.pts is None else packet.pts + shift
-                packet.dts = None if packet.dts is None else packet.dts + shift
-            yield packet
+    def decode(self, packet: Any) -> list[av.VideoFrame]:
+        """Pictures that a packet completes, none if it is damaged; None brings the last ones."""
+        with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+            return list(self.video.codec_context.decode(packet))
+        return []
 
-    def _packets(self) -> Iterator[Any]:
-        streams = [self.video, *self.container.streams.audio]
-        errors = 0
+    def _all_packets(self) -> Iterator[Any]:
+        """Packets of all streams; read errors are passed over."""
+        errors, end = 0, None
         while errors < _MAX_READ_ERRORS:
             try:
-                for packet in self.container.demux(streams):
+                for packet in self.container.demux():
                     errors = 0
+                    if self.container.format.name == _MATROSKA and packet.pos is not None:
+                        self._tell_hole(end, packet.pos)
+                        end = packet.pos + packet.size
                     if packet.pts is not None and packet.time_base:
-                        end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                        self.reached = max(self.reached, float(end - self.origin))
+                        until = (packet.pts + (packet.duration or 0)) * packet.time_base
+                        self.reached = max(self.reached, float(until - self.origin))
                     yield packet
                 return
             except (av.error.FFmpegError, OSError) as error:
                 errors += 1
-                self.fault = error.strerror or str(error)
+                fault = f"part of the file could not be read ({error.strerror or error})"
+                if fault not in self.faults:
+                    self.faults.append(fault)
+
+    def _tell_hole(self, end: int | None, position: int) -> None:
+        """FFmpeg silently looks for the next cluster where Matroska's structure is damaged."""
+        if end is not None and position - end > _LARGEST_HEADER:
+            self.faults.append(
+                f"{position - end} bytes of the file are damaged and were passed over,"
+                f" {self.reached:.2f} s from its start"
+            )
 
 
 class _Order:
@@ -342,11 +348,9 @@ class _Order:
         self._passed = index + 1
         return index, missed
 
-    def rest(self) -> Iterator[tuple[int, int]]:
-        """Place and time of all that never came out."""
-        while self._waiting:
-            yield self._passed, heapq.heappop(self._waiting)
-            self._passed += 1
+    def rest(self) -> tuple[int, list[int]]:
+        """Place of the first that never came out at the end, and the times of all of them."""
+        return self._passed, sorted(self._waiting)
 
 
 class _Spans:
@@ -406,13 +410,6 @@ def _open(address: str) -> Any:
         raise SourceError(what, where=name, fix=fix) from error
 
 
-def _decode(packet: Any) -> list[av.VideoFrame]:
-    """Pictures that a packet completes; none where it cannot be decoded."""
-    with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
-        return list(packet.decode())
-    return []
-
-
 def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise SourceError(
@@ -435,7 +432,7 @@ def _square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, int, int, int]:
     """The part (a, b, c, d) of the display matrix: (x, y) is shown at (ax + cy, bx + dy)."""
-    data = picture.side_data.get(SideDataType.DISPLAYMATRIX)
+    data: Any = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 1, 0, 0, 1
     a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(data), np.int32)[:5])

@@ -138,10 +138,12 @@ def draw_finger(
 def _angles(out: list[int], pose: Pose, rng: np.random.Generator) -> dict[int, float]:
     """Degrees to the right of each stretched finger: spread evenly about the middle of the hand."""
     spread = pose.spread * rng.uniform(0.85, 1.15)
+    if not out:
+        return {}
     if len(out) == 1:
         return {out[0]: (-1 if out[0] == 3 else 1) * spread * (out[0] != 1)}
     middle = float(np.mean(out))
-    return {finger: (middle - finger) * spread - (0 if spread else 0) for finger in out}
+    return {finger: (middle - finger) * spread for finger in out}
 
 
 def _draw_curled(pen: Pen, finger: int, colours: Flesh) -> None:

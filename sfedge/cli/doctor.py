@@ -1,0 +1,53 @@
+"""`sfedge doctor`: what is installed, what runs, what is wrong and how to mend it."""
+
+import json
+
+import click
+
+from sfedge.doctor import Report, examine
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> int:
+    r"""Look over this installation and say what is wrong and how to mend it.
+
+    \b
+    Examples:
+      sfedge doctor
+      sfedge doctor --json
+
+    \b
+    Exit codes:
+      0  sfedge can run
+      1  something must be mended first
+    """
+    report = examine()
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_lines(report)))
+    return 0 if report.is_runnable else 1
+
+
+def _lines(report: Report) -> list[str]:
+    packages = ", ".join(f"{name} {version}" for name, version in report.packages.items())
+    gpus = ", ".join(f"{gpu.name} (compute {gpu.capability})" for gpu in report.gpus)
+    networks = ", ".join(f"{name} {status}" for name, status in report.networks.items())
+    rows = [
+        ("sfedge", f"{report.sfedge}, Python {report.python}, {report.platform}"),
+        ("packages", packages),
+        ("gpus", gpus or "none"),
+        *(
+            (f"engine {name}", f"cannot run: {why.what}" if why else "can run")
+            for name, why in report.engines.items()
+        ),
+        ("networks", f"{networks}, in {report.cache}"),
+        ("demo model", report.model or "does not load"),
+    ]
+    lines = [f"{name:<14} {text}" for name, text in rows]
+    for problem in report.problems:
+        kind = "PROBLEM" if problem.is_fatal else "note"
+        lines += [f"{kind:<14} {problem.what}", f"{'':<14} {problem.fix}"]
+    lines.append("sfedge can run." if report.is_runnable else "sfedge cannot run yet.")
+    return lines

@@ -1,0 +1,153 @@
+"""Imports MediaPipe and runs its tasks so that no noise, crash or hang of theirs gets out."""
+
+import concurrent.futures.thread
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Any, TypeVar
+
+from sfedge.errors import DetectorError
+
+_T = TypeVar("_T")
+
+# Debian's packages for the libraries that MediaPipe and OpenCV load.
+_PACKAGES = {
+    "libEGL": "libegl1",
+    "libGLES": "libgles2",
+    "libGL": "libgl1",
+    "libgthread": "libglib2.0-0",
+    "libglib": "libglib2.0-0",
+    "libxcb": "libxcb1",
+}
+_QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
+# What LiteRT and absl write at the start and end of every network; errors begin otherwise.
+_CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:")
+
+_quieting = threading.Lock()
+
+
+def import_mediapipe() -> ModuleType:
+    """The module `mediapipe`, imported without traces in the environment.
+
+    Raises:
+        DetectorError: it is not installed, or a system library that it needs is missing.
+    """
+    # OpenCV's wheel points Qt to plugins of its own, with which no other Qt can start.
+    with _unchanged_environment(_QT):
+        try:
+            import mediapipe
+        except (ImportError, OSError) as error:
+            raise load_error(error) from error
+    module: ModuleType = mediapipe
+    return module
+
+
+def load_error(error: Exception) -> DetectorError:
+    """What to tell the user where MediaPipe or a library of its cannot be loaded."""
+    if isinstance(error, ModuleNotFoundError):
+        return DetectorError(f"MediaPipe is incomplete ({error})", fix="Install mediapipe again.")
+    for library, package in _PACKAGES.items():
+        if library in str(error):
+            return DetectorError(
+                f"MediaPipe lacks a system library ({error})",
+                fix=f"On Debian or Ubuntu run `sudo apt install {package}`.",
+            )
+    return DetectorError(f"MediaPipe cannot be loaded ({error})")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MediaPipe's start-up messages from the terminal; everything else is passed on.
+
+    They are written by C++ straight to file descriptor 2, and no setting turns them off.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # a program without a terminal
+        yield
+        return
+    with _quieting, tempfile.TemporaryFile() as file:
+        sys.stderr.flush()
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            file.seek(0)
+            for line in file:
+                if not _CHATTER.match(line):
+                    os.write(2, line)
+            os.close(terminal)
+
+
+def call_apart(work: Callable[[], _T], seconds: float) -> _T:
+    """The result of `work`, which is done in a thread that cannot keep the program from ending.
+
+    Raises:
+        TimeoutError: it takes longer; the thread is left to itself.
+    """
+    done: list[_T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    # Threads that MediaPipe starts inside inherit being a daemon.
+    thread = threading.Thread(target=run, name="mediapipe", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return done[0]
+
+
+def close_tasks(tasks: Iterable[Any], seconds: float) -> None:
+    """Close MediaPipe tasks, but leave those that hang behind after `seconds` in all."""
+    tasks = list(tasks)
+
+    def close() -> bool:
+        for task in tasks:
+            # One whose graph failed raises the same error again; it was reported then.
+            with suppress(Exception):
+                task.close()
+        return True
+
+    with quiet():
+        try:
+            call_apart(close, seconds)
+        except TimeoutError:
+            for task in tasks:
+                _leave_behind(task)
+
+
+def _leave_behind(task: Any) -> None:
+    """Let the interpreter end without waiting for the thread in which a task hangs.
+
+    MediaPipe calls its library from a ThreadPoolExecutor, and Python joins the threads of all
+    executors at its end. There is no public way to have one left out.
+    """
+    executor = getattr(getattr(task, "_lib", None), "_executor", None)
+    for thread in getattr(executor, "_threads", ()):
+        concurrent.futures.thread._threads_queues.pop(thread, None)
+
+
+@contextmanager
+def _unchanged_environment(names: Iterable[str]) -> Iterator[None]:
+    """These variables are afterwards as they were before, or absent again."""
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)

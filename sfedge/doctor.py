@@ -1,0 +1,181 @@
+"""Looks over an installation: versions, devices, engines, networks, the demo model."""
+
+import importlib
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfedge import __version__
+from sfedge.bundle import open_bundle
+from sfedge.cache import cache_folder
+from sfedge.engines import ENGINES
+from sfedge.engines.ort import FLAVOURS, clash, installed_flavours
+from sfedge.errors import BundleError, EngineError
+from sfedge.gpus import Gpu, find_gpus
+from sfedge.libraries import advice, install_line, missing_libraries
+from sfedge.model import Model
+
+# Distribution: the module that must load.
+_NEEDED = {
+    "av": "av",
+    "mediapipe": "mediapipe",
+    "numpy": "numpy",
+    "Pillow": "PIL",
+    "safetensors": "safetensors",
+}
+# Distributions that write into the same folder `cv2`; the last one installed wins.
+_OPENCV = (
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+    "opencv-python",
+    "opencv-python-headless",
+)
+_OPTIONAL = ("PyQt6", "tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx-cu13-bindings")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong, and what to do about it."""
+
+    what: str
+    fix: str
+    is_fatal: bool  # whether `sfedge run` cannot work
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found; grows while the checks run."""
+
+    sfedge: str = __version__
+    python: str = ""
+    platform: str = ""
+    packages: dict[str, str] = field(default_factory=dict)  # distribution: version
+    gpus: list[Gpu] = field(default_factory=list)
+    engines: dict[str, Problem | None] = field(default_factory=dict)  # why each cannot run
+    cache: str = ""
+    networks: dict[str, str] = field(default_factory=dict)  # name: ready, missing or damaged
+    model: str = ""  # the demo model and where it runs, where it loads
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether nothing found keeps `sfedge run` from working."""
+        return not any(problem.is_fatal for problem in self.problems)
+
+    def add(self, what: str, fix: str, *, is_fatal: bool = False) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(what, fix, is_fatal))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a machine to read."""
+        return {**asdict(self), "is_runnable": self.is_runnable}
+
+
+def examine() -> Report:
+    """Look over this installation; finds out by loading and running, not by guessing."""
+    report = Report(python=platform.python_version(), platform=platform.platform())
+    _list_packages(report)
+    _check_libraries(report)
+    _check_imports(report)
+    _check_engines(report)
+    _check_networks(report)
+    _check_model(report)
+    return report
+
+
+def _list_packages(report: Report) -> None:
+    for name in (*_NEEDED, *_OPENCV, *FLAVOURS, *_OPTIONAL):
+        version = _version(name)
+        if version:
+            report.packages[name] = version
+    opencv = [name for name in _OPENCV if name in report.packages]
+    if len(opencv) > 1:
+        report.add(
+            f"{' and '.join(opencv)} are installed over each other",
+            f"Run: pip uninstall -y {' '.join(opencv)} && pip install opencv-contrib-python.",
+        )
+    runtimes = clash(installed_flavours())
+    if runtimes:
+        report.add(*runtimes)
+
+
+def _check_libraries(report: Report) -> None:
+    for library in missing_libraries({*report.packages, "opencv-contrib-python"}):
+        report.add(
+            f"{library.name} is missing, which {library.user} needs",
+            install_line({library.package}),
+            is_fatal=library.user != "PyQt6",
+        )
+
+
+def _check_imports(report: Report) -> None:
+    for name, module in {**_NEEDED, "opencv-contrib-python": "cv2"}.items():
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever a package throws at import keeps it from working
+            fix = advice(error) or f"Run: pip install --force-reinstall {name}."
+            if fix not in {problem.fix for problem in report.problems}:
+                report.add(f"{name} does not load ({error})", fix, is_fatal=True)
+
+
+def _check_engines(report: Report) -> None:
+    report.gpus, _ = find_gpus()
+    for name, engine in ENGINES.items():
+        try:
+            engine.check()
+            report.engines[name] = None
+        except EngineError as error:
+            # Others are choices, the CPU is what everything falls back on.
+            problem = Problem(error.what, error.fix, is_fatal=name == "cpu")
+            report.engines[name] = problem
+            if problem.is_fatal:
+                report.problems.append(problem)
+
+
+def _check_networks(report: Report) -> None:
+    from sfedge.detect import networks
+
+    report.cache = str(cache_folder())
+    for listing in networks.listed():
+        report.networks[listing.name] = listing.status
+    lacking = [name for name, status in report.networks.items() if status != "ready"]
+    if lacking:
+        report.add(
+            f"detector networks are not in the cache: {', '.join(lacking)}",
+            "The first run fetches them; or run: sfedge models fetch.",
+        )
+        folder = _nearest(cache_folder())
+        if not os.access(folder, os.W_OK):
+            report.add(
+                f"{folder} cannot be written, and the networks must go there",
+                "Name another folder in SFEDGE_CACHE.",
+                is_fatal=True,
+            )
+
+
+def _check_model(report: Report) -> None:
+    try:
+        with open_bundle() as bundle:
+            bundle.verify()
+            with Model(bundle) as model:
+                report.model = f"{model.name} on {model.device}"
+    except EngineError as error:
+        if report.engines["cpu"] is None:  # else told already
+            report.add(f"the demo model: {error.what}", error.fix, is_fatal=True)
+    except BundleError as error:
+        report.add(f"the demo model: {error.what}", "Install sfedge again.", is_fatal=True)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

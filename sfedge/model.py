@@ -1,0 +1,257 @@
+"""Answers queries about a frame: one pass per view, then trunk and head per query.
+
+A bundle's graphs are chained here: images -> features -> tokens -> hidden states -> label logits
+or gaze heatmap. The keys and values of each task's prompt come ready from the bundle.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfedge.boxes import Box, patch_mask
+from sfedge.bundle import Bundle
+from sfedge.cache import cache_folder
+from sfedge.engines import ENGINES, Engine, choose_engine, choose_precision
+from sfedge.graphs import graph_io
+from sfedge.manifest import Shape
+from sfedge.preprocess import crop, encoder_input
+from sfedge.structures import Frame, Prediction, Query
+from sfedge.tasks import HEATMAP_SIZE, Task, select_tasks
+
+PADDING = -1e4  # added to the attention of padding; finite in fp16, unlike -inf
+
+Array = NDArray[np.float32]
+_Key = tuple[Box, tuple[Box, ...]]  # a view, and the boxes where its tokens depend on them
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prompt:
+    """A task's prompt as the graphs take it, padded on the left, with a batch dimension of 1."""
+
+    past: Array  # [1, L-1, 2, KV, P, HD]
+    past_last: Array  # [1, 2, KV, P, HD]
+    padding: Array  # [1, P]
+
+
+class Model:
+    """A bundle's network, loaded and ready to answer; belongs to one thread.
+
+    Args:
+        bundle: open while the model is made; not needed afterwards, and not closed here.
+        engine: a name in `sfedge.engines.ENGINES`, or "auto".
+        tasks: names to answer; None for all that the bundle knows. Only their graphs are loaded.
+
+    Raises:
+        UnknownNameError: the bundle has no such task, or there is no such engine.
+        BundleError: a file is damaged, or does not fit the bundle's description.
+        EngineError: the engine cannot run here.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, engine: str = "auto", tasks: Sequence[str] | None = None
+    ) -> None:
+        manifest = bundle.manifest
+        known = [task.name for task in manifest.tasks]
+        names = select_tasks(known if tasks is None else tasks, known)
+        self.tasks: tuple[Task, ...] = tuple(manifest.task(name) for name in names)
+        self.name = manifest.name
+        self.notice = manifest.notice
+        self.card: Mapping[str, Any] = manifest.card
+        self.choice = choose_engine(engine)
+        self.precision = choose_precision(self.choice.name, manifest)
+        self._manifest = manifest
+        self._batch = ENGINES[self.choice.name].batch
+        self._rows = {task.name: manifest.rows(task) for task in self.tasks}
+        prefix = bundle.prefix()
+        self._prompts = {name: _pad(prefix[name], manifest.shape) for name in names}
+        self._engines: dict[str, Engine] = {}
+        outputs = {task.output for task in self.tasks}
+        graphs = ["encoder", "connector", "trunk"]
+        graphs += ["answer"] if "label" in outputs else []
+        graphs += ["gaze"] if "heatmap" in outputs else []
+        folder = cache_folder() / "engines" / bundle.sha256 / self.choice.name
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            for name, io in graph_io(manifest).items():
+                if name in graphs:
+                    path = bundle.graph_path(self.precision, name)
+                    self._engines[name] = ENGINES[self.choice.name].build(path, io, folder)
+            undo.pop_all()
+
+    @property
+    def device(self) -> str:
+        """Where and how precisely it runs, as told to the user."""
+        return f"{self._engines['encoder'].device}, {self.precision}"
+
+    def threshold(self, task: str) -> float:
+        """Probability (or heatmap peak) below which the task's answers are unsure.
+
+        Raises:
+            BundleError: the bundle has no such task.
+        """
+        return self._manifest.task(task).threshold
+
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        """One prediction per query, in their order; each distinct view is encoded once.
+
+        Args:
+            frame: what all queries are about.
+            queries: of the model's tasks.
+
+        Raises:
+            EngineError: a graph fails, or gives values that are not numbers.
+        """
+        tokens = self._connect(self._encode(frame, queries), queries)
+        answers: dict[int, Prediction] = {}
+        for head in ("answer", "gaze"):
+            asked = [i for i, query in enumerate(queries) if _head(query.task) == head]
+            for part in _batches(asked, self._batch):
+                chosen = [queries[i] for i in part]
+                values = self._ask(head, chosen, [tokens[self._tokens_key(q)] for q in chosen])
+                for i, query, value in zip(part, chosen, values, strict=True):
+                    answers[i] = self._prediction(frame, query, value)
+        return [answers[i] for i in range(len(queries))]
+
+    def close(self) -> None:
+        """Release the graphs."""
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Array]:
+        """Features [G*G, d_v] of each distinct view."""
+        views = list(dict.fromkeys(query.view for query in queries))
+        features: dict[Box, Array] = {}
+        for part in _batches(views, self._batch):
+            images = [encoder_input(crop(frame.image, v), self._manifest.input) for v in part]
+            found = self._engines["encoder"].run({"images": np.stack(images)})["features"]
+            features.update(zip(part, found, strict=True))
+        return features
+
+    def _connect(
+        self, features: Mapping[Box, Array], queries: Sequence[Query]
+    ) -> dict[_Key, Array]:
+        """Image tokens [T, d_l]: of each view, or of each view and its boxes."""
+        distinct = {self._tokens_key(query): query for query in queries}
+        tokens: dict[_Key, Array] = {}
+        for part in _batches(list(distinct), self._batch):
+            inputs = {"features": np.stack([features[view] for view, _ in part])}
+            if self._manifest.box_embedding == "before":
+                inputs["box_mask"] = _masks([boxes for _, boxes in part], self._manifest.shape.grid)
+            found = self._engines["connector"].run(inputs)["tokens"]
+            tokens.update(zip(part, found, strict=True))
+        return tokens
+
+    def _tokens_key(self, query: Query) -> _Key:
+        """What a query's image tokens depend on."""
+        return query.view, query.boxes if self._manifest.box_embedding == "before" else ()
+
+    def _ask(self, head: str, queries: Sequence[Query], tokens: Sequence[Array]) -> Array:
+        """Label logits [B, R] or heatmap logits [B, 64, 64] of as many queries as one run takes."""
+        prompts = [self._prompts[query.task.name] for query in queries]
+        padding = _join([prompt.padding for prompt in prompts])
+        inputs = {
+            "tokens": np.stack(tokens),
+            "past": _join([prompt.past for prompt in prompts]),
+            "padding": padding,
+        }
+        if self._manifest.box_embedding == "after":
+            boxes = [query.boxes for query in queries]
+            inputs["box_mask"] = _masks(boxes, self._manifest.shape.token_grid)
+        hidden = self._engines["trunk"].run(inputs)["hidden"]
+        past_last = _join([prompt.past_last for prompt in prompts])
+        outputs = self._engines[head].run(
+            {"hidden": hidden, "past_last": past_last, "padding": padding}
+        )
+        (values,) = outputs.values()
+        return values
+
+    def _prediction(self, frame: Frame, query: Query, values: Array) -> Prediction:
+        task = self._manifest.task(query.task.name)
+        if task.output == "heatmap":
+            heatmap = _sigmoid(values)
+            row, column = divmod(int(heatmap.argmax()), HEATMAP_SIZE)
+            x, y = (column + 0.5) / HEATMAP_SIZE, (row + 0.5) / HEATMAP_SIZE
+            peak = float(heatmap[row, column])
+            return Prediction(
+                task.name,
+                query.people,
+                frame.index,
+                frame.time,
+                heatmap=heatmap,
+                point=(
+                    query.view.x1 + x * query.view.width,
+                    query.view.y1 + y * query.view.height,
+                ),
+                peak=peak,
+                is_unsure=peak < task.threshold,
+            )
+        shares = _softmax(values[self._rows[task.name]])
+        probabilities = dict(zip(task.labels, shares.tolist(), strict=True))
+        best = int(shares.argmax())
+        return Prediction(
+            task.name,
+            query.people,
+            frame.index,
+            frame.time,
+            label=task.labels[best],
+            probabilities=probabilities,
+            raw=probabilities,
+            is_unsure=float(shares[best]) < task.threshold,
+        )
+
+
+def _head(task: Task) -> str:
+    return "gaze" if task.output == "heatmap" else "answer"
+
+
+def _pad(prefix: Array, shape: Shape) -> _Prompt:
+    """Keys and values [L, 2, KV, P_task, HD] padded on the left to the longest prompt."""
+    missing = shape.prefix - prefix.shape[3]
+    whole = np.pad(prefix, ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0)))[None]
+    padding = np.zeros((1, shape.prefix), np.float32)
+    padding[:, :missing] = PADDING
+    return _Prompt(np.ascontiguousarray(whole[:, :-1]), np.ascontiguousarray(whole[:, -1]), padding)
+
+
+def _masks(boxes: Sequence[tuple[Box, ...]], grid: int) -> Array:
+    """[B, grid * grid], 1 where a box touches the cell."""
+    return np.stack([patch_mask(marked, grid) for marked in boxes]).astype(np.float32)
+
+
+def _join(arrays: Sequence[Array]) -> Array:
+    """Along the batch; a single one as it is, so that a CPU copies no prompts."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
+
+
+def _softmax(logits: Array) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares
+
+
+def _sigmoid(logits: Array) -> Array:
+    # By tanh: exp overflows on large negative logits.
+    return (0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)

@@ -1,0 +1,101 @@
+"""`python -m export`, from a checkpoint on disk to a bundle that runs."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from export.__main__ import main
+from sfedge.bundle import open_bundle
+from sfedge.errors import DataError
+from sfedge.tasks import TASKS
+from training.checkpoint import load_model, save_model
+from training.config import PRESETS
+from training.model import SocialFusion, build_model
+from training.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As a training on drawings leaves it: the tiny preset, but with pooled tokens."""
+    torch.manual_seed(0)
+    model = build_model(replace(PRESETS["tiny"], pool=2))
+    with torch.no_grad():
+        for name, parameter in model.llm.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.05)
+    folder = tmp_path_factory.mktemp("run") / "model"
+    recipe = Recipe(datasets=("gazefollow", "pisc"))
+    save_model(folder, model, recipe, {"data": {"is_drawn": True}, "scores": {"gaze": {}}})
+    return folder
+
+
+def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    assert_runtime_answers_as_pytorch: Callable[[Path, SocialFusion], None],
+) -> None:
+    out = tmp_path / "demo.zip"
+    main(
+        [str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"],
+        standalone_mode=False,
+    )
+    assert capsys.readouterr().out.startswith(f"{out}: demo, 3 tasks, ")
+    assert list(tmp_path.iterdir()) == [out]
+    with open_bundle(out) as bundle:
+        manifest = bundle.manifest
+    assert (manifest.created, manifest.preset) == ("2026-01-02T03:04:05Z", "custom")
+    assert "drawings" in manifest.notice
+    assert manifest.tasks == (TASKS["gaze"], TASKS["domain"], TASKS["relation"])
+    assert manifest.card["scores"] == {"gaze": {}}
+    assert_runtime_answers_as_pytorch(out, load_model(checkpoint)[0])
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no model\.json is here"):
+        main([str(tmp_path), "--out", str(tmp_path / "x")], standalone_mode=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument 'CHECKPOINT'"),
+        (("nowhere",), "Missing option '--out'"),
+        (("nowhere", "--out", "x", "--created", "yesterday"), "'yesterday' does not match"),
+    ],
+    ids=["no-checkpoint", "no-out", "no-time"],
+)
+def test_a_wrong_call_is_told_without_a_traceback(arguments: tuple[str, ...], message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "export", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_terminated_export_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "export", str(checkpoint), "--out", str(tmp_path / "x.zip")]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        while not list(tmp_path.glob(".x.zip.*/bundle/fp32/*.onnx")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,67 @@
+"""The settings of a network: presets, JSON, and what is refused."""
+
+import json
+
+import pytest
+
+from sfedge.errors import ConfigError
+from training.config import PRESETS, ModelConfig
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_preset_survives_json(name: str) -> None:
+    text = json.dumps(PRESETS[name].to_json())
+
+    assert ModelConfig.from_json(json.loads(text)) == PRESETS[name]
+
+
+def test_the_paper_preset_holds_the_papers_numbers() -> None:
+    paper = PRESETS["paper"]
+
+    assert (paper.hidden, paper.lora_rank, paper.pool) == (4096, 32, 1)
+    assert (paper.encoder, paper.encoder_weights) == ("clip-l14-336", "openai")
+    assert paper.language == "meta-llama/Llama-3.2-1B"
+    assert paper.box_embedding == "after"
+
+
+def test_all_faults_come_in_one_message() -> None:
+    wrong = {"hidden": 0, "pool": 3, "box_embedding": "beside", "lora_dropout": 1.0}
+
+    with pytest.raises(ConfigError) as caught:
+        ModelConfig.from_json({**wrong, "hiden": 1}, where="model.json")
+
+    message = str(caught.value)
+    assert message.startswith("model.json: ")
+    for part in (*wrong, "unknown settings hiden", "'beside'", "1 or 2"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("encoder", " "),
+        ("encoder_weights", 3),
+        ("encoder_layer", 0),
+        ("hidden", True),
+        ("language", ""),
+        ("language_weights", 1),
+        ("lora_rank", 2.5),
+        ("lora_alpha", 0),
+        ("lora_dropout", float("nan")),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=setting):
+        ModelConfig.from_json({setting: value})
+
+
+def test_the_tiny_language_model_cannot_ask_for_published_weights() -> None:
+    with pytest.raises(ConfigError, match="language_weights"):
+        ModelConfig(language="tiny")
+
+
+def test_only_presets_with_published_weights_need_no_training_of_their_own_parts() -> None:
+    self_trained = {name for name, config in PRESETS.items() if config.is_self_trained}
+
+    assert self_trained == {"tiny"}
+    assert all(config.without_weights().is_self_trained for config in PRESETS.values())

@@ -1,0 +1,157 @@
+"""AffectNet: the CSV release with whole pictures, and the cropped 8-class release.
+
+Nobody outside has the test set, so everyone reports on the official validation set: it is the
+split "test" here, and "val" is a held-out part of the training set.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from sfedge.boxes import FULL, from_pixels, with_margin
+from sfedge.errors import DataError
+from sfedge.tasks import TASKS
+from training.data.reading import existing, is_held_out, missing_pictures, number
+from training.data.sample import Dataset, Report, Sample, Split
+
+NAME = "affectnet"
+_HELD_OUT = 0.02
+_COLUMNS = (
+    "subDirectory_filePath",
+    "face_x",
+    "face_y",
+    "face_width",
+    "face_height",
+    "facial_landmarks",
+    "expression",
+    "valence",
+    "arousal",
+)
+_LABELS = TASKS["expression"].labels  # ids 0 to 7; 8 none, 9 uncertain, 10 no face
+
+
+def load(root: Path, split: Split, *, margin: float | None = None) -> Dataset:
+    """Read whichever release `root` holds.
+
+    Args:
+        root: the folder that holds `train_set` (8 classes) or the file lists (CSV).
+        split: "test" is the official validation set.
+        margin: around the annotated face, as a fraction of it; None for the task's own. The
+            8-class release is cropped already and shown whole.
+
+    Raises:
+        DataError: neither release is there, or a column is missing.
+    """
+    report = Report()
+    if list(root.glob("train_set")) or list(root.glob("val_set")):
+        samples = list(_cropped(root, split, report))
+    else:
+        samples = list(_whole(root, split, report, margin))
+    absent = missing_pictures(sample.image for sample in samples)
+    kept = []
+    for sample in samples:
+        if sample.image in absent:
+            report.drop("picture is missing", str(sample.image))
+            continue
+        assert sample.label is not None
+        report.kept["expression", _LABELS[sample.label]] += 1
+        kept.append(sample)
+    return Dataset(NAME, split, tuple(kept), report)
+
+
+def _is_of(split: Split, key: str) -> bool:
+    return split == "test" or is_held_out(key, _HELD_OUT) == (split == "val")
+
+
+def _cropped(root: Path, split: Split, report: Report) -> Iterator[Sample]:
+    """The 8-class release: `<id>_exp.npy` holds the class as text, beside `<id>.jpg`."""
+    part = existing(root, "val_set" if split == "test" else "train_set", what="the split's folder")
+    marks = existing(part, "annotations", what="the folder of annotations")
+    for path in sorted(marks.glob("*_exp.npy"), key=lambda p: (len(p.stem), p.stem)):
+        key = path.name.removesuffix("_exp.npy")
+        if not _is_of(split, key):
+            continue
+        try:
+            label = int(str(np.load(path, allow_pickle=False).item()))
+        except (ValueError, OSError, EOFError) as error:
+            report.drop("annotation cannot be read", f"{path}: {error}")
+            continue
+        if not 0 <= label < len(_LABELS):
+            report.drop("expression is none of the eight", f"{path}: {label}")
+            continue
+        image = part / "images" / f"{key}.jpg"
+        yield Sample(image=image, task="expression", label=label, group=key, key=key)
+
+
+def _whole(root: Path, split: Split, report: Report, margin: float | None) -> Iterator[Sample]:
+    """The CSV release: whole pictures with a face box in pixels."""
+    name = "validation.csv" if split == "test" else "training.csv"
+    table = existing(root, name, f"*/{name}", f"Manually*/{name}", f"**/{name}", what=name)
+    pictures = existing(
+        root,
+        "Manually_Annotated_Images",
+        "*/Manually_Annotated_Images",
+        "Manually_Annotated",
+        what="the folder of manually annotated pictures",
+    )
+    nested = pictures / "Manually_Annotated_Images"
+    pictures = nested if nested.is_dir() else pictures
+    grown = TASKS["expression"].margin if margin is None else margin
+    for where, row in _rows(table, report):
+        key = row["subDirectory_filePath"]
+        if not _is_of(split, key):
+            continue
+        try:
+            label = int(row["expression"])
+            x, y, width, height = (
+                number(row[f"face_{side}"]) for side in ("x", "y", "width", "height")
+            )
+        except ValueError:
+            report.drop("row is malformed", where)
+            continue
+        if not 0 <= label < len(_LABELS):
+            report.drop("expression is none of the eight", where)
+            continue
+        sample = Sample(image=pictures / key, task="expression", label=label, group=key, key=key)
+        if width <= 0 or height <= 0:
+            report.drop("face box is unknown", where)
+            continue
+        try:
+            with PIL.Image.open(sample.image) as picture:
+                size = picture.size
+            box = from_pixels(x, y, x + width, y + height, width=size[0], height=size[1])
+        except FileNotFoundError:
+            yield sample
+            continue
+        except (OSError, DataError) as error:
+            report.drop("face box or picture is unusable", f"{where}: {error}")
+            continue
+        view = with_margin(box, grown) if grown > 0 else box
+        yield replace(sample, view=view or FULL, size=size)
+
+
+def _rows(table: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row with its place; a copy of the table without header is read by position."""
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header: list[str] | None = None
+        for line, values in enumerate(reader, start=1):
+            where = f"{table}:{line}"
+            if header is None:
+                is_header = _COLUMNS[0] in values
+                header = values if is_header else list(_COLUMNS)
+                absent = [name for name in _COLUMNS[:7] if name not in header]
+                if absent:
+                    raise DataError(f"columns {', '.join(absent)} are missing", where=where)
+                if is_header:
+                    continue
+                report.mend("table has no header, columns taken by position", where)
+            if len(values) < 7:
+                if values:
+                    report.drop("row is malformed", where)
+                continue
+            yield where, dict(zip(header, values, strict=False))

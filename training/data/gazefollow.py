@@ -1,0 +1,183 @@
+"""GazeFollow with the extended annotation, as text tables or Gaze-LLE's preprocessed JSON."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from sfedge.boxes import Box, from_pixels
+from sfedge.errors import DataError
+from training.data.reading import existing, is_held_out, missing_pictures, number, read_json
+from training.data.sample import Dataset, Report, Sample, Split
+
+NAME = "gazefollow"
+_HELD_OUT = 0.05  # of the training pictures: GazeFollow has no validation split
+_WIDEN = 1.0  # pixels that an empty head box is grown on each side
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One annotation: pixels for the head, fractions for eye and gaze."""
+
+    where: str
+    path: str
+    eye_x: str
+    gaze: tuple[float, float]
+    head: tuple[float, float, float, float]
+    inout: int  # 1 inside the frame, 0 outside, -1 invalid
+
+
+def load(root: Path, split: Split) -> Dataset:
+    """Read one split; "val" is a held-out part of the training pictures.
+
+    Training rows are kept where the target lies inside the frame, as Gaze-LLE trains. The rows of
+    a test person, about ten annotators', are told by picture and eye position and become one
+    sample. The table is preferred where the preprocessed JSON stands beside it.
+
+    Raises:
+        DataError: neither form is there, or a file is malformed.
+    """
+    part = "test" if split == "test" else "train"
+    report = Report()
+    tables = list(root.glob(f"{part}_annotations_release.txt"))
+    if tables:
+        samples = list(_from_table(tables[0], root, split, report))
+    else:
+        table = existing(root, f"{part}_preprocessed.json", what=f"{part}_annotations_release.txt")
+        samples = list(_from_json(table, root, split, report))
+    report.kept["gaze", ""] = len(samples)
+    return Dataset(NAME, split, tuple(samples), report)
+
+
+def _is_of(split: Split, path: str) -> bool:
+    return split == "test" or is_held_out(path, _HELD_OUT) == (split == "val")
+
+
+def _from_table(table: Path, root: Path, split: Split, report: Report) -> Iterator[Sample]:
+    rows = [row for row in _rows(table, split, report) if _is_of(split, row.path)]
+    absent = missing_pictures({root / row.path for row in rows})
+    groups: dict[tuple[str, str], list[_Row]] = {}
+    for place, row in enumerate(rows):
+        if root / row.path in absent:
+            report.drop("picture is missing", row.where)
+        elif split == "test":
+            groups.setdefault((row.path, row.eye_x), []).append(row)
+        else:
+            groups[row.path, str(place)] = [row]
+    sizes: dict[str, tuple[int, int]] = {}
+    for place, ((path, _), own) in enumerate(groups.items()):
+        if path not in sizes:
+            try:
+                with PIL.Image.open(root / path) as picture:
+                    sizes[path] = picture.size
+            except OSError as error:
+                report.drop("picture cannot be read", f"{own[0].where}: {error}")
+                continue
+        width, height = sizes[path]
+        head = _head(own[0].head, width, height, own[0].where, report)
+        if head is None:
+            continue
+        points = tuple(_inside(row.gaze, row.where, report) for row in own)
+        yield Sample(
+            image=root / path,
+            task="gaze",
+            boxes=(head,),
+            points=points,
+            size=sizes[path],
+            group=path,
+            key=f"{path}#{place}",
+        )
+
+
+def _rows(table: Path, split: Split, report: Report) -> Iterator[_Row]:
+    """By position from the left: test rows lack `inout`, and trailing columns vary."""
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        for line, values in enumerate(csv.reader(file), start=1):
+            where = f"{table}:{line}"
+            if not values:
+                continue
+            try:
+                numbers = [number(value) for value in values[8:14]]
+                inout = 1 if split == "test" else int(number(values[14]))
+                row = _Row(
+                    where=where,
+                    path=values[0],
+                    eye_x=values[6],
+                    gaze=(numbers[0], numbers[1]),
+                    head=(numbers[2], numbers[3], numbers[4], numbers[5]),
+                    inout=inout,
+                )
+            except (ValueError, IndexError):
+                report.drop("row is malformed", where)
+                continue
+            if row.inout == -1:
+                report.drop("marked invalid (in/out is -1)", where)
+            elif row.inout == 0:
+                report.drop("target lies outside the frame", where)
+            else:
+                yield row
+
+
+def _head(
+    corners: tuple[float, float, float, float],
+    width: int,
+    height: int,
+    where: str,
+    report: Report,
+) -> Box | None:
+    x1, y1, x2, y2 = corners
+    if x1 > x2 or y1 > y2:
+        report.mend("head box was inverted", where)
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+    if x1 == x2 or y1 == y2:
+        report.mend("head box was empty, grown by a pixel", where)
+        x1, y1, x2, y2 = x1 - _WIDEN, y1 - _WIDEN, x2 + _WIDEN, y2 + _WIDEN
+    if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
+        report.mend("head box left the picture", where)
+    try:
+        return from_pixels(x1, y1, x2, y2, width=width, height=height)
+    except DataError:
+        report.drop("head box lies outside the picture", where)
+        return None
+
+
+def _inside(point: tuple[float, float], where: str, report: Report) -> tuple[float, float]:
+    x, y = (min(max(value, 0.0), 1.0) for value in point)
+    if (x, y) != point:
+        report.mend("gaze point left the picture", where)
+    return x, y
+
+
+def _from_json(table: Path, root: Path, split: Split, report: Report) -> Iterator[Sample]:
+    entries: list[dict[str, Any]] = read_json(table, list)
+    absent = missing_pictures({root / str(entry["path"]) for entry in entries})
+    for entry in entries:
+        path = str(entry["path"])
+        if not _is_of(split, path):
+            continue
+        for place, head in enumerate(entry["heads"]):
+            where = f"{table}: {path}, head {place}"
+            if root / path in absent:
+                report.drop("picture is missing", where)
+                continue
+            if int(head["inout"]) != 1:
+                report.drop("target lies outside the frame", where)
+                continue
+            size = int(entry["width"]), int(entry["height"])
+            x1, y1, x2, y2 = (number(value) for value in head["bbox"])
+            box = _head((x1, y1, x2, y2), *size, where, report)
+            if box is None:
+                continue
+            pairs = zip(head["gazex_norm"], head["gazey_norm"], strict=True)
+            yield Sample(
+                image=root / path,
+                task="gaze",
+                boxes=(box,),
+                points=tuple(_inside((number(x), number(y)), where, report) for x, y in pairs),
+                size=size,
+                group=path,
+                key=f"{path}#{head.get('head_id', place)}",
+            )

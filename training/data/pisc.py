@@ -1,0 +1,190 @@
+"""PISC: pairs of people and how they relate; the JSON release, or lists as GRM's code reads."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from sfedge.boxes import Box, from_pixels
+from sfedge.errors import DataError
+from sfedge.tasks import TASKS
+from training.data.reading import existing, missing_pictures, number, read_json
+from training.data.sample import Dataset, Report, Sample, Split
+
+NAME = "pisc"
+_TASKS = ("domain", "relation")
+# Names that the files of each task and split are known under; unofficial copies differ.
+_LABELS = {"domain": "domain.json", "relation": "relationship.json"}
+_SPLITS = {"domain": ("domain_split", "domain*"), "relation": ("relationship_split", "relation*")}
+_LISTS = {"domain": "coarse", "relation": "fine"}
+_PARTS = {"train": ("train",), "val": ("valid", "val"), "test": ("test",)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A picture's size and people, from `annotation_image_info.json`."""
+
+    width: int
+    height: int
+    boxes: tuple[tuple[float, float, float, float], ...]  # x1 y1 x2 y2 in pixels
+
+
+def load(root: Path, split: Split) -> Dataset:
+    """Read both tasks of one split.
+
+    The two tasks have picture lists of their own; a picture that one trains on may be the other's
+    test picture, which the report counts.
+
+    Raises:
+        DataError: neither release is there, or a file is malformed.
+    """
+    report = Report()
+    if list(root.glob("annotation_image_info.json")):
+        samples = [s for task in _TASKS for s in _from_json(root, task, split, report)]
+    else:
+        samples = [s for task in _TASKS for s in _from_list(root, task, split, report)]
+    absent = missing_pictures({sample.image for sample in samples})
+    kept = []
+    for sample in samples:
+        if sample.image in absent:
+            report.drop("picture is missing", str(sample.image))
+            continue
+        assert sample.label is not None
+        report.kept[sample.task, TASKS[sample.task].labels[sample.label]] += 1
+        kept.append(sample)
+    return Dataset(NAME, split, tuple(kept), report)
+
+
+def _from_json(root: Path, task: str, split: Split, report: Report) -> Iterator[Sample]:
+    pictures = _pictures(root / "annotation_image_info.json", report)
+    table = existing(root, _LABELS[task], what=f"the labels of task {task}")
+    labels: dict[str, Any] = read_json(table, dict)
+    images = existing(root, "image", "images", what="the folder of pictures")
+    for key in _split_ids(root, task, split):
+        pairs, picture = labels.get(key), pictures.get(key)
+        if not isinstance(pairs, Mapping) or picture is None:
+            report.drop("picture is listed but not annotated", f"{table}: {key}")
+            continue
+        for pair, mark in pairs.items():
+            sample = _sample(images, task, key, pair, mark, picture, f"{table}: {key}", report)
+            if sample is not None:
+                yield sample
+
+
+def _pictures(table: Path, report: Report) -> dict[str, _Picture]:
+    pictures = {}
+    for place, row in enumerate(read_json(table, list)):
+        try:
+            boxes = tuple(tuple(number(value) for value in box) for box in row["bbox"])
+            if any(len(box) != 4 for box in boxes):
+                raise ValueError("a box has not four numbers")
+            pictures[str(row["id"])] = _Picture(int(row["imgW"]), int(row["imgH"]), boxes)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError):
+            report.drop("picture's annotation is malformed", f"{table}: row {place}")
+    return pictures
+
+
+def _split_ids(root: Path, task: str, split: Split) -> list[str]:
+    names = [f"{folder}/*{part}*idx*.json" for folder in _SPLITS[task] for part in _PARTS[split]]
+    path = existing(root, *names, what=f"the {split} split of task {task}")
+    return [str(key) for key in read_json(path, list)]
+
+
+def _sample(
+    images: Path,
+    task: str,
+    key: str,
+    pair: str,
+    mark: object,
+    picture: _Picture,
+    where: str,
+    report: Report,
+) -> Sample | None:
+    """A pair is "i j", counted from 1; labels are counted from 1, too."""
+    try:
+        first, second = (int(person) - 1 for person in pair.split())
+        label = int(number(mark)) - 1
+        if min(first, second, label) < 0 or first == second:
+            raise IndexError(pair)
+        boxes = picture.boxes[first], picture.boxes[second]
+        TASKS[task].labels[label]
+    except (ValueError, IndexError):
+        report.drop("pair or label is out of range", f"{where}, pair {pair!r}")
+        return None
+    marked = [_box(box, picture.width, picture.height, where, report) for box in boxes]
+    if marked[0] is None or marked[1] is None:
+        return None
+    return Sample(
+        image=images / f"{key.zfill(5)}.jpg",
+        task=task,
+        boxes=(marked[0], marked[1]),
+        label=label,
+        size=(picture.width, picture.height),
+        group=key,
+        key=f"{key} {pair}",
+    )
+
+
+def _box(
+    corners: tuple[float, float, float, float], width: int, height: int, where: str, report: Report
+) -> Box | None:
+    x1, y1, x2, y2 = corners
+    if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
+        report.mend("box left the picture", where)
+    try:
+        return from_pixels(x1, y1, x2, y2, width=width, height=height)
+    except DataError:
+        report.drop("box is empty or outside the picture", where)
+        return None
+
+
+def _from_list(root: Path, task: str, split: Split, report: Report) -> Iterator[Sample]:
+    """Lines of `image x1 y1 x2 y2 x1 y1 x2 y2 label`, the label counted from 0."""
+    names = [f"{folder}*{_LISTS[task]}*_{p}.txt" for folder in ("", "*/") for p in _PARTS[split]]
+    table = existing(root, *names, what=f"annotation_image_info.json or the {split} list of {task}")
+    images = existing(root, "image", "images", what="the folder of pictures")
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for line, text in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        where = f"{table}:{line}"
+        fields = text.split()
+        if not fields:
+            continue
+        try:
+            if len(fields) != 10:
+                raise ValueError(f"{len(fields)} fields")
+            values = [number(value) for value in fields[1:]]
+            label = int(values[8])
+            TASKS[task].labels[label if label >= 0 else len(TASKS[task].labels)]
+        except (ValueError, IndexError):
+            report.drop("line is malformed", where)
+            continue
+        name = fields[0]
+        if name not in sizes:
+            sizes[name] = _size(images / name)
+        size = sizes[name]
+        if size is None:
+            report.drop("picture is missing or cannot be read", where)
+            continue
+        first = _box((values[0], values[1], values[2], values[3]), *size, where, report)
+        second = _box((values[4], values[5], values[6], values[7]), *size, where, report)
+        if first is None or second is None:
+            continue
+        yield Sample(
+            image=images / name,
+            task=task,
+            boxes=(first, second),
+            label=label,
+            size=size,
+            group=name,
+            key=f"{name}#{line}",
+        )
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        with PIL.Image.open(path) as picture:
+            return picture.size
+    except OSError:
+        return None

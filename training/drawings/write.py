@@ -1,0 +1,74 @@
+"""Draw all five datasets to disk, a unit at a time, on several processes."""
+
+import multiprocessing
+from collections.abc import Iterator
+from itertools import starmap
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from training.data.sample import Split
+from training.drawings import affectnet, ego4d_lam, gazefollow, hagrid, pisc
+from training.drawings.parts import Layout, Record, unit_stream
+
+LAYOUTS: dict[str, Layout] = {
+    "affectnet": affectnet.LAYOUT,
+    "hagrid": hagrid.LAYOUT,
+    "ego4d_lam": ego4d_lam.LAYOUT,
+    "gazefollow": gazefollow.LAYOUT,
+    "pisc": pisc.LAYOUT,
+}
+# HaGRID and PISC have a validation split; in the others the loaders hold out a part of training.
+_HAVE_VAL = ("hagrid", "pisc")
+
+
+def write_drawings(
+    root: Path, *, count: int, val: int, test: int, seed: int, workers: int = 2
+) -> None:
+    """Write `root/<dataset>` for each dataset, in its native layout; the same seed, the same bytes.
+
+    Args:
+        root: folder, made where it is missing.
+        count: training samples of each dataset, about.
+        val: validation samples; where a dataset has no such split, they join the training part,
+            of which the loader holds out its share.
+        test: test samples of each dataset, about.
+        seed: decides every stroke.
+        workers: processes that draw; the result does not depend on it.
+    """
+    jobs = []
+    for name, layout in LAYOUTS.items():
+        wanted: dict[Split, int] = {"train": count, "val": val, "test": test}
+        if name not in _HAVE_VAL:
+            wanted = {"train": count + val, "test": test}
+        for split, samples in wanted.items():
+            units = -(-samples // layout.samples)
+            jobs += [(root / name, name, split, index, seed) for index in range(units)]
+    records: dict[str, dict[Split, list[Record]]] = {}
+    for (_, name, split, _, _), record in zip(jobs, _drawn(jobs, workers), strict=True):
+        records.setdefault(name, {}).setdefault(split, []).append(record)
+    for name, of_splits in records.items():
+        LAYOUTS[name].write(root / name, of_splits)
+
+
+_Job = tuple[Path, str, Split, int, int]
+
+
+def _drawn(jobs: list[_Job], workers: int) -> Iterator[Record]:
+    """The record of each job, in order."""
+    if workers <= 1:
+        yield from tqdm(starmap(_draw_unit, jobs), total=len(jobs), desc="drawing", unit="unit")
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        found = pool.imap(_draw_job, jobs, chunksize=32)
+        yield from tqdm(found, total=len(jobs), desc="drawing", unit="unit")
+
+
+def _draw_job(job: _Job) -> Record:
+    return _draw_unit(*job)
+
+
+def _draw_unit(root: Path, name: str, split: Split, index: int, seed: int) -> Record:
+    return LAYOUTS[name].draw(root, split, index, unit_stream(seed, name, split, index))
