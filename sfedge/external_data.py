@@ -29,6 +29,10 @@ _COMPILED = b"EPContext"  # a node that holds a device's ready machine code
 _MAX_DEPTH = 64
 
 
+class _CompiledError(Exception):
+    """A node holds machine code."""
+
+
 def external_files(graph: Path) -> set[str]:
     """Names of the files that hold weights of the graph, as it spells them.
 
@@ -38,7 +42,13 @@ def external_files(graph: Path) -> set[str]:
     try:
         with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return set(_locations(data, 0, len(data), "Model", 0))
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+    except _CompiledError as error:
+        raise BundleError(
+            "it carries compiled code, which sfedge never runs",
+            where=str(graph),
+            fix="Export the bundle again, without an engine inside.",
+        ) from error
+    except (ValueError, IndexError) as error:  # undecodable text is a ValueError
         raise BundleError(
             "this is no ONNX graph", where=str(graph), fix="Export or fetch the bundle again."
         ) from error
@@ -55,10 +65,7 @@ def _locations(data: mmap.mmap, start: int, end: int, kind: str, depth: int) -> 
         elif kind == "Entry":
             texts[number] = data[low:high]
         elif kind == "Node" and number == _OPERATOR and data[low:high] == _COMPILED:
-            raise BundleError(
-                "a graph carries compiled code, which sfedge never runs",
-                fix="Export the bundle again, without an engine inside.",
-            )
+            raise _CompiledError
     if texts.get(_KEY) == b"location":
         yield texts[_VALUE].decode() if _VALUE in texts else ""
 

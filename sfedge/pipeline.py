@@ -12,6 +12,7 @@ from typing import Any
 
 from sfedge import annotate
 from sfedge.bundle import Bundle, open_bundle
+from sfedge.cache import Progress
 from sfedge.config import RunConfig
 from sfedge.detect import build_detector
 from sfedge.detect.base import Detector
@@ -314,13 +315,18 @@ class _NewestAnswers:
 
 
 def open_session(
-    source: str | Path | int, config: RunConfig | None = None, **settings: Any
+    source: str | Path | int,
+    config: RunConfig | None = None,
+    *,
+    progress: Progress | None = None,
+    **settings: Any,
 ) -> Session:
     """Open a video, image folder, camera number or stream address for a run.
 
     Args:
         source: a file, a folder of images, the number of a camera, or an rtsp/http address.
         config: the settings; None for the defaults.
+        progress: told of detector networks being fetched: name, bytes so far, bytes in all.
         settings: single settings by name that replace those of `config`, as `interval=1.0`.
 
     Returns:
@@ -347,6 +353,7 @@ def open_session(
             offline=config.offline,
             width=opened.info.width,
             height=opened.info.height,
+            progress=progress,
         )
         resources.callback(detector.close)
         return Session(opened, detector, model, bundle, config, resources.pop_all())
@@ -358,6 +365,8 @@ def _configured(config: RunConfig | None, settings: Mapping[str, Any]) -> RunCon
         if name not in known:
             unknown_name("setting", name, known)
     values = dict(settings)
+    if isinstance(values.get("tasks"), str):
+        values["tasks"] = values["tasks"].split(",")
     for name in ("bundle", "detections"):
         if values.get(name) is not None:
             values[name] = Path(values[name])

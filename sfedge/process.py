@@ -186,13 +186,11 @@ class _Writers:
 
     def keep(self, report: RunReport) -> None:
         """End a run that was cut short; nothing that goes wrong here hides why it was."""
-        for step in (
-            lambda: self._records.finish(records.summary_row(report.to_json())),
-            self._records.close,
-            self._video.close,
-        ):
-            with suppress(SfedgeError, OSError, ValueError):
-                step()
+        with suppress(SfedgeError, ValueError):  # ValueError: the file is closed
+            self._records.finish(records.summary_row(report.to_json()))
+        with suppress(SfedgeError):
+            self._records.close()
+        self._video.close()
 
 
 @contextmanager
@@ -230,7 +228,7 @@ def _bar(session: Session, progress: bool | None) -> Iterator[Callable[[], objec
     if info.duration is not None and info.frame_rate is not None:
         last = info.duration if config.end is None else min(config.end, info.duration)
         total = max(round((last - config.start) * info.frame_rate), 1)
-    with tqdm(  # type: ignore[no-untyped-call]
+    with tqdm(
         total=total,
         unit=" frames",
         desc=Path(info.name).name,

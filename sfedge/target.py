@@ -16,7 +16,7 @@ _STALE = 1.0  # a body rides this long on a face in sight; older parts are forgo
 # How far from the expected place one may be found: more the longer unseen, up to a limit.
 _NEAR, _SPEED, _FAR = 1.0, 5.0, 6.0
 _GAP_COST = 0.6  # per second out of sight, so that those in sight come first
-_VELOCITY_MEMORY = 0.15  # time constant of the running mean of the velocity
+_VELOCITY_MEMORY = 0.25  # time constant of the running mean of the velocity
 _COASTING = 1.0  # time constant with which a person out of sight comes to rest
 _NEWEST = 0.1  # share of the newest sight in the remembered appearance
 

@@ -9,8 +9,9 @@ from typing import Any
 import click
 import torch
 
+from sfedge import __version__
 from sfedge.errors import SfedgeError
-from training.card import build_card
+from training.card import DRAWN_MARK, build_card
 from training.checkpoint import load_model, load_pretrained, save_model
 from training.config import PRESETS
 from training.data import LOADERS
@@ -30,9 +31,9 @@ def main() -> None:
 
 @main.command()
 @click.argument("root", type=_FOLDER)
-@click.option("--count", default=6000, show_default=True, help="Training pictures a dataset.")
-@click.option("--val", default=300, show_default=True, help="Validation pictures a dataset.")
-@click.option("--test", default=1000, show_default=True, help="Test pictures a dataset.")
+@click.option("--count", default=8000, show_default=True, help="Training samples a dataset.")
+@click.option("--val", default=300, show_default=True, help="Validation samples a dataset.")
+@click.option("--test", default=1000, show_default=True, help="Test samples a dataset.")
 @click.option("--seed", default=0, show_default=True, help="Decides every stroke.")
 def draw(root: Path, count: int, val: int, test: int, seed: int) -> None:
     """Write a drawn dataset to ROOT, in the native layouts of the five datasets.
@@ -42,6 +43,8 @@ def draw(root: Path, count: int, val: int, test: int, seed: int) -> None:
     from training.drawings import write_drawings
 
     write_drawings(root, count=count, val=val, test=test, seed=seed)
+    made = {"count": count, "val": val, "test": test, "seed": seed, "sfedge": __version__}
+    (root / DRAWN_MARK).write_text(json.dumps(made) + "\n", encoding="utf-8")
     click.echo(f"Drawings are in {root}")
 
 

@@ -1,5 +1,6 @@
 """The model card: what a model was trained on, how, and how well it does."""
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def build_card(
     return {
         "data": {
             "is_drawn": mark.is_file(),
-            "drawings": mark.read_text(encoding="utf-8") if mark.is_file() else None,
+            "drawings": json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None,
             "samples": {d.name: _counts(d) for d in datasets},
             "dropped": {d.name: dict(d.report.dropped) for d in datasets if d.report.dropped},
             "mended": {d.name: dict(d.report.mended) for d in datasets if d.report.mended},

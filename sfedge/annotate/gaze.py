@@ -41,9 +41,10 @@ class GazeHeatmap:
         if contrast < _LEAST_CONTRAST:
             return np.zeros_like(gaze.heatmap)
         above: NDArray[np.float32] = (gaze.heatmap - ground) / contrast
-        shown = np.clip((above - _FLOOR) / (1.0 - _FLOOR), 0.0, 1.0)
         strength = 1.0 if gaze in result.fresh else _CARRIED
-        return shown * np.float32(self._theme.heat_opacity * strength * contrast / peak)
+        highest = np.float32(self._theme.heat_opacity * strength * contrast / peak)
+        shown: NDArray[np.float32] = np.clip((above - _FLOOR) / (1.0 - _FLOOR), 0.0, 1.0) * highest
+        return shown
 
 
 class GazeArrows:

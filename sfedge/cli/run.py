@@ -1,8 +1,10 @@
 """`sfedge run`: a video, folder, camera or stream into a folder of results."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -139,7 +141,9 @@ def run_source(
     from sfedge.pipeline import open_session
     from sfedge.process import process
 
-    with open_session(source, config) as session:
+    with fetching_bar() as fetching:
+        session = open_session(source, config, progress=fetching)
+    with session:
         notice = f": {session.notice}" if session.notice else ""
         click.echo(f"model {session.model_name} on {session.device}{notice}", err=True)
         outcome = process(session, out, every_frame=every_frame)
@@ -166,6 +170,27 @@ def run_source(
         click.echo(f"sfedge: {report.ended}; what was done until then is kept.", err=True)
         return _SIGNALLED + outcome.signal
     return _LOSS if report.losses else 0
+
+
+@contextmanager
+def fetching_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, where that is a terminal, for files being fetched; yields what moves it."""
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def move(name: str, done: int, total: int) -> None:
+        if name not in bars:
+            bars[name] = tqdm(
+                total=total, desc=f"fetching {name}", unit="B", unit_scale=True, disable=None
+            )
+        bars[name].update(done - bars[name].n)
+
+    try:
+        yield move
+    finally:
+        for bar in bars.values():
+            bar.close()
 
 
 def _names(tasks: str) -> tuple[str, ...]:

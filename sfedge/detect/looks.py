@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from sfedge.boxes import Box, intersection
+from sfedge.boxes import Box, from_pixels, intersection
+from sfedge.errors import DataError
 from sfedge.structures import Detection, Kind
 
 # The full-range face network finds faces from 7 % to 40 % of its picture's side: about 80 pixels in
@@ -16,8 +18,11 @@ _MOST_TILES = 24  # of a very long frame; the tiles are larger there
 _SMALL_FACE = 0.1  # of the longer side: below, the look at the whole frame may miss a face
 _FACE_SQUARE = 6.0  # side, in faces, of the square in which a small face is looked for again
 _BODY_SQUARE = 9.0  # side, in faces, of a square that holds a person down to the knees, arms out
-_BODY_DROP = 0.3  # of that side: how far its centre lies below the face
-_LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows nothing new
+_BODY_DROP = 2.7  # faces from the face down to its centre
+_HAND_SQUARE = 7.0  # side, in faces, of the square on each side that a raised hand is in
+_HAND_SHIFT, _HAND_DROP = 2.2, 0.5  # faces from the face to its centre
+_HAND_STRIP = 1.5  # faces; less of such a square in the frame holds no hand
+_LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows little new
 _SAME = 0.5  # overlap, in shares of the smaller one, that makes two finds one
 _EDGE = 0.02  # of a look's side: what comes nearer to its edge is cut off
 
@@ -48,20 +53,32 @@ def tiles(width: int, height: int) -> list[Box]:
 
 
 def face_squares(faces: Iterable[Box], width: int, height: int, most: int) -> list[Box]:
-    """Squares around the small faces, the largest first, in which to look for them again."""
+    """Squares in which to look again for the small ones of these faces, the largest first."""
     limit = _SMALL_FACE * max(width, height)
-    small = [face for face in faces if face.width * width < limit]
+    small = [face for face in largest_first(faces) if face.width * width < limit]
+    return _squares(small[:most], _FACE_SQUARE, (0.0, 0.0), width, height)
+
+
+def body_squares(face: Box, width: int, height: int) -> list[Box]:
+    """The square to look for the body of this face in; none where a frame shows as much."""
+    squares = _squares([face], _BODY_SQUARE, (0.0, _BODY_DROP), width, height)
+    return [square for square in squares if square.area < _LITTLE_GAIN]
+
+
+def hand_squares(face: Box, width: int, height: int) -> list[Box]:
+    """The squares to look for this person's hands in, where that shows more than a frame."""
+    narrowest = _HAND_STRIP * face.width
     return [
-        _square(face, _FACE_SQUARE, 0.0, width, height)
-        for face in sorted(small, key=lambda face: (-face.area, face))[:most]
+        square
+        for shift in (-_HAND_SHIFT, _HAND_SHIFT)
+        for square in _squares([face], _HAND_SQUARE, (shift, _HAND_DROP), width, height)
+        if square.area < _LITTLE_GAIN and square.width > narrowest
     ]
 
 
-def body_squares(faces: Iterable[Box], width: int, height: int) -> list[Box]:
-    """Squares around people with these faces, the largest first, where that is a closer look."""
-    ordered = sorted(faces, key=lambda face: (-face.area, face))
-    squares = [_square(face, _BODY_SQUARE, _BODY_DROP, width, height) for face in ordered]
-    return [square for square in squares if square.area < _LITTLE_GAIN]
+def largest_first(boxes: Iterable[Box]) -> list[Box]:
+    """The boxes in order of area."""
+    return sorted(boxes, key=lambda box: (-box.area, box))
 
 
 def is_cut(box: Box, look: Box) -> bool:
@@ -91,10 +108,13 @@ def merge(finds: Sequence[Find]) -> list[Detection]:
     return detections
 
 
+def is_same_place(a: Box, b: Box) -> bool:
+    """Whether two boxes share half of the smaller one."""
+    return intersection(a, b) > _SAME * min(a.area, b.area)
+
+
 def _is_same(a: Find, b: Find) -> bool:
-    if a.kind != b.kind:
-        return False
-    return intersection(a.key, b.key) > _SAME * min(a.key.area, b.key.area)
+    return a.kind == b.kind and is_same_place(a.key, b.key)
 
 
 def _mean(finds: Sequence[Find]) -> Box:
@@ -110,16 +130,20 @@ def _mean(finds: Sequence[Find]) -> Box:
     return Box(x1, y1, x2, y2)
 
 
-def _square(face: Box, faces: float, drop: float, width: int, height: int) -> Box:
-    """A square of `faces` times the face's longer side around it, cut at the frame."""
-    side = faces * max(face.width * width, face.height * height)
-    x, y = face.centre[0] * width, face.centre[1] * height + drop * side
-    return Box(
-        max((x - side / 2) / width, 0.0),
-        max((y - side / 2) / height, 0.0),
-        min((x + side / 2) / width, 1.0),
-        min((y + side / 2) / height, 1.0),
-    )
+def _squares(
+    faces: Iterable[Box], side: float, shift: tuple[float, float], width: int, height: int
+) -> list[Box]:
+    """What of the squares beside faces lies in the frame; side and shift are in faces."""
+    squares = []
+    for face in faces:
+        size = max(face.width * width, face.height * height)
+        x, y = face.centre[0] * width + shift[0] * size, face.centre[1] * height + shift[1] * size
+        reach = side * size / 2
+        with suppress(DataError):  # wholly outside
+            squares.append(
+                from_pixels(x - reach, y - reach, x + reach, y + reach, width=width, height=height)
+            )
+    return squares
 
 
 def _count(length: float, side: float) -> int:

@@ -138,7 +138,7 @@ def _leave_behind(task: Any) -> None:
     """
     executor = getattr(getattr(task, "_lib", None), "_executor", None)
     for thread in getattr(executor, "_threads", ()):
-        concurrent.futures.thread._threads_queues.pop(thread, None)
+        vars(concurrent.futures.thread)["_threads_queues"].pop(thread, None)
 
 
 @contextmanager

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from sfedge.boxes import FULL, Box, from_pixels, to_pixels
-from sfedge.detect.looks import Find, body_squares, face_squares, is_cut, merge, tiles
+from sfedge.detect.looks import (
+    Find,
+    body_squares,
+    face_squares,
+    hand_squares,
+    is_cut,
+    is_same_place,
+    largest_first,
+    merge,
+    tiles,
+)
 from sfedge.detect.mediapipe_runtime import (
     call_apart,
     close_tasks,
@@ -34,7 +44,7 @@ BODY_INTERVAL = 0.2  # seconds of the stream between two looks for hands and per
 SCAN_INTERVAL = 0.5  # seconds of the stream between two searches of all tiles for small faces
 
 _MOST_FACE_SQUARES = 6  # small faces followed from frame to frame
-_MOST_BODY_SQUARES = 2  # closer looks at hands and persons at a time; people take turns
+_MOST_BODIES = 2  # people who are looked at more closely at a time; they take turns
 _MOST_HANDS, _MOST_PERSONS = 8, 6  # in one look
 _HAND_FLESH = 0.12  # of the landmarks' extent: how far a hand reaches beyond its joints
 _SMALLEST_SIDE = 16  # pixels; there is nothing to see in less
@@ -49,8 +59,8 @@ class MediaPipeDetector:
 
     A network sees a picture of at most 224 pixels a side, and so in a whole frame only what is
     large. Every `SCAN_INTERVAL` tiles of the frame are therefore searched for small faces, which
-    are looked for again in squares around them until the next search; hands and persons are looked
-    for around the faces, too. All this depends on the frames and their times alone, so the same
+    are looked for again in squares around them until the next search; and hands and bodies are
+    looked for around the faces, too. All this depends on the frames and their times alone, so the same
     video gives the same boxes.
 
     Args:
@@ -132,18 +142,21 @@ class MediaPipeDetector:
             return []
         self._looked = frame.time
         height, width = frame.image.shape[:2]
-        squares = self._whose_turn(body_squares(faces, width, height))
-        looks = [whole, *(self._look_at(frame.image, square) for square in squares)]
-        finds: list[Find] = []
-        for look in looks:
-            finds += self._find_hands(look)
-            finds += self._find_persons(look)
+        finds = [*self._find_persons(whole), *self._find_hands(whole)]
+        heads = [find.key for find in finds if find.kind == "person"]
+        for face in self._whose_turn(largest_first(faces)):
+            for square in hand_squares(face, width, height):
+                finds += self._find_hands(self._look_at(frame.image, square))
+            if any(is_same_place(face, head) for head in heads):
+                continue
+            for square in body_squares(face, width, height):
+                finds += self._find_persons(self._look_at(frame.image, square))
         return merge(finds)
 
-    def _whose_turn(self, squares: Sequence[Box]) -> list[Box]:
-        count = min(len(squares), _MOST_BODY_SQUARES)
+    def _whose_turn(self, faces: Sequence[Box]) -> list[Box]:
+        count = min(len(faces), _MOST_BODIES)
         first, self._turn = self._turn, self._turn + count
-        return [squares[(first + i) % len(squares)] for i in range(count)]
+        return [faces[(first + i) % len(faces)] for i in range(count)]
 
     def _find_faces(self, network: str, look: "_Look", lowest: float) -> Iterator[Find]:
         for face in self._run(network, look).detections:

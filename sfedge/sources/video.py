@@ -259,7 +259,7 @@ class _File:
 
     def seconds(self, pts: int | None, index: int) -> float:
         """Time of a picture; where the container gives none, its index over the frame rate."""
-        if pts is None or self.video.start_time is None:
+        if pts is None:
             return float(index / (self.rate or 25))
         return float(pts * self.time_base - self.origin)
 

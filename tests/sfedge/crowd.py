@@ -104,7 +104,9 @@ def detect(
             size = face.width / 2, face.height / 2
             try:
                 result.append(
-                    Detection("hand", clamped(x - size[0], y - size[1], x + size[0], y + size[1]), 0.8)
+                    Detection(
+                        "hand", clamped(x - size[0], y - size[1], x + size[0], y + size[1]), 0.8
+                    )
                 )
             except DataError:
                 pass

@@ -71,7 +71,7 @@ def busy(image: Image, now: float = 0.0) -> FrameResult:
 
 
 def changed(before: Image, after: Image) -> NDArray[np.bool_]:
-    return (before != after).any(axis=2)
+    return np.asarray((before != after).any(axis=2), np.bool_)
 
 
 def grey(height: int = 720, width: int = 1280, value: int = 90) -> Image:
@@ -123,15 +123,23 @@ def test_the_arrow_begins_at_the_edge_of_the_face_and_ends_at_the_point() -> Non
     assert touched[:, 380:384].any()
 
 
+def test_a_flat_heatmap_tints_nothing() -> None:
+    image, noise = grey(), np.random.default_rng(0).normal(0, 0.01, (64, 64))
+    flat = replace(gaze_at(0.5, 0.5), heatmap=(0.6 + noise).astype(np.float32))
+    annotate.GazeHeatmap(Theme()).draw(image, result(image, tracks=(person(1, 0.1),), fresh=(flat,)))
+    assert (image == 90).all()
+
+
 @pytest.mark.parametrize("kind", ["labels", "arrow", "heatmap"])
 def test_an_older_answer_looks_different_from_a_fresh_one(kind: str) -> None:
     answers = (gaze_at(0.7, 0.7),) if kind != "labels" else (told("expression", 1),)
     tracks = (person(1, 0.1),)
-    part = {
+    parts: dict[str, annotate.Annotator] = {
         "labels": annotate.Labels(Theme(), lambda image: ()),
         "arrow": annotate.GazeArrows(Theme()),
         "heatmap": annotate.GazeHeatmap(Theme()),
-    }[kind]
+    }
+    part = parts[kind]
     fresh, older = grey(), grey()
     part.draw(fresh, result(fresh, tracks=tracks, fresh=answers, now=1.0))
     part.draw(older, result(older, tracks=tracks, carried=answers, now=1.0))

@@ -113,9 +113,7 @@ class Pen:
         centre, fixed = _fixed(placed)[0], max(round(reach * _FINE * 2**_SHIFT), 2**_SHIFT // 2)
         if inside is None:
             self.canvas.cover(placed, reach)
-            cv2.circle(
-                self.canvas.fine, centre.tolist(), fixed, colour, -1, cv2.LINE_8, _SHIFT
-            )
+            cv2.circle(self.canvas.fine, centre.tolist(), fixed, colour, -1, cv2.LINE_8, _SHIFT)
             return
         region = _fixed(self.place(inside))
         left, top = np.maximum(region.min(axis=0) >> _SHIFT, 0)

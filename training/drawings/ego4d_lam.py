@@ -1,7 +1,7 @@
 """Drawn Ego4D "looking at me": clips of a few people, some of whom look into the camera."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from training.drawings.person import Body, draw_person
 
 _WIDTH, _HEIGHT = 352, 224
 _SHOTS, _PEOPLE, _FRAMES = 4, 3, 2  # shots of a clip, people in each, frames of a shot
+_LEAST_LIDS = -0.3  # eyes never so narrow that the pupils are hidden
 _LISTS: dict[Split, str] = {"train": "train", "test": "val"}
 
 
@@ -95,12 +96,13 @@ def _draw_frame(
     canvas = new_canvas(np.random.default_rng(background), _WIDTH, _HEIGHT)
     boxes = []
     for look, pose in zip(looks, poses, strict=True):
+        expression = random_expression(rng, str(rng.choice([*EXPRESSIONS])))
         x, y = np.array([pose.x, pose.y]) + rng.normal(0, 1.0, 2)
         head = draw_person(
             canvas.pen.at(float(x), float(y), pose.unit),
             look,
             Body(has_legs=False),
-            random_expression(rng, str(rng.choice([*EXPRESSIONS]))),
+            replace(expression, lids=max(expression.lids, _LEAST_LIDS)),
             yaw=pose.yaw,
             pitch=pose.pitch,
             turn=pose.turn,

@@ -32,7 +32,7 @@ def draw_gesture(
         Label and box of each hand in pixels, and the box around both for two-handed gestures.
     """
     width, height = canvas.width, canvas.height
-    unit = height * rng.uniform(0.125, 0.155)
+    unit = min(height * rng.uniform(0.125, 0.165), width * 0.165)
     is_united = name in UNITED
     aside = 0.0 if is_united else rng.choice([-1, 1]) * rng.uniform(0.06, 0.12)
     x = width * (0.5 + aside + rng.normal(0, 0.02))
@@ -55,6 +55,8 @@ def draw_gesture(
         marks.append(("no_gesture", _draw_idle_hand(pen, look, body, -side, rng)))
         if rng.random() < 0.5:
             marks.reverse()
+    else:
+        draw_arm(pen, look, body, -side)
     return marks, None
 
 
@@ -67,7 +69,7 @@ def _draw_one_hand(
     side: int,
     rng: np.random.Generator,
 ) -> Extent:
-    size = rng.uniform(1.12, 1.4)
+    size = rng.uniform(1.12, 1.4) * (1.25 if name == "point" else 1.0)
     turn = rng.normal(0, 0.12)
     place = (side * rng.uniform(1.75, 2.2), rng.uniform(0.3, 1.4))
     if name == "mute":
@@ -119,10 +121,8 @@ def _draw_two_hands(
     pen: Pen, name: str, look: Look, body: Body, rng: np.random.Generator
 ) -> list[Extent]:
     size = rng.uniform(1.1, 1.3)
-    y = {"take_picture": 0.15, "thumb_index2": 0.7, "holy": 2.2, "xsign": 2.4}.get(name, 2.3)
-    centre = pen.at(
-        rng.normal(0, 0.08), y + rng.uniform(-0.2, 0.2), size, turn=rng.normal(0, 0.06)
-    )
+    y = {"take_picture": 0.15, "thumb_index2": 0.7, "holy": 2.55, "xsign": 2.4}.get(name, 2.3)
+    centre = pen.at(rng.normal(0, 0.08), y + rng.uniform(-0.2, 0.2), size, turn=rng.normal(0, 0.06))
     return _TWO_HANDS[name](pen, centre, look, body, rng)
 
 
@@ -141,9 +141,7 @@ def _edgewise(pen: Pen, look: Look, base: Point, tip: Point, *, is_light: bool) 
     )
 
 
-def _holy(
-    pen: Pen, centre: Pen, look: Look, body: Body, rng: np.random.Generator
-) -> list[Extent]:
+def _holy(pen: Pen, centre: Pen, look: Look, body: Body, rng: np.random.Generator) -> list[Extent]:
     extents = []
     for side in (-1, 1):
         _arm_to(pen, centre, (side * 0.45, 0.95), look, body, side)
@@ -175,9 +173,7 @@ def _timeout(
     return [upright, pen.canvas.extent]
 
 
-def _xsign(
-    pen: Pen, centre: Pen, look: Look, body: Body, rng: np.random.Generator
-) -> list[Extent]:
+def _xsign(pen: Pen, centre: Pen, look: Look, body: Body, rng: np.random.Generator) -> list[Extent]:
     extents = []
     sleeve = look.skin if body.has_bare_arms else look.shirt
     for side in (-1, 1):
@@ -263,9 +259,7 @@ def _take_picture(
     return extents
 
 
-_TWO_HANDS: dict[
-    str, Callable[[Pen, Pen, Look, Body, np.random.Generator], list[Extent]]
-] = {
+_TWO_HANDS: dict[str, Callable[[Pen, Pen, Look, Body, np.random.Generator], list[Extent]]] = {
     "holy": _holy,
     "timeout": _timeout,
     "xsign": _xsign,

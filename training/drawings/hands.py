@@ -68,7 +68,9 @@ def flesh(look: Look, *, is_palm: bool) -> Flesh:
     """The colours of a person's palm or back of the hand."""
     if is_palm:
         return Flesh(look.palm, look.edge, None, mix(look.edge, (190, 80, 80), 0.4))
-    return Flesh(look.back, shade(look.edge, 0.75), mix(look.skin, (255, 236, 232), 0.85), look.edge)
+    return Flesh(
+        look.back, shade(look.edge, 0.75), mix(look.skin, (255, 236, 232), 0.85), look.edge
+    )
 
 
 def draw_pose(pen: Pen, look: Look, pose: Pose, rng: np.random.Generator) -> None:

@@ -1,13 +1,16 @@
 """Draw all five datasets to disk, a unit at a time, on several processes."""
 
 import multiprocessing
+import shutil
 from collections.abc import Iterator
 from itertools import starmap
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 from tqdm import tqdm
 
+from sfedge.errors import ConfigError, OutputError
 from training.data.sample import Split
 from training.drawings import affectnet, ego4d_lam, gazefollow, hagrid, pisc
 from training.drawings.parts import Layout, Record, unit_stream
@@ -21,6 +24,8 @@ LAYOUTS: dict[str, Layout] = {
 }
 # HaGRID and PISC have a validation split; in the others the loaders hold out a part of training.
 _HAVE_VAL = ("hagrid", "pisc")
+_MOST = 24_999  # pictures of a split: PISC's file names have five digits for all splits
+_Job: TypeAlias = tuple[Path, str, Split, int, int]  # folder, dataset, split, unit, seed
 
 
 def write_drawings(
@@ -29,15 +34,43 @@ def write_drawings(
     """Write `root/<dataset>` for each dataset, in its native layout; the same seed, the same bytes.
 
     Args:
-        root: folder, made where it is missing.
+        root: folder, made where it is missing; the datasets appear in it when all are finished.
         count: training samples of each dataset, about.
         val: validation samples; where a dataset has no such split, they join the training part,
             of which the loader holds out its share.
         test: test samples of each dataset, about.
         seed: decides every stroke.
         workers: processes that draw; the result does not depend on it.
+
+    Raises:
+        ConfigError: a number is out of range.
+        OutputError: a dataset stands there already, or the folder cannot be written.
     """
-    jobs = []
+    if min(count, test, workers) < 1 or min(val, seed) < 0 or max(count, val, test) > _MOST:
+        raise ConfigError(
+            f"count {count}, val {val}, test {test}, seed {seed} or workers {workers} "
+            "is out of range",
+            fix=f"Count, test and workers are at least 1, no split has more than {_MOST} pictures.",
+        )
+    taken = [str(root / name) for name in LAYOUTS if (root / name).exists()]
+    if taken:
+        raise OutputError(
+            f"{', '.join(taken)} is there already", fix="Name a new folder, or remove the old one."
+        )
+    unfinished = root / ".unfinished"
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        _write_all(unfinished, count, val, test, seed, workers)
+        for name in LAYOUTS:
+            (unfinished / name).rename(root / name)
+        unfinished.rmdir()
+    except OSError as error:
+        raise OutputError(f"drawings cannot be written ({error})", where=str(root)) from error
+
+
+def _write_all(root: Path, count: int, val: int, test: int, seed: int, workers: int) -> None:
+    jobs: list[_Job] = []
     for name, layout in LAYOUTS.items():
         wanted: dict[Split, int] = {"train": count, "val": val, "test": test}
         if name not in _HAVE_VAL:
@@ -45,14 +78,11 @@ def write_drawings(
         for split, samples in wanted.items():
             units = -(-samples // layout.samples)
             jobs += [(root / name, name, split, index, seed) for index in range(units)]
-    records: dict[str, dict[Split, list[Record]]] = {}
+    records: dict[str, dict[Split, list[Record]]] = {name: {} for name in LAYOUTS}
     for (_, name, split, _, _), record in zip(jobs, _drawn(jobs, workers), strict=True):
-        records.setdefault(name, {}).setdefault(split, []).append(record)
+        records[name].setdefault(split, []).append(record)
     for name, of_splits in records.items():
         LAYOUTS[name].write(root / name, of_splits)
-
-
-_Job = tuple[Path, str, Split, int, int]
 
 
 def _drawn(jobs: list[_Job], workers: int) -> Iterator[Record]:

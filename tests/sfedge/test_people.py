@@ -1,0 +1,169 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfedge.boxes import Box, clamped
+from sfedge.people import Sighting, group, is_raised, person_around
+from sfedge.structures import Detection
+
+# A family photograph in fractions of a 16:9 frame: faces 5 % wide, as tall in pixels.
+FACE_A, BODY_A = Box(0.20, 0.20, 0.25, 0.29), Box(0.15, 0.14, 0.31, 0.95)
+FACE_B, BODY_B = Box(0.60, 0.25, 0.65, 0.34), Box(0.54, 0.20, 0.72, 0.98)
+HAND_A, HAND_B = Box(0.27, 0.33, 0.30, 0.39), Box(0.55, 0.50, 0.58, 0.56)
+
+
+def face(box: Box, score: float = 0.9, track: str | None = None) -> Detection:
+    return Detection("face", box, score, track)
+
+
+def person(box: Box, score: float = 0.8, track: str | None = None) -> Detection:
+    return Detection("person", box, score, track)
+
+
+def hand(box: Box, score: float = 0.8) -> Detection:
+    return Detection("hand", box, score)
+
+
+@st.composite
+def detections(draw: st.DrawFn) -> list[Detection]:
+    result = []
+    for kind in draw(st.lists(st.sampled_from(["face", "hand", "person"]), max_size=10)):
+        w, h = draw(st.floats(0.01, 0.4)), draw(st.floats(0.01, 0.8))
+        x, y = draw(st.floats(0, 1 - w)), draw(st.floats(0, 1 - h))
+        name = draw(st.sampled_from([None, None, None, "a", "b"]))
+        result.append(Detection(kind, clamped(x, y, x + w, y + h), draw(st.floats(0.1, 1)), name))
+    return result
+
+
+def test_faces_hands_and_bodies_find_each_other() -> None:
+    seen = group([hand(HAND_B), face(FACE_A), person(BODY_B), face(FACE_B), hand(HAND_A)])
+
+    assert [(s.face, s.person, s.hands, s.is_person_seen) for s in seen] == [
+        (FACE_A, person_around(FACE_A), (HAND_A,), False),
+        (FACE_B, BODY_B, (HAND_B,), True),
+    ]
+
+
+def test_a_body_without_a_face_stays_a_person() -> None:
+    assert group([person(BODY_A)]) == [Sighting(BODY_A, None, (), 0.8, True)]
+
+
+def test_a_face_beside_or_at_the_feet_of_a_body_is_another_person() -> None:
+    at_the_feet = Box(0.20, 0.80, 0.25, 0.89)
+    beside = Box(0.35, 0.20, 0.40, 0.29)
+
+    for other in (at_the_feet, beside):
+        seen = group([face(other), person(BODY_A)])
+        assert [s.face for s in seen] == [other, None]
+        assert not seen[0].is_person_seen
+
+
+def test_a_small_face_in_the_background_does_not_take_the_body_in_front() -> None:
+    close = Box(0.3, 0.1, 0.9, 1.0)
+    its_face, behind = Box(0.5, 0.2, 0.7, 0.5), Box(0.42, 0.25, 0.45, 0.29)
+
+    seen = group([face(behind), person(close), face(its_face)])
+
+    assert {s.face: s.is_person_seen for s in seen} == {behind: False, its_face: True}
+
+
+def test_the_body_of_a_lone_face_is_three_faces_wide_and_stays_in_the_picture() -> None:
+    body = person_around(FACE_A)
+
+    assert body.width == pytest.approx(3 * FACE_A.width)
+    assert body.y1 < FACE_A.y1 < FACE_A.y2 < body.y2
+    assert person_around(Box(0.9, 0.9, 1.0, 1.0)).y2 == 1.0
+
+
+def test_a_hand_out_of_everyones_reach_is_left_out() -> None:
+    far = Box(0.90, 0.05, 0.93, 0.11)
+
+    assert [s.hands for s in group([face(FACE_A), hand(far)])] == [()]
+    assert group([hand(HAND_A)]) == []
+
+
+def test_a_person_has_two_hands_and_the_third_goes_to_whom_else_it_may_belong() -> None:
+    neighbour = Box(0.30, 0.20, 0.35, 0.29)
+    hands = [Box(x, 0.40, x + 0.03, 0.46) for x in (0.16, 0.21, 0.26)]
+
+    alone = group([face(FACE_A), *map(hand, hands)])
+    together = group([face(FACE_A), face(neighbour), *map(hand, hands)])
+
+    assert [len(s.hands) for s in alone] == [2]
+    assert sorted(h for s in together for h in s.hands) == hands
+    assert together[1].hands == (hands[2],)
+
+
+def test_the_wearers_hands_are_nobodys() -> None:
+    over_the_edge = Box(0.20, 0.90, 0.26, 1.0)
+    near_the_lens = Box(0.20, 0.45, 0.30, 0.63)  # twice as large as the face
+    body = Box(0.10, 0.14, 0.35, 1.0)
+
+    def hands(box: Box, *, egocentric: bool) -> tuple[Box, ...]:
+        return group([face(FACE_A), person(body), hand(box)], egocentric=egocentric)[0].hands
+
+    for box in (over_the_edge, near_the_lens):
+        assert hands(box, egocentric=False) == (box,)
+        assert hands(box, egocentric=True) == ()
+    assert hands(HAND_A, egocentric=True) == (HAND_A,)
+
+
+def test_a_thing_found_twice_counts_once_with_the_surer_box() -> None:
+    again = Box(0.201, 0.201, 0.251, 0.291)
+
+    assert [s.face for s in group([face(again, 0.6), face(FACE_A, 0.9)])] == [FACE_A]
+
+
+def test_identities_that_detections_came_with_hold_against_geometry() -> None:
+    seen = group([face(FACE_A, track="x"), person(BODY_A, track="y"), person(BODY_B, track="x")])
+
+    assert [(s.face, s.person, s.track) for s in seen] == [
+        (FACE_A, BODY_B, "x"),
+        (None, BODY_A, "y"),
+    ]
+
+
+@given(detections(), st.randoms())
+def test_the_order_of_the_detections_does_not_matter(found: list[Detection], random) -> None:
+    shuffled = list(found)
+    random.shuffle(shuffled)
+
+    assert group(shuffled) == group(found)
+
+
+@given(detections(), st.booleans())
+def test_no_box_belongs_to_two_people(found: list[Detection], egocentric: bool) -> None:
+    seen = group(found, egocentric=egocentric)
+
+    faces = [s.face for s in seen if s.face]
+    hands = [h for s in seen for h in s.hands]
+    bodies = [s.person for s in seen if s.is_person_seen]
+    names = [s.track for s in seen if s.track]
+    for kind, boxes in (("face", faces), ("hand", hands), ("person", bodies)):
+        left = [d.box for d in found if d.kind == kind]
+        for box in boxes:
+            left.remove(box)  # fails where a box was used twice or made up
+    assert len(set(names)) == len(names)
+    assert all(len(s.hands) <= 2 for s in seen)
+    assert all(s.face or s.is_person_seen for s in seen)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (Box(0.27, 0.15, 0.30, 0.21), True),
+        (Box(0.27, 0.40, 0.30, 0.46), True),
+        (Box(0.27, 0.60, 0.30, 0.66), False),
+    ],
+    ids=["beside the head", "before the chest", "hanging down"],
+)
+def test_a_hand_is_raised_above_the_waist(box: Box, expected: bool) -> None:
+    assert is_raised(box, FACE_A, BODY_A) is expected
+    assert is_raised(box, None, BODY_A) is expected
+
+
+def test_where_the_picture_cuts_a_body_the_waist_is_low() -> None:
+    low = Box(0.4, 0.60, 0.45, 0.66)
+
+    assert is_raised(low, None, Box(0.3, 0.1, 0.7, 1.0))
+    assert not is_raised(low, None, Box(0.3, 0.1, 0.7, 0.9))
