@@ -1,93 +1,111 @@
 """`sfedge-desktop`: the application around the window."""
 
+import logging
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from types import TracebackType
 
 import click
 
-from sfedge.errors import MissingExtraError, SfedgeError
+from desktop.screen import open_application, tell
+from sfedge import RunConfig, SfedgeError, __version__
+from sfedge.tasks import TASKS
+
+_TICK_MS = 200  # Python looks at signals only when it gets to run
+_EPILOG = """\b
+Examples:
+  sfedge-desktop
+  sfedge-desktop walk.mp4
+  sfedge-desktop 0 --tasks expression,gesture
+  sfedge-desktop rtsp://camera.local/stream
+
+\b
+Exit codes:
+  0  the window was closed
+  1  no window can be shown
+  2  the command was written wrongly
+"""
+
+_log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("source", required=False)
-@click.option("--tasks", help="Names, comma-separated; all by default.")
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model to use.")
-@click.option("--egocentric", is_flag=True, help="The camera is worn.")
+@click.option("--tasks", metavar="NAME,…", help=f"What to ask, of: {', '.join(TASKS)}. [all]")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Model bundle, a folder or zip. [the demo model]",
+)
+@click.option(
+    "--egocentric", is_flag=True, help="The camera is worn: the wearer's own hands are nobody's."
+)
 @click.option("--offline", is_flag=True, help="Never fetch anything.")
+@click.option("--debug", is_flag=True, help="Print where in the program an error arose.")
+@click.version_option(__version__, prog_name="sfedge-desktop")
 def main(
-    source: str | None, tasks: str | None, bundle: Path | None, egocentric: bool, offline: bool
+    source: str | None,
+    tasks: str | None,
+    bundle: Path | None,
+    egocentric: bool,
+    offline: bool,
+    debug: bool,
 ) -> None:
-    """Live predictions in a window, on SOURCE: a video, a camera's number or an address.
+    """Tell what people do, live in a window.
 
-    Examples:
-        sfedge-desktop
-        sfedge-desktop walk.mp4
-        sfedge-desktop 0 --tasks expression,gesture
+    SOURCE is a video file, a picture, a folder of pictures, the number of a camera, or the address
+    of a stream. Without it the window opens empty.
     """
+    if debug:
+        logging.basicConfig()
+        logging.getLogger("desktop").setLevel(logging.DEBUG)
     try:
-        sys.exit(_run(source, tasks, bundle, egocentric=egocentric, offline=offline))
+        config = RunConfig(
+            tasks=tuple(TASKS) if tasks is None else tuple(n.strip() for n in tasks.split(",")),
+            bundle=bundle,
+            egocentric=egocentric,
+            offline=offline,
+            live=True,
+        )
+        sys.exit(_run(source, config))
     except SfedgeError as error:
-        click.echo(f"sfedge-desktop: error: {error}", err=True)
+        tell(error)
         sys.exit(error.exit_code)
 
 
-def _run(
-    source: str | None, tasks: str | None, bundle: Path | None, *, egocentric: bool, offline: bool
-) -> int:
-    try:
-        from PyQt6.QtCore import QTimer
-        from PyQt6.QtWidgets import QApplication
-    except ImportError as error:
-        raise _missing_qt(error) from error
-    from desktop.main_window import MainWindow
-    from sfedge import RunConfig
-    from sfedge.tasks import TASKS
+def _run(source: str | None, config: RunConfig) -> int:
+    """Show the window until it is closed; the exit code."""
+    application = open_application()
+    from PyQt6.QtCore import QTimer
 
-    # OpenCV's wheel points Qt at its own plugins, which are of another Qt.
-    os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
-    config = RunConfig(
-        tasks=tuple(name.strip() for name in tasks.split(",")) if tasks else tuple(TASKS),
-        bundle=bundle,
-        egocentric=egocentric,
-        offline=offline,
-        live=True,
-    )
-    sys.excepthook = _report
-    app = QApplication([sys.argv[0]])
-    app.setApplicationName("sfedge")
-    window = MainWindow(config, source)
-    window.show()
-    # Ctrl-C in the terminal: Python looks at signals only when it gets to run.
-    signal.signal(signal.SIGINT, lambda *_: window.close())
-    signal.signal(signal.SIGTERM, lambda *_: window.close())
+    from desktop.main_window import MainWindow
+    from desktop.worker import fault
+
+    application.setApplicationName("sfedge")
+    window = MainWindow(config)
+
+    def report(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        """Take what a slot raised; without this hook PyQt6 aborts the program."""
+        _log.debug("the window failed", exc_info=(kind, error, trace))
+        window.broken.emit(fault(error))
+
+    sys.excepthook = report
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window.close))
     ticks = QTimer()
     ticks.timeout.connect(lambda: None)
-    ticks.start(200)
-    code = app.exec()
+    ticks.start(_TICK_MS)
+    window.show()
+    if source is not None:
+        window.play(source)
+    code = application.exec()
     if not window.has_ended:
         # A network that does not return must not hold the program; nothing is left to write.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
-
-
-def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print what a slot raised; without this hook PyQt6 aborts the program."""
-    traceback.print_exception(kind, error, trace)
-
-
-def _missing_qt(error: ImportError) -> MissingExtraError:
-    if isinstance(error, ModuleNotFoundError):
-        return MissingExtraError(
-            "the window needs PyQt6", fix="Install it: pip install 'sfedge[desktop]'."
-        )
-    return MissingExtraError(
-        f"PyQt6 does not load ({error})",
-        fix="On Debian and Ubuntu: apt install libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 "
-        "libxcb-icccm4 libxcb-keysyms1.",
-    )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PyQt6.QtCore import Qt, QThread
+from PyQt6.QtCore import QDeadlineTimer, QSize, Qt, QThread, pyqtSignal
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
 from PyQt6.QtWidgets import (
     QFileDialog,
@@ -16,56 +16,69 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from desktop.cameras import camera_number, cameras
 from desktop.people_panel import PeoplePanel
 from desktop.video_view import VideoView
 from desktop.worker import Opened, Worker
-from sfedge import RunConfig
+from sfedge import RunConfig, RunReport
+from sfedge.sources import without_credentials
 
-_WELCOME = "Open a video, or pick a camera. Pictures stay on this computer."
-_STOP_MS = 1500  # the window closes within two seconds, whatever the worker is doing
+_SIZE = QSize(1280, 900)  # at the start, where the screen has room for it
+_CLOSING_MS = 1500  # the window closes within two seconds, whatever a run is doing
+_VIDEOS = "Videos and pictures (*.mp4 *.m4v *.mov *.mkv *.avi *.webm *.mpg *.ts *.gif *.jpg *.png)"
+_WELCOME = (
+    "Open a video or start a camera",
+    "Drop a file here, or choose one (Ctrl+O), a camera (Ctrl+K) or a stream (Ctrl+L). Answers "
+    "appear on the picture and in the table as they become ready. Pictures stay on this computer.",
+)
 
 
 class MainWindow(QMainWindow):
     """Plays one source at a time with live answers."""
 
-    def __init__(self, config: RunConfig, source: str | None = None) -> None:
+    broken = pyqtSignal(str)  # a fault of the program, told from any thread
+
+    def __init__(self, config: RunConfig) -> None:
         super().__init__()
-        self._config, self._source = config, source
+        self._config = config
+        self._source: str | None = None
         self._worker: Worker | None = None
         self._thread: QThread | None = None
-        self._strays: list[tuple[Worker, QThread]] = []
-        self.has_ended = True  # no thread of a stopped run is left
+        self._ending: dict[QThread, Worker] = {}  # a thread that is destroyed too early aborts
+        self._duration: float | None = None  # seconds of what plays
+        self._told = ""  # how far it is
         self.video, self.people = VideoView(), PeoplePanel()
-        self.notice, self.facts = QLabel(), QLabel()
+        self.state, self.losses = QLabel(), QLabel()
         self._build()
-        self.video.show_text(_WELCOME)
+        self._build_actions()
+        self.broken.connect(self._show_fault)
+        self.video.show_message(*_WELCOME)
         self._show_state()
-        if source is not None:
-            self.start()
 
     @property
     def is_running(self) -> bool:
         """Whether a source is being opened or played."""
         return self._worker is not None
 
-    def play(self, source: str) -> None:
-        """Stop what plays and start `source`: a file, camera number or address."""
-        self.stop()
-        self._source = source
-        self.start()
+    @property
+    def has_ended(self) -> bool:
+        """Whether no thread of a run is left."""
+        return self._thread is None and not self._ending
 
-    def start(self) -> None:
-        """Play the chosen source from its start, or go on after a pause."""
-        if self._worker is not None:
-            self.pause_action.setChecked(False)
-            return
-        if self._source is None:
-            self.choose_file()
-            return
-        self.video.show_text(f"Opening {self._source} …")
-        worker, thread = Worker(self._source, self._config), QThread(self)
+    def play(self, source: str) -> None:
+        """Stop what plays and start `source`: a file, a folder, a camera's number, an address."""
+        self._release()
+        self._source = source
+        self.people.clear_people()
+        self.losses.hide()
+        self._told = ""
+        self.video.show_message(f"Opening {self._name} …", percent=-1)
+        before = next(reversed(self._ending), None)
+        worker, thread = Worker(source, self._config, before), QThread(self)
         worker.moveToThread(thread)
         thread.started.connect(worker.run)
+        thread.finished.connect(self._forget_ended)
+        worker.fetching.connect(self._show_fetching)
         worker.opened.connect(self._show_opened)
         worker.newer.connect(self._show_newest)
         worker.failed.connect(self._show_failure)
@@ -75,6 +88,13 @@ class MainWindow(QMainWindow):
         thread.start()
         self._show_state()
 
+    def start(self) -> None:
+        """Play the chosen source from its start, or go on after a pause."""
+        if self._worker is not None:
+            self.pause_action.setChecked(False)
+        elif self._source is not None:
+            self.play(self._source)
+
     def set_paused(self, is_paused: bool) -> None:
         """Hold the source, or go on."""
         if self._worker is not None:
@@ -82,53 +102,52 @@ class MainWindow(QMainWindow):
                 self._worker.pause()
             else:
                 self._worker.resume()
+        self._show_state()
 
     def stop(self) -> None:
-        """End the run; `has_ended` tells whether its thread did so in time."""
-        worker, thread = self._worker, self._thread
-        self._worker = self._thread = None
-        if worker is not None and thread is not None:
-            # From here on its signals concern nobody.
-            for signal in (worker.opened, worker.newer, worker.failed):
-                signal.disconnect()
-            worker.finished.disconnect(self._show_finished)
-            worker.stop()
-            thread.quit()
-            self.has_ended = thread.wait(_STOP_MS)
-            if not self.has_ended:
-                self._strays.append((worker, thread))  # destroying a running thread aborts
-        self.pause_action.setChecked(False)
+        """End the run; never waits for it."""
+        self._release()
+        self._told = ""
+        self.people.clear_people()
+        self.video.show_message("Stopped", f"Start plays {self._name} from its beginning.")
         self._show_state()
 
     def choose_file(self) -> None:
         """Ask for a video or picture and play it."""
+        folder = Path(self._source).parent if self._source else Path.home()
         path, _ = QFileDialog.getOpenFileName(
             self,
             "Open a video",
-            str(Path.home()),
-            "Videos and pictures (*.mp4 *.mov *.mkv *.avi *.webm *.m4v *.ts *.jpg *.png);;All (*)",
+            str(folder if folder.is_dir() else Path.home()),
+            f"{_VIDEOS};;All files (*)",
         )
         if path:
             self.play(path)
 
     def choose_camera(self) -> None:
-        """Ask for a camera's number and play it."""
-        number, is_chosen = QInputDialog.getInt(
-            self, "Camera", "Number of the camera (0 is usually the built-in one):", 0, 0, 63
-        )
-        if is_chosen:
-            self.play(str(number))
+        """Ask which camera, by its name or number, and play it."""
+        found = [f"{camera.number}: {camera.name}" for camera in cameras()]
+        question = "Which camera?" if found else "No camera was found. Number of the camera:"
+        text, is_chosen = QInputDialog.getItem(self, "Camera", question, found or ["0"])
+        number = camera_number(text)
+        if is_chosen and number is not None:
+            self.play(number)
 
     def choose_address(self) -> None:
         """Ask for a stream's address and play it."""
-        address, is_chosen = QInputDialog.getText(self, "Stream", "Address (rtsp://…, http://…):")
+        question = "Address of the stream (rtsp://…, http://…):"
+        address, is_chosen = QInputDialog.getText(self, "Stream", question)
         if is_chosen and address.strip():
             self.play(address.strip())
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        self.stop()
-        if event is not None:
-            event.accept()
+        self.hide()
+        self._release()
+        deadline = QDeadlineTimer(_CLOSING_MS)
+        for thread in list(self._ending):
+            if thread.wait(deadline):
+                del self._ending[thread]
+        super().closeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         data = event.mimeData() if event is not None else None
@@ -137,57 +156,68 @@ class MainWindow(QMainWindow):
 
     def dropEvent(self, event: QDropEvent | None) -> None:
         data = event.mimeData() if event is not None else None
-        if data is not None and data.urls() and data.urls()[0].isLocalFile():
-            self.play(data.urls()[0].toLocalFile())
+        if event is not None and data is not None and data.urls():
+            event.acceptProposedAction()
+            url = data.urls()[0]
+            self.play(url.toLocalFile() if url.isLocalFile() else url.toString())
+
+    @property
+    def _name(self) -> str:
+        """What plays, as it may be shown."""
+        source = self._source or ""
+        if source.isdecimal():
+            return f"camera {source}"
+        return without_credentials(source) if "://" in source else Path(source).name
 
     def _build(self) -> None:
         self.setWindowTitle("sfedge")
         self.setAcceptDrops(True)
-        self.resize(1180, 820)
-        self._build_actions()
+        screen = self.screen()
+        self.resize(_SIZE.boundedTo(screen.availableSize() * 0.9) if screen else _SIZE)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.video)
         splitter.addWidget(self.people)
-        splitter.setStretchFactor(0, 4)
-        splitter.setStretchFactor(1, 1)
-        self.notice.setWordWrap(True)
-        self.notice.setStyleSheet("background:#7a3b00; color:white; padding:6px; font-weight:600;")
-        self.notice.hide()
+        splitter.setSizes([_SIZE.height() * 3 // 4, _SIZE.height() // 4])
+        splitter.setStretchFactor(0, 1)
+        splitter.setStretchFactor(1, 0)
+        splitter.setChildrenCollapsible(False)
+        for label in (self.state, self.losses):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setContentsMargins(8, 4, 8, 4)
+        self.losses.setWordWrap(True)
+        self.losses.hide()
         centre = QWidget()
         column = QVBoxLayout(centre)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.notice)
+        column.addWidget(self.losses)
         column.addWidget(splitter, 1)
         self.setCentralWidget(centre)
-        if bar := self.statusBar():
-            bar.addWidget(self.facts, 1)
+        if (bar := self.statusBar()) is not None:
+            bar.addWidget(self.state, 1)
 
     def _build_actions(self) -> None:
-        standard = QStyle.StandardPixmap
-        file_action = self._action("&Open video…", standard.SP_DirOpenIcon, "Ctrl+O")
-        file_action.triggered.connect(self.choose_file)
-        camera_action = self._action("&Camera…", standard.SP_ComputerIcon, "Ctrl+K")
-        camera_action.triggered.connect(self.choose_camera)
-        address_action = self._action("&Stream…", standard.SP_DriveNetIcon, "Ctrl+L")
-        address_action.triggered.connect(self.choose_address)
-        self.start_action = self._action("S&tart", standard.SP_MediaPlay, "Ctrl+Return")
+        icons = QStyle.StandardPixmap
+        open_file = self._action("&Open video…", icons.SP_DirOpenIcon, "Ctrl+O")
+        open_file.triggered.connect(self.choose_file)
+        open_camera = self._action("&Camera…", icons.SP_ComputerIcon, "Ctrl+K")
+        open_camera.triggered.connect(self.choose_camera)
+        open_address = self._action("St&ream…", icons.SP_DriveNetIcon, "Ctrl+L")
+        open_address.triggered.connect(self.choose_address)
+        self.start_action = self._action("S&tart", icons.SP_MediaPlay, "Ctrl+Return")
         self.start_action.triggered.connect(self.start)
-        self.pause_action = self._action("&Pause", standard.SP_MediaPause, "Space")
+        self.pause_action = self._action("&Pause", icons.SP_MediaPause, "Space")
         self.pause_action.setCheckable(True)
         self.pause_action.toggled.connect(self.set_paused)
-        self.stop_action = self._action("Sto&p", standard.SP_MediaStop, "Ctrl+.")
-        self.stop_action.triggered.connect(self._stop_and_tell)
-        quit_action = self._action("&Quit", standard.SP_DialogCloseButton, "Ctrl+Q")
-        quit_action.triggered.connect(self.close)
-        sources = [file_action, camera_action, address_action]
+        self.stop_action = self._action("&Stop", icons.SP_MediaStop, "Ctrl+.")
+        self.stop_action.triggered.connect(self.stop)
+        leave = self._action("&Quit", icons.SP_DialogCloseButton, "Ctrl+Q")
+        leave.triggered.connect(self.close)
+        sources = [open_file, open_camera, open_address]
         controls = [self.start_action, self.pause_action, self.stop_action]
-        if menus := self.menuBar():
-            for title, actions in (
-                ("&File", [*sources, quit_action]),
-                ("&Play", controls),
-            ):
-                if menu := menus.addMenu(title):
+        if (menus := self.menuBar()) is not None:
+            for title, actions in (("&File", [*sources, leave]), ("&Play", controls)):
+                if (menu := menus.addMenu(title)) is not None:
                     menu.addActions(actions)
         bar = QToolBar("Controls")
         bar.setMovable(False)
@@ -198,52 +228,107 @@ class MainWindow(QMainWindow):
         self.addToolBar(bar)
 
     def _action(self, text: str, icon: QStyle.StandardPixmap, keys: str) -> QAction:
-        style = self.style()
         action = QAction(text, self)
-        if style is not None:
+        if (style := self.style()) is not None:
             action.setIcon(style.standardIcon(icon))
         action.setShortcut(QKeySequence(keys))
+        plain, shown = (
+            text.replace("&", ""),
+            action.shortcut().toString(QKeySequence.SequenceFormat.NativeText),
+        )
+        action.setToolTip(f"{plain} ({shown})")
         return action
 
-    def _stop_and_tell(self) -> None:
-        self.stop()
-        self.people.clear_people()
-        self.video.show_text(_WELCOME)
+    def _release(self) -> None:
+        """Tell the run to end and turn away from it; its thread ends when it can."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._forget_run()
+
+    def _forget_run(self) -> None:
+        if self._worker is not None and self._thread is not None:
+            self._ending[self._thread] = self._worker
+        self._worker = self._thread = None
+        self.pause_action.setChecked(False)
+
+    def _forget_ended(self) -> None:
+        for thread in [thread for thread in self._ending if thread.isFinished()]:
+            thread.wait()  # its last instructions
+            del self._ending[thread]
+
+    def _is_stale(self) -> bool:
+        """Whether the signal at hand is of a run that was turned away from."""
+        return self.sender() is not self._worker
+
+    def _show_fetching(self, what: str, percent: int) -> None:
+        if not self._is_stale():
+            self.video.show_message(
+                "Fetching the detector networks", f"{what} – needed once.", percent=percent
+            )
 
     def _show_opened(self, opened: Opened) -> None:
-        self.setWindowTitle(f"{opened.source.name} – sfedge")
-        self.notice.setText(f"{opened.model}: {opened.notice}")
-        self.notice.setVisible(bool(opened.notice))
-        self.facts.setText(f"{opened.model} on {opened.device}")
-        self.facts.setToolTip(self.facts.text())
+        if self._is_stale():
+            return
+        self.setWindowTitle(f"{self._name} – sfedge")
+        self.people.show_model(opened)
+        self._duration = opened.source.duration
 
     def _show_newest(self) -> None:
-        shown = self._worker.slot.take() if self._worker is not None else None
-        if shown is None:
-            return
-        self.video.show_picture(shown.picture)
-        self.people.show_result(shown.result)
-        report, device = shown.report, self.facts.toolTip()
-        self.facts.setText(
-            f"{shown.result.time:.1f} s  ·  {report.shown} frames shown, {report.skipped} skipped, "
-            f"{report.asked} asked about  ·  {device}"
-        )
+        shown = None if self._worker is None or self._is_stale() else self._worker.slot.take()
+        if shown is not None:
+            self.video.show_picture(shown.picture)
+            self.people.show_result(shown.result)
+            whole = f" of {clock(self._duration)}" if self._duration else ""
+            self._told = f"{clock(shown.result.time)}{whole}  ·  {counts(shown.report)}"
+            self._show_losses(shown.report)
+            self._show_state()
 
     def _show_failure(self, message: str) -> None:
-        self.people.clear_people()
-        self.video.show_text(message)
+        if not self._is_stale():
+            self.people.clear_people()
+            self.video.show_message(f"{self._name} cannot be played", message)
 
-    def _show_finished(self, ended: str) -> None:
-        thread, self._worker, self._thread = self._thread, None, None
-        if thread is not None:
-            thread.quit()
-            thread.wait(_STOP_MS)
-        if ended:
-            self.facts.setText(ended)
-        self.pause_action.setChecked(False)
+    def _show_fault(self, message: str) -> None:
+        self._release()
+        self.people.clear_people()
+        self.video.show_message("Something went wrong", message)
+        self._told = ""
         self._show_state()
 
+    def _show_finished(self, report: RunReport | None) -> None:
+        if self._is_stale():
+            return
+        self._forget_run()
+        self._told = ""
+        if report is not None:
+            self._show_losses(report)
+            self._told = f"Ended  ·  {counts(report)}"
+            if report.ended and not report.shown:
+                self.video.show_message("Nothing to show", f"No picture came from {self._name}.")
+        self._show_state()
+
+    def _show_losses(self, report: RunReport) -> None:
+        self.losses.setVisible(bool(report.losses))
+        self.losses.setText(f"Something was lost: {'; '.join(report.losses)}.")
+
     def _show_state(self) -> None:
-        self.start_action.setEnabled(not self.is_running)
+        is_paused = self.pause_action.isChecked()
+        self.start_action.setEnabled(
+            self._source is not None and (not self.is_running or is_paused)
+        )
         self.pause_action.setEnabled(self.is_running)
         self.stop_action.setEnabled(self.is_running)
+        parts = ["Paused"] if is_paused else []
+        self.state.setText("  ·  ".join([*parts, *filter(None, [self._told])]))
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, with hours where there are some."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counts(report: RunReport) -> str:
+    """What a run did so far, in words."""
+    return f"{report.shown} frames shown, {report.skipped} skipped, {report.asked} asked about"

@@ -1,37 +1,87 @@
-"""The picture: the newest frame, scaled to the window with its proportions kept."""
+"""The picture, scaled to the window with its proportions kept, or a message where there is none."""
 
-import numpy as np
 from PyQt6.QtCore import QRect, QSize, Qt
-from PyQt6.QtGui import QImage, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QSizePolicy, QWidget
+from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from sfedge.structures import Image
+_GROUND, _TITLE, _DETAIL = QColor(18, 18, 20), QColor(240, 240, 240), QColor(185, 185, 190)
+_TEXT_WIDTH = 620  # logical pixels; longer lines are hard to read
 
 
 class VideoView(QWidget):
-    """Shows pictures as they come, or a sentence where there is none."""
+    """Shows pictures as they come, or a message with a bar for work that takes a while."""
 
     def __init__(self) -> None:
         super().__init__()
         self._image: QImage | None = None
-        self.text = ""  # what is shown instead of a picture
+        self._title, self._detail = QLabel(), QLabel()
+        self._bar = QProgressBar()
         self.setMinimumSize(320, 180)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Video")
+        message = QWidget()
+        message.setMaximumWidth(_TEXT_WIDTH)
+        column = QVBoxLayout(message)
+        column.setSpacing(12)
+        column.addStretch(1)
+        for part in (self._title, self._detail, self._bar):
+            column.addWidget(part)
+        column.addStretch(1)
+        line = QHBoxLayout(self)
+        line.addStretch(1)
+        line.addWidget(message, 20)
+        line.addStretch(1)
+        for label, colour, size in ((self._title, _TITLE, 1.5), (self._detail, _DETAIL, 1.1)):
+            font = label.font()
+            font.setPointSizeF(font.pointSizeF() * size)
+            label.setFont(font)
+            palette = label.palette()
+            palette.setColor(QPalette.ColorRole.WindowText, colour)
+            label.setPalette(palette)
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setWordWrap(True)
+        self._bar.setAccessibleName("Progress")
+        self.show_message("")
 
-    def show_picture(self, picture: Image) -> None:
-        """Show (H, W, 3) RGB from now on."""
-        rgb = np.ascontiguousarray(picture)
-        height, width = rgb.shape[:2]
-        # A copy: QImage does not own numpy's memory.
-        self._image = QImage(
-            rgb.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888
-        ).copy()
+    @property
+    def text(self) -> str:
+        """The message that is shown; "" while there is a picture."""
+        return "" if self._image else f"{self._title.text()} {self._detail.text()}".strip()
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether a picture is shown."""
+        return self._image is not None
+
+    def show_picture(self, picture: QImage) -> None:
+        """Show a picture from now on."""
+        if self._image is None:
+            for part in (self._title, self._detail, self._bar):
+                part.hide()
+            self.setAccessibleDescription("")
+        self._image = picture
         self.update()
 
-    def show_text(self, text: str) -> None:
-        """Show a sentence instead of a picture."""
-        self._image, self.text = None, text
+    def show_message(self, title: str, detail: str = "", *, percent: int | None = None) -> None:
+        """Show a message instead of a picture.
+
+        Args:
+            title: a few words.
+            detail: sentences.
+            percent: how far the work is that the message tells of; -1 where that is not known,
+                None for no bar.
+        """
+        self._image = None
+        self._title.setText(title)
+        self._detail.setText(detail)
+        self._title.show()
+        self._detail.setVisible(bool(detail))
+        self._bar.setVisible(percent is not None)
+        if percent is not None:
+            self._bar.setRange(0, 0 if percent < 0 else 100)
+            self._bar.setValue(max(percent, 0))
+        self.setAccessibleDescription(self.text)
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -39,15 +89,10 @@ class VideoView(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
-        painter.fillRect(self.rect(), Qt.GlobalColor.black)
-        if self._image is None:
-            painter.setPen(Qt.GlobalColor.lightGray)
-            inner = self.rect().adjusted(24, 24, -24, -24)
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(inner, int(flags), self.text)
-            return
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawImage(self._target(self._image.size()), self._image)
+        painter.fillRect(self.rect(), _GROUND)
+        if self._image is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(self._target(self._image.size()), self._image)
 
     def _target(self, size: QSize) -> QRect:
         fitted = size.scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)

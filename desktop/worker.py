@@ -1,13 +1,20 @@
 """The pipeline on a thread of its own; the window never waits for it."""
 
+import logging
 import threading
 from dataclasses import dataclass
 
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QThread, pyqtSignal
+from PyQt6.QtGui import QImage
 
 import sfedge
 from sfedge import FrameResult, RunConfig, RunReport, SfedgeError, SourceInfo
 from sfedge.structures import Image
+
+_PATIENCE_MS = 5000  # for a run before this one to release its camera
+_POLL_MS = 100
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +25,7 @@ class Opened:
     model: str
     notice: str
     device: str
+    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +33,7 @@ class Shown:
     """One frame to show: what is known, the picture with it drawn on, and the run so far."""
 
     result: FrameResult
-    picture: Image
+    picture: QImage
     report: RunReport
 
 
@@ -49,52 +57,60 @@ class Slot:
         return held
 
 
+class _StoppedError(Exception):
+    """Ends a download that nobody waits for any more."""
+
+
 class Worker(QObject):
     """Runs one source to its end; moved to a QThread, whose `started` is joined to `run`.
 
     `stop`, `pause` and `resume` may be called from the window's thread: the busy one handles no
     queued call.
+
+    Args:
+        source: a file, a folder of pictures, a camera's number or an address.
+        config: how to run it.
+        before: the thread of a run that is ending and may still hold the same camera.
     """
 
+    fetching = pyqtSignal(str, int)  # a network that is being fetched, and percent of it
     opened = pyqtSignal(Opened)
     newer = pyqtSignal()  # a frame waits in `slot`
-    failed = pyqtSignal(str)  # one sentence for the user
-    finished = pyqtSignal(str)  # why the run ended
+    failed = pyqtSignal(str)  # a sentence for the user
+    finished = pyqtSignal(object)  # the RunReport; None where the source was not opened
 
-    def __init__(self, source: str, config: RunConfig) -> None:
+    def __init__(self, source: str, config: RunConfig, before: QThread | None = None) -> None:
         super().__init__()
         self.slot = Slot()
-        self._source, self._config = source, config
+        self._source, self._config, self._before = source, config, before
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._session: sfedge.Session | None = None
         self._is_paused = False
+        self._percent = -1
 
     def run(self) -> None:
         """Open the source and put a frame in the slot each time there is a newer one."""
-        ended = ""
+        report: RunReport | None = None
         try:
-            with sfedge.open(self._source, self._config) as session:
-                with self._lock:
-                    self._session = session
-                    if self._is_paused:
-                        session.pause()
-                self.opened.emit(
-                    Opened(session.info, session.model_name, session.notice, session.device)
-                )
-                if self._stop.is_set():
-                    return
-                for result in session:
-                    shown = Shown(result, session.draw(result), session.report)
-                    if self.slot.put(shown):
-                        self.newer.emit()
-                ended = self._farewell(session.report)
+            self._wait_for_the_run_before()
+            if not self._stop.is_set():
+                with sfedge.open(self._source, self._config, progress=self._tell) as session:
+                    try:
+                        self._play(session)
+                    finally:
+                        report = session.report
+        except _StoppedError:
+            pass
         except SfedgeError as error:
             self.failed.emit(str(error))
+        except Exception as error:
+            _log.debug("a run failed", exc_info=True)
+            self.failed.emit(fault(error))
         finally:
             with self._lock:
                 self._session = None
-            self.finished.emit(ended)
+            self.finished.emit(report)
 
     def stop(self) -> None:
         """End the run soon; from any thread."""
@@ -117,6 +133,47 @@ class Worker(QObject):
             if self._session is not None:
                 self._session.resume()
 
-    def _farewell(self, report: RunReport) -> str:
-        lost = f" Lost: {'; '.join(report.losses)}" if report.losses else ""
-        return f"{report.shown} frames shown, {report.skipped} skipped.{lost}"
+    def _wait_for_the_run_before(self) -> None:
+        for _ in range(_PATIENCE_MS // _POLL_MS):
+            if self._before is None or self._stop.is_set() or self._before.wait(_POLL_MS):
+                break
+        self._before = None
+
+    def _play(self, session: sfedge.Session) -> None:
+        with self._lock:
+            self._session = session
+            if self._is_paused:
+                session.pause()
+        if self._stop.is_set():
+            return
+        names = tuple(task.name for task in session.tasks)
+        self.opened.emit(
+            Opened(session.info, session.model_name, session.notice, session.device, names)
+        )
+        for result in session:
+            shown = Shown(result, qt_image(session.draw(result)), session.report)
+            if self.slot.put(shown):
+                self.newer.emit()
+
+    def _tell(self, what: str, done: int, size: int) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
+        percent = done * 100 // max(size, 1)
+        if percent != self._percent:
+            self._percent = percent
+            self.fetching.emit(what, percent)
+
+
+def qt_image(picture: Image) -> QImage:
+    """A picture (H, W, 3) RGB as Qt paints it; a copy, as QImage does not own numpy's memory."""
+    height, width = picture.shape[:2]
+    image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    return image.convertToFormat(QImage.Format.Format_RGB32)
+
+
+def fault(error: BaseException) -> str:
+    """What to tell the user about an error that should not be possible."""
+    return (
+        f"This is a fault of the program ({type(error).__name__}: {error}). "
+        "Start it again with --debug and report what it prints."
+    )

@@ -2,7 +2,7 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,6 +62,7 @@ def export_bundle(
         OutputError: `out` is something else than a bundle, or cannot be written.
     """
     _check_target(out)
+    asked = tuple(tasks)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
@@ -74,9 +75,9 @@ def export_bundle(
                     preset=_preset(model.config),
                     created=created,
                     notice=notice,
-                    tasks=tuple(tasks),
+                    tasks=asked,
                     input=model.encoder.input,
-                    shape=_shape(model),
+                    shape=_shape(model, asked),
                     box_embedding=model.config.box_embedding,
                     answers=tuple(model.answer_ids),
                     precisions=(_PRECISION,),
@@ -132,7 +133,7 @@ def _write_folder(model: SocialFusion, folder: Path, draft: Manifest) -> Manifes
     return manifest
 
 
-def _shape(model: SocialFusion) -> Shape:
+def _shape(model: SocialFusion, tasks: Sequence[Task]) -> Shape:
     llama = model.lm.config
     return Shape(
         grid=model.encoder.grid,
@@ -142,7 +143,7 @@ def _shape(model: SocialFusion) -> Shape:
         layers=llama.num_hidden_layers,
         kv_heads=llama.num_key_value_heads or llama.num_attention_heads,
         head_width=model.lm.model.layers[0].self_attn.head_dim,
-        prefix=max(len(ids) for ids in model.prompts.values()),
+        prefix=max(len(model.prompts[task.name]) for task in tasks),
     )
 
 

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
         UnknownNameError,
         UsageError,
     )
-    from sfedge.pipeline import RunReport, Session
+    from sfedge.pipeline import Session
     from sfedge.pipeline import open_session as open  # noqa: A004 - as codecs.open and gzip.open
     from sfedge.records import read_records
+    from sfedge.report import RunReport
     from sfedge.sources.base import SourceInfo
     from sfedge.structures import Detection, Frame, FrameResult, Prediction, Track
     from sfedge.tasks import TASKS, Task
@@ -51,7 +52,7 @@ _HOMES = {
     "SourceError": "sfedge.errors",
     "UnknownNameError": "sfedge.errors",
     "UsageError": "sfedge.errors",
-    "RunReport": "sfedge.pipeline",
+    "RunReport": "sfedge.report",
     "Session": "sfedge.pipeline",
     "open": "sfedge.pipeline",
     "read_records": "sfedge.records",

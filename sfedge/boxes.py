@@ -77,8 +77,8 @@ def from_pixels(x1: float, y1: float, x2: float, y2: float, *, width: int, heigh
 
 def to_pixels(box: Box, *, width: int, height: int) -> tuple[int, int, int, int]:
     """Whole pixels (x1, y1, x2, y2) that cover the box; at least one pixel each way."""
-    x1 = min(math.floor(box.x1 * width), width - 1)
-    y1 = min(math.floor(box.y1 * height), height - 1)
+    x1 = min(math.floor(box.x1 * width + 1e-9), width - 1)  # 1e-9: 0.145 * 200 is below 29
+    y1 = min(math.floor(box.y1 * height + 1e-9), height - 1)
     x2 = min(max(math.ceil(box.x2 * width - 1e-9), x1 + 1), width)
     y2 = min(max(math.ceil(box.y2 * height - 1e-9), y1 + 1), height)
     return x1, y1, x2, y2
@@ -132,6 +132,7 @@ def patch_mask(boxes: Sequence[Box], grid: int) -> NDArray[np.bool_]:
     Args:
         boxes: any number, in fractions of the view.
         grid: patches per side.
+
     Returns:
         (grid * grid,) bool, row-major: the union over the boxes.
     """

@@ -11,8 +11,10 @@ _LONGEST_PAUSE = 10  # seconds; a longer one in such a container is a jump
 def container_start(container: Any) -> Fraction:
     """Seconds on a PyAV container's clock that count as zero, for sound and picture alike.
 
-    The earliest time stamp of any of them; but a codec's run-in before zero is not meant to be
-    heard, so that only a picture can begin below zero.
+    Zero is zero where files are written to be played: a first picture that comes late stays late.
+    A transport stream's clock, or one beyond any pause, began at some time that tells nothing:
+    there the earliest sound or picture counts. A picture before zero counts as well, but not the
+    run-in of a sound codec, which is not meant to be heard.
     """
     pictures, sounds = (
         [
@@ -24,7 +26,9 @@ def container_start(container: Any) -> Fraction:
     )
     if not pictures:
         return Fraction(0)
-    return min(min(pictures), max(min(pictures + sounds), Fraction(0)))
+    first = min(min(pictures), max(min(pictures + sounds), Fraction(0)))
+    is_any_clock = container.format.name in _CAN_JUMP or first > _LONGEST_PAUSE
+    return first if is_any_clock else min(first, Fraction(0))
 
 
 class SteadyClock:
@@ -38,17 +42,21 @@ class SteadyClock:
         self._shift = 0
         self._last: int | None = None
 
-    def set(self, packet: Any) -> None:
-        """Correct a packet in place; packets come in the order they are decoded."""
+    def set(self, packet: Any) -> bool:
+        """Correct a packet in place, in decoding order; whether the clock jumped before it."""
         due = packet.dts if packet.dts is not None else packet.pts
         if not self._can_jump or due is None:
-            return
+            return False
         if packet.pts is not None and not due <= packet.pts <= due + self._limit:
             packet.pts = due  # a damaged time stamp
         last = self._last
-        if last is not None and not last - self._step <= due + self._shift <= last + self._limit:
+        has_jumped = last is not None and not (
+            last - self._step <= due + self._shift <= last + self._limit
+        )
+        if last is not None and has_jumped:
             self._shift = last + self._step - due
         self._last = due + self._shift
         if self._shift:
             packet.pts = None if packet.pts is None else packet.pts + self._shift
             packet.dts = None if packet.dts is None else packet.dts + self._shift
+        return has_jumped

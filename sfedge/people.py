@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfedge.assign import assign
-from sfedge.boxes import Box, clamped, intersection, iou, with_margin
+from sfedge.boxes import Box, clamped, intersection, iou
 from sfedge.structures import Detection
 
 # Sizes are told in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
 # Shoulders are then some 3 faces wide and, from half a face above the brows, a grown-up 7.5 faces
 # tall down to below the hips, which is as far as most pictures of people reach.
-_BODY_WIDTH, _BODY_HEIGHT, _CROWN = 3.0, 7.5, 0.5
+BODY_WIDTH, BODY_HEIGHT, _CROWN = 3.0, 7.5, 0.5
 _REACH = 5.5  # from below the chin to a stretched hand: half the shoulders and an arm
 # A hand is at most as long as the face, but may be nearer to the camera. A camera wearer's own
 # hands are nearer than anybody's face, and show it by their size.
@@ -85,8 +85,8 @@ def group(detections: Sequence[Detection], *, egocentric: bool = False) -> list[
 def person_around(face: Box) -> Box:
     """Where the body of a face is likely to be, as far as the picture reaches."""
     x, top = face.centre[0], face.y1 - _CROWN * face.height
-    half = _BODY_WIDTH / 2 * face.width
-    return clamped(x - half, top, x + half, top + _BODY_HEIGHT * face.height)
+    half = BODY_WIDTH / 2 * face.width
+    return clamped(x - half, top, x + half, top + BODY_HEIGHT * face.height)
 
 
 def face_misfit(face: Box, person: Box) -> float:
@@ -166,21 +166,19 @@ def _hand_misfit(hand: Detection, sighting: Sighting, largest: float) -> float:
         width, height = sighting.face.width, sighting.face.height
         x, y = sighting.face.centre[0], sighting.face.y2 + 0.3 * height
     else:
-        width, height = person.width / _BODY_WIDTH, person.height / _BODY_HEIGHT
+        width, height = person.width / BODY_WIDTH, person.height / BODY_HEIGHT
         x, y = person.centre[0], person.y1 + 1.8 * height
     size = max(box.width / width, box.height / height)
     if not _SMALLEST_HAND <= size <= largest:
         return math.inf
     distance = math.hypot((box.centre[0] - x) / width, (box.centre[1] - y) / height) / _REACH
-    if sighting.is_person_seen:  # a seen body holds its hands
-        if _holds(with_margin(person, 0.05), box.centre):
-            return min(distance, 1.0)
-        if not _holds(with_margin(person, 0.25), box.centre):
-            return math.inf
-    elif distance > 1.0:
+    if not sighting.is_person_seen:
+        return distance + 0.15 if distance <= 1.0 else math.inf
+    # A seen body holds its hands: how far the hand lies outside, in widths and heights of it.
+    outside = max(
+        abs(box.centre[0] - person.centre[0]) / person.width,
+        abs(box.centre[1] - person.centre[1]) / person.height,
+    )
+    if outside > 0.75:
         return math.inf
-    return min(distance, 1.0) + (0.3 if sighting.is_person_seen else 0.15)
-
-
-def _holds(box: Box, point: tuple[float, float]) -> bool:
-    return box.x1 <= point[0] <= box.x2 and box.y1 <= point[1] <= box.y2
+    return min(distance, 1.0) + (0.0 if outside <= 0.55 else 0.3)

@@ -3,14 +3,15 @@
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from sfedge import annotate
+from sfedge.answers import NewestAnswers
 from sfedge.bundle import Bundle, open_bundle
 from sfedge.cache import Progress
 from sfedge.config import RunConfig
@@ -20,6 +21,7 @@ from sfedge.errors import UsageError, unknown_name
 from sfedge.live import Asker, Capture
 from sfedge.model import Model
 from sfedge.plan import BudgetPlanner, IntervalPlanner
+from sfedge.report import RunReport
 from sfedge.smooth import Smoother
 from sfedge.sources import open_source
 from sfedge.sources.base import Source, SourceInfo
@@ -33,28 +35,6 @@ STOPPED = "stopped"
 _HOLD_INTERVALS = 3.0  # in intervals between two questions
 _HOLD_SECONDS = 2.0  # but at least
 _HOLD_LIVE = 5.0  # live: the model may be slow, and the age is shown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
-    """What a run did, up to the moment it was asked for."""
-
-    frames: int  # that the source gave
-    shown: int  # that came out with a result
-    skipped: int  # live only: passed over, as a newer one was there
-    asked: int  # frames that the model was asked about
-    people: int  # different people seen
-    answers: Mapping[str, int]  # by task
-    losses: tuple[str, ...]  # sentences on what could not be read
-    ended: str  # why the run ended; "" while it goes on
-    is_complete: bool  # nothing is missing: read to its end (a camera: stopped), without loss
-    seconds: Mapping[str, float]  # spent in each stage
-
-    def to_json(self) -> dict[str, Any]:
-        """The closing row of the records; times stay out, so that two runs write the same."""
-        data = asdict(self)
-        del data["seconds"]
-        return {**data, "losses": list(self.losses)}
 
 
 class Session:
@@ -87,7 +67,7 @@ class Session:
         self._tracker = Tracker(egocentric=config.egocentric)
         self._smoother = Smoother(self.tasks, config.smoothing)
         held = max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
-        self._newest = _NewestAnswers(_HOLD_LIVE if self.is_live else held)
+        self._newest = NewestAnswers(_HOLD_LIVE if self.is_live else held)
         self._annotators: list[annotate.Annotator] | None = None
         self._stop, self._running = threading.Event(), threading.Event()
         self._running.set()
@@ -277,41 +257,6 @@ class Session:
             yield
         finally:
             self._seconds[stage] += time.perf_counter() - begun
-
-
-class _NewestAnswers:
-    """The newest answer to each question about each person, for as long as it holds."""
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest  # seconds
-        self._answers: dict[tuple[str, tuple[int, ...]], Prediction] = {}
-
-    def update(
-        self, fresh: Iterable[Prediction], tracks: Iterable[Track], now: float
-    ) -> tuple[Prediction, ...]:
-        """Take in fresh answers; return the older ones that hold for the people in sight."""
-        new = {answer.key: answer for answer in fresh}
-        present = {track.id for track in tracks}
-        self._answers = {
-            key: answer
-            for key, answer in (self._answers | new).items()
-            if now - answer.time <= self._longest
-        }
-        return tuple(
-            answer
-            for key, answer in self._answers.items()
-            if key not in new and present.issuperset(answer.people)
-        )
-
-    def forget(self, people: Iterable[int]) -> None:
-        """Drop all that was said about people who have left."""
-        left = set(people)
-        if left:
-            self._answers = {
-                key: answer
-                for key, answer in self._answers.items()
-                if left.isdisjoint(answer.people)
-            }
 
 
 def open_session(

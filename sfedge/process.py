@@ -1,44 +1,24 @@
 """Running a session into a folder: annotated video, records, table and metadata."""
 
-import hashlib
-import json
-import platform
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
-from sfedge import __version__, records
-from sfedge.errors import SfedgeError, SourceError, UsageError
-from sfedge.pipeline import RunReport, Session
-from sfedge.records import RecordWriter, Row, output_error
+from sfedge import records
+from sfedge.errors import SfedgeError, SourceError
+from sfedge.outputs import OutputFiles, make_folder, move, output_files, refuse_inputs
+from sfedge.pipeline import Session
+from sfedge.record_writer import RecordWriter
+from sfedge.report import RunReport
+from sfedge.run_metadata import model_facts, now, write_metadata
 from sfedge.structures import FrameResult
 from sfedge.video_writer import VideoWriter
 
 _ENDINGS: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-_PACKAGES = ("av", "mediapipe", "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-contrib-python")
-
-
-@dataclass(frozen=True, slots=True)
-class OutputFiles:
-    """The files that a run writes."""
-
-    video: Path
-    records: Path
-    table: Path
-    metadata: Path
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        """All of them."""
-        return self.video, self.records, self.table, self.metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +51,10 @@ def process(
         SfedgeError: the source, a detector or the model failed; the message names what is kept.
     """
     files = output_files(session, out)
-    parts = OutputFiles(*(_part(path) for path in files.all))
-    _keep_inputs(session, files, parts)
+    parts = files.partial
+    refuse_inputs(session, files)
     make_folder(out)
-    started = _now()
+    started = now()
     writers: _Writers | None = None
     try:
         with _stopping_on_signals(session) as caught, _bar(session, progress) as advance:
@@ -90,15 +70,15 @@ def process(
         if cut_by is not None:
             report = replace(report, ended=_ENDINGS[cut_by])
         if writers is None:
-            raise _nothing_to_show(session, report)
+            raise _nothing_to_show(session, report, cut_by)
         if cut_by is not None:
             writers.keep(report)
-            _write_metadata(session, report, started, parts, parts)
+            write_metadata(session, report, started, parts, parts)
             return Outcome(report, parts, cut_by)
         report = writers.finish(report)
         held = replace(parts, video=files.video)  # the writer has moved it
-        _write_metadata(session, report, started, held, files)
-        _move(held, files)
+        write_metadata(session, report, started, held, files)
+        move(held, files)
         return Outcome(report, files, None)
     except BaseException as error:
         if writers is not None:
@@ -106,19 +86,6 @@ def process(
             if isinstance(error, SfedgeError):
                 raise _naming_parts(error, parts) from error
         raise
-
-
-def output_files(session: Session, out: Path) -> OutputFiles:
-    """Where a run's files will stand, named for the source; a camera's for the time, too."""
-    name = _stem(session.info.name)
-    if session.is_endless:
-        name = f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
-    return OutputFiles(
-        out / f"{name}.annotated.mp4",
-        out / f"{name}.jsonl",
-        out / f"{name}.csv",
-        out / f"{name}.metadata.json",
-    )
 
 
 class _Writers:
@@ -141,7 +108,14 @@ class _Writers:
             model=session.model_name,
             every_frame=every_frame,
         )
+        first = records.run_row(
+            records.source_facts(info),
+            model_facts(session),
+            records.settings_facts(config),
+            started,
+        )
         try:
+            self._records.start(first)
             self._video = VideoWriter(
                 video,
                 width=info.width,
@@ -152,16 +126,9 @@ class _Writers:
                 end=config.end,
             )
         except BaseException:
-            self._records.close()
+            with suppress(SfedgeError):
+                self._records.close()
             raise
-        self._records.start(
-            records.run_row(
-                records.source_facts(info),
-                _model_facts(session),
-                records.settings_facts(config),
-                started,
-            )
-        )
 
     def write(self, session: Session, result: FrameResult) -> None:
         """Add a frame."""
@@ -238,123 +205,9 @@ def _bar(session: Session, progress: bool | None) -> Iterator[Callable[[], objec
         yield bar.update
 
 
-def _part(path: Path) -> Path:
-    """The name under which a file grows; its ending stays, so that programs know it."""
-    stem, dot, ending = path.name.partition(".")
-    if ending.startswith(("annotated.", "metadata.")):
-        middle, _, ending = ending.partition(".")
-        stem = f"{stem}.{middle}"
-    return path.with_name(f"{stem}.part{dot}{ending}")
-
-
-def _stem(name: str) -> str:
-    """A file name for a source, without its ending."""
-    if "://" in name:
-        address = urlsplit(name)
-        name = PurePosixPath(address.path).name or address.hostname or ""
-    path = Path(name)
-    stem = path.resolve().name if path.is_dir() else path.stem
-    return re.sub(r"[^\w-]+", "-", stem).strip("-")[:100] or "video"
-
-
-def _keep_inputs(session: Session, files: OutputFiles, parts: OutputFiles) -> None:
-    """Refuse to write over what is read."""
-    config = session.config
-    inputs = [session.bundle.source, config.detections, Path(session.info.name)]
-    for path in (*files.all, *parts.all):
-        for given in inputs:
-            if given is not None and path.exists() and given.exists() and path.samefile(given):
-                raise UsageError(
-                    "the results would be written over it",
-                    where=str(given),
-                    fix="Name another folder with --out.",
-                )
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder of the results where it is missing.
-
-    Raises:
-        OutputError: it cannot be made, or a file stands in its place.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, out) from error
-
-
-def _move(held: OutputFiles, files: OutputFiles) -> None:
-    for part, path in zip(held.all, files.all, strict=True):
-        try:
-            part.replace(path)
-        except OSError as error:
-            raise output_error(error, path) from error
-
-
-def _write_metadata(
-    session: Session, report: RunReport, started: str, held: OutputFiles, named: OutputFiles
-) -> None:
-    """Write all that is needed to know later how the results came about.
-
-    Args:
-        session: of the run.
-        report: of the run.
-        started: when it began.
-        held: where the files are now.
-        named: what they will be called.
-    """
-    data: Row = {
-        "schema": records.SCHEMA,
-        "sfedge": __version__,
-        "started": started,
-        "ended": _now(),
-        "source": records.source_facts(session.info),
-        "model": {**_model_facts(session), "card": dict(session.bundle.manifest.card)},
-        "settings": records.settings_facts(session.config),
-        "summary": report.to_json(),
-        "seconds": {stage: round(spent, 3) for stage, spent in report.seconds.items()},
-        "platform": {
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "packages": _versions(),
-        },
-    }
-    try:
-        data["outputs"] = [
-            _facts(held.video, named.video),
-            _facts(held.records, named.records),
-            _facts(held.table, named.table),
-        ]
-        text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-        held.metadata.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise output_error(error, held.metadata) from error
-
-
-def _facts(path: Path, named: Path) -> Row:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return {"name": named.name, "size": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _model_facts(session: Session) -> Row:
-    bundle = session.bundle
-    return records.model_facts(bundle.manifest, bundle.sha256, session.device)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def _nothing_to_show(session: Session, report: RunReport) -> SfedgeError:
-    if report.ended in _ENDINGS.values():
-        return SourceError("stopped before the first frame", where=session.info.name)
+def _nothing_to_show(session: Session, report: RunReport, cut_by: int | None) -> BaseException:
+    if cut_by is not None:
+        return KeyboardInterrupt() if cut_by == signal.SIGINT else SystemExit(128 + cut_by)
     return SourceError(
         "no frame was read" + "".join(f"; {loss.rstrip('.')}" for loss in report.losses),
         where=session.info.name,
@@ -371,7 +224,3 @@ def _naming_parts(error: SfedgeError, parts: OutputFiles) -> SfedgeError:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -7,15 +7,17 @@ from typing import NamedTuple
 from sfedge.appearance import Appearance, blend, similarity
 from sfedge.boxes import Box, clamped
 from sfedge.errors import DataError
-from sfedge.people import Sighting, face_misfit, person_around
+from sfedge.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_misfit, person_around
 from sfedge.structures import Track
+
+STRANGER = 1.1  # a sighting that fits worse is somebody else
 
 # Distances are told in face widths (about 15 cm), times in seconds.
 _CARRY = 0.3  # a box not seen anew is shown this long: detectors of bodies and hands rest between
 _STALE = 1.0  # a body rides this long on a face in sight; older parts are forgotten
 # How far from the expected place one may be found: more the longer unseen, up to a limit.
 _NEAR, _SPEED, _FAR = 1.0, 5.0, 6.0
-_GAP_COST = 0.6  # per second out of sight, so that those in sight come first
+_HIDDEN_COST = 0.6  # after a second out of sight, so that those in sight come first
 _VELOCITY_MEMORY = 0.25  # time constant of the running mean of the velocity
 _COASTING = 1.0  # time constant with which a person out of sight comes to rest
 _NEWEST = 0.1  # share of the newest sight in the remembered appearance
@@ -24,25 +26,36 @@ _NEWEST = 0.1  # share of the newest sight in the remembered appearance
 class Place(NamedTuple):
     """A box that may leave the picture, in fractions of it."""
 
-    x: float  # centre
-    y: float
-    width: float
-    height: float
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
 
     def moved(self, dx: float, dy: float) -> "Place":
-        return self._replace(x=self.x + dx, y=self.y + dy)
+        return Place(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
 
     def box(self) -> Box | None:
         """The part inside the picture, None where there is none."""
-        w, h = self.width / 2, self.height / 2
         try:
-            return clamped(self.x - w, self.y - h, self.x + w, self.y + h)
+            return clamped(*self)
         except DataError:
             return None
 
 
 def _place(box: Box) -> Place:
-    return Place(*box.centre, box.width, box.height)
+    return Place(box.x1, box.y1, box.x2, box.y2)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +75,7 @@ class Target:
     velocity: tuple[float, float] = (0.0, 0.0)  # fractions of the picture per second
     sightings: int = 0
     missed: int = 0  # updates since the last sight
+    hidden: float = 0.0  # seconds out of sight, as far as frames have shown it
     score: float = 0.0  # highest so far
     appearance: Appearance | None = None
     is_ended: bool = False  # out of sight for longer than the gap allows
@@ -70,6 +84,7 @@ class Target:
         """Move to where the person is expected after `dt`."""
         self._shift(self.velocity[0] * dt, self.velocity[1] * dt)
         if self.missed:
+            self.hidden += dt
             rest = math.exp(-dt / _COASTING)
             self.velocity = (self.velocity[0] * rest, self.velocity[1] * rest)
 
@@ -82,13 +97,13 @@ class Target:
         """Take over what was seen; what was not seen moves along."""
         step = None
         if sighting.face is not None and self.face is not None:
-            new, old = sighting.face.centre, self.face
-            step = new[0] - old.x, new[1] - old.y
+            new, old = sighting.face.centre, self.face.centre
+            step = new[0] - old[0], new[1] - old[1]
         elif sighting.is_person_seen and self.body is not None:
             # The feet come and go at the picture's edge; the top edge stays on the head.
             step = (
-                sighting.person.centre[0] - self.body.x,
-                sighting.person.y1 - (self.body.y - self.body.height / 2),
+                sighting.person.centre[0] - self.body.centre[0],
+                sighting.person.y1 - self.body.y1,
             )
         elapsed = time - self.last_seen
         if step is not None and elapsed > 0:
@@ -112,7 +127,7 @@ class Target:
             self.face = None
         if time - self.body_seen > _STALE:
             self.body = None
-        self.last_seen, self.missed = time, 0
+        self.last_seen, self.missed, self.hidden, self.is_ended = time, 0, 0.0, False
         self.sightings += 1
         self.score = max(self.score, sighting.score)
         self.name = self.name or sighting.track
@@ -131,7 +146,7 @@ class Target:
         for part in ("face", "face_seen", "body", "body_seen", "hands", "hands_seen"):
             setattr(self, part, getattr(newcomer, part))
         self.last_seen, self.velocity = newcomer.last_seen, newcomer.velocity
-        self.missed, self.is_ended = 0, False
+        self.missed, self.hidden, self.is_ended = 0, 0.0, False
 
     def track(self, time: float) -> Track | None:
         """The public view now, None where no box is recent or all have left the picture."""
@@ -158,31 +173,34 @@ class Target:
 
 
 def misfit(person: Target, sighting: Sighting, look: Appearance, time: float) -> float:
-    """How unlike it is that a sighting is this person; infinity where it cannot be."""
+    """How unlike it is that a sighting is this person; infinity where it cannot be.
+
+    The sum of how far it is from where the person is expected, how long the person was hidden,
+    and how different it looks.
+    """
     if sighting.track is not None or (person.name is not None and person.is_ended):
         return -1.0 if sighting.track == person.name else math.inf
     if person.is_ended:
         return math.inf
-    gap = time - person.last_seen
-    reach = min(_NEAR + _SPEED * gap, _FAR)
-    cost = _distance(person, sighting) / reach + _GAP_COST * gap
-    if person.appearance is not None:
-        alike, trust = similarity(person.appearance, look)
-        cost += trust * (1 - alike)
-    return cost
+    reach = min(_NEAR + _SPEED * (time - person.last_seen), _FAR)
+    cost = _distance(person, sighting) / reach + _HIDDEN_COST * min(person.hidden, 1.0)
+    if cost > STRANGER or person.appearance is None:
+        return cost
+    alike, trust = similarity(person.appearance, look)
+    return cost + trust * (1 - alike)
 
 
 def _distance(person: Target, sighting: Sighting) -> float:
     """Face widths between where a person is expected and a sighting."""
     face, body = person.face, person.body
     if sighting.face is not None and face is not None:
-        return _gap(face, _place(sighting.face))
+        return _apart(face, _place(sighting.face))
     if sighting.is_person_seen and body is not None:
-        seen = _place(sighting.person)
+        seen = sighting.person
         # From the middle of the top edge, in faces as wide and tall as the body suggests.
-        top, new_top = body.y - body.height / 2, sighting.person.y1
-        across = 3.0 * (seen.x - body.x) / ((seen.width + body.width) / 2)
-        down = 7.5 * (new_top - top) / ((seen.height + body.height) / 2)
+        width, height = (seen.width + body.width) / 2, (seen.height + body.height) / 2
+        across = BODY_WIDTH * (seen.centre[0] - body.centre[0]) / width
+        down = BODY_HEIGHT * (seen.y1 - body.y1) / height
         return math.hypot(across, down)
     # One was known by the face alone and the other by the body alone.
     known = face or body
@@ -190,12 +208,13 @@ def _distance(person: Target, sighting: Sighting) -> float:
     if box is None:
         return math.inf
     if sighting.face is None:
-        return 3.0 * face_misfit(box, sighting.person)
-    return 3.0 * face_misfit(sighting.face, box)
+        return BODY_WIDTH * face_misfit(box, sighting.person)
+    return BODY_WIDTH * face_misfit(sighting.face, box)
 
 
-def _gap(a: Place, b: Place) -> float:
+def _apart(a: Place, b: Place) -> float:
     """Distance of two faces in faces, dearer where their sizes differ."""
     width, height = (a.width + b.width) / 2, (a.height + b.height) / 2
     size = abs(math.log((a.width * a.height) / (b.width * b.height))) / 2
-    return math.hypot((a.x - b.x) / width, (a.y - b.y) / height) + size
+    across, down = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]
+    return math.hypot(across / width, down / height) + size

@@ -10,10 +10,9 @@ from sfedge.assign import assign
 from sfedge.boxes import iou
 from sfedge.people import Sighting, group
 from sfedge.structures import Detection, Frame, Track
-from sfedge.target import Target, misfit
+from sfedge.target import STRANGER, Target, misfit
 
-_ALONE_COST = 1.1  # dearer pairs are not the same person
-_SURE = 0.7  # a score that needs no second sight
+_SURE = 0.65  # a score that needs no second sight
 _TRIAL = 0.35  # an unconfirmed person out of sight is dropped after this
 _DECISION = 0.5  # a newcomer who may be a returner is looked at this long before getting an id
 # The same person gives 0.99 under a shaking box and 0.96 at 15 % less light; two men in dark suits
@@ -98,7 +97,7 @@ class Tracker:
         for row, (sighting, look) in enumerate(zip(sightings, looks, strict=True)):
             for column, person in enumerate(self._people):
                 costs[row, column] = misfit(person, sighting, look, time)
-        partners = assign(costs, _ALONE_COST)
+        partners = assign(costs, STRANGER)
         return [None if column is None else self._people[column] for column in partners]
 
     def _confirm(self, person: Target, time: float) -> None:

@@ -145,8 +145,8 @@ class VideoWriter:
         """Release the files; what was written and not finished stays, playable."""
         with contextlib.suppress(av.error.FFmpegError, OSError):
             self._end_part()
-        if self._ticks < 0:
-            self.partial.unlink(missing_ok=True)
+            if self._ticks < 0:
+                self.partial.unlink(missing_ok=True)
 
     def _begin(self) -> None:
         self._output = av.open(str(self.partial), "w", format="mp4", options=_FRAGMENTED)

@@ -124,6 +124,15 @@ def damage(path: Path, first: int, last: int) -> Path:
     return path
 
 
+def cut_off(path: Path, packet: int) -> Path:
+    """Cut a file in the middle of a video packet."""
+    with av.open(str(path)) as file:
+        places = [(p.pos, p.size) for p in file.demux(video=0) if p.size]
+    position, length = places[packet]
+    path.write_bytes(path.read_bytes()[: position + length // 2])
+    return path
+
+
 def _tone(seconds: float, begins: float) -> list[av.AudioFrame]:
     step = SOUND_RATE // 50
     frames = []

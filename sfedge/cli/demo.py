@@ -29,7 +29,7 @@ def demo(out: Path, seconds: float, offline: bool) -> int:
     from sfedge.cli.run import run_source
     from sfedge.config import RunConfig
     from sfedge.demo_clip import make_demo_clip
-    from sfedge.process import make_folder
+    from sfedge.outputs import make_folder
 
     make_folder(out)
     clip = out / "demo.mp4"

@@ -27,12 +27,15 @@ def engine() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 def build(bundle: Path | None, precision: str | None, max_batch: int, as_json: bool) -> None:
-    """Build TensorRT engines from BUNDLE (a folder or zip; the demo bundle by default).
+    r"""Build TensorRT engines from BUNDLE, a folder or zip; without one, from the demo model.
 
     Needs TensorRT, and takes minutes for a large model. The engines go into the user's cache and
     run on this device with this version of TensorRT only.
 
-    Example: sfedge engine build my-bundle.zip --precision fp16
+    \b
+    Examples:
+      sfedge engine build
+      sfedge engine build my-bundle.zip --precision fp16 --max-batch 4
     """
     with open_bundle(bundle) as opened:
         engines, folder = build_engines(
@@ -42,9 +45,10 @@ def build(bundle: Path | None, precision: str | None, max_batch: int, as_json: b
             report=lambda text: click.echo(text, err=True),
         )
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), **asdict(engines)}, indent=1))
+        told = {"folder": str(folder), **asdict(engines)}
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
         return
-    device = f"{engines.device.name}" if engines.device else "any device its builder knows"
+    device = engines.device.name if engines.device else "any device its builder knows"
     click.echo(f"{engines.bundle}, {engines.precision}, for {device}, by {engines.builder}")
     for item in engines.engines:
         click.echo(f"  {item.file:<18} {item.size / 1e6:8.1f} MB")

@@ -1,10 +1,8 @@
 """`sfedge run`: a video, folder, camera or stream into a folder of results."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
@@ -138,10 +136,11 @@ def run_source(
     source: str, config: RunConfig, out: Path, *, every_frame: bool = False, as_json: bool = False
 ) -> int:
     """Run a source into a folder and tell how it went; the exit code."""
+    from sfedge.cli.models import download_bar
     from sfedge.pipeline import open_session
     from sfedge.process import process
 
-    with fetching_bar() as fetching:
+    with download_bar() as fetching:
         session = open_session(source, config, progress=fetching)
     with session:
         notice = f": {session.notice}" if session.notice else ""
@@ -170,27 +169,6 @@ def run_source(
         click.echo(f"sfedge: {report.ended}; what was done until then is kept.", err=True)
         return _SIGNALLED + outcome.signal
     return _LOSS if report.losses else 0
-
-
-@contextmanager
-def fetching_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr, where that is a terminal, for files being fetched; yields what moves it."""
-    from tqdm import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def move(name: str, done: int, total: int) -> None:
-        if name not in bars:
-            bars[name] = tqdm(
-                total=total, desc=f"fetching {name}", unit="B", unit_scale=True, disable=None
-            )
-        bars[name].update(done - bars[name].n)
-
-    try:
-        yield move
-    finally:
-        for bar in bars.values():
-            bar.close()
 
 
 def _names(tasks: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ def build_detector(
     offline: bool = False,
     width: int,
     height: int,
+    source: str = "",
     progress: Progress | None = None,
 ) -> Detector:
     """The detector for a run.
@@ -25,6 +26,7 @@ def build_detector(
         offline: fetch no network; one that is missing is an error.
         width: pixels of the upright frames, for boxes that are given in pixels.
         height: likewise.
+        source: name of the video, by which an Ego4D file tells its clips apart.
         progress: told of networks being fetched.
 
     Raises:
@@ -34,7 +36,7 @@ def build_detector(
     if detections is not None:
         from sfedge.detect.precomputed import open_detections
 
-        return open_detections(detections, width=width, height=height)
+        return open_detections(detections, width=width, height=height, source=source)
     from sfedge.detect import networks
     from sfedge.detect.mediapipe_tasks import MediaPipeDetector
 

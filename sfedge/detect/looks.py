@@ -5,25 +5,25 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sfedge.boxes import Box, from_pixels, intersection
+from sfedge.boxes import Box, from_pixels, intersection, iou
 from sfedge.errors import DataError
 from sfedge.structures import Detection, Kind
 
-# The full-range face network finds faces from 7 % to 40 % of its picture's side: about 80 pixels in
-# a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter, bring
-# that down to 25.
+# The full-range face network finds faces from 7 % to 40 % of its picture's longer side: 80 pixels
+# in a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter of
+# that, bring it down to 25.
 _TILE = 0.5
 _OVERLAP = 0.25
 _MOST_TILES = 24  # of a very long frame; the tiles are larger there
 _SMALL_FACE = 0.1  # of the longer side: below, the look at the whole frame may miss a face
-_FACE_SQUARE = 6.0  # side, in faces, of the square in which a small face is looked for again
+_FACE_SQUARE = 5.0  # side, in faces, of the square in which a small face is looked for again
 _BODY_SQUARE = 9.0  # side, in faces, of a square that holds a person down to the knees, arms out
 _BODY_DROP = 2.7  # faces from the face down to its centre
 _HAND_SQUARE = 7.0  # side, in faces, of the square on each side that a raised hand is in
 _HAND_SHIFT, _HAND_DROP = 2.2, 0.5  # faces from the face to its centre
 _HAND_STRIP = 1.5  # faces; less of such a square in the frame holds no hand
 _LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows little new
-_SAME = 0.5  # overlap, in shares of the smaller one, that makes two finds one
+_SAME = 0.3  # intersection over union that makes two finds one
 _EDGE = 0.02  # of a look's side: what comes nearer to its edge is cut off
 
 
@@ -52,11 +52,18 @@ def tiles(width: int, height: int) -> list[Box]:
     ]
 
 
-def face_squares(faces: Iterable[Box], width: int, height: int, most: int) -> list[Box]:
-    """Squares in which to look again for the small ones of these faces, the largest first."""
+def small_faces(faces: Iterable[Box], width: int, height: int) -> list[Box]:
+    """Those that a look at the whole frame may miss, the largest first."""
     limit = _SMALL_FACE * max(width, height)
-    small = [face for face in largest_first(faces) if face.width * width < limit]
-    return _squares(small[:most], _FACE_SQUARE, (0.0, 0.0), width, height)
+    return sorted(
+        (face for face in faces if face.width * width < limit), key=lambda face: (-face.area, face)
+    )
+
+
+def face_square(face: Box, width: int, height: int) -> Box:
+    """The square in which to look for a small face again."""
+    (square,) = _squares([face], _FACE_SQUARE, (0.0, 0.0), width, height)
+    return square
 
 
 def body_squares(face: Box, width: int, height: int) -> list[Box]:
@@ -74,11 +81,6 @@ def hand_squares(face: Box, width: int, height: int) -> list[Box]:
         for square in _squares([face], _HAND_SQUARE, (shift, _HAND_DROP), width, height)
         if square.area < _LITTLE_GAIN and square.width > narrowest
     ]
-
-
-def largest_first(boxes: Iterable[Box]) -> list[Box]:
-    """The boxes in order of area."""
-    return sorted(boxes, key=lambda box: (-box.area, box))
 
 
 def is_cut(box: Box, look: Box) -> bool:
@@ -108,13 +110,13 @@ def merge(finds: Sequence[Find]) -> list[Detection]:
     return detections
 
 
-def is_same_place(a: Box, b: Box) -> bool:
-    """Whether two boxes share half of the smaller one."""
-    return intersection(a, b) > _SAME * min(a.area, b.area)
+def is_of(face: Box, head: Box) -> bool:
+    """Whether a face lies in a head for the greater part."""
+    return intersection(face, head) > 0.5 * face.area
 
 
 def _is_same(a: Find, b: Find) -> bool:
-    return a.kind == b.kind and is_same_place(a.key, b.key)
+    return a.kind == b.kind and iou(a.key, b.key) > _SAME
 
 
 def _mean(finds: Sequence[Find]) -> Box:

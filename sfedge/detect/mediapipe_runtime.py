@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any, TypeVar
@@ -111,23 +111,30 @@ def call_apart(work: Callable[[], _T], seconds: float) -> _T:
     return done[0]
 
 
-def close_tasks(tasks: Iterable[Any], seconds: float) -> None:
-    """Close MediaPipe tasks, but leave those that hang behind after `seconds` in all."""
-    tasks = list(tasks)
+def close_tasks(tasks: MutableMapping[str, Any], seconds: float) -> None:
+    """Close MediaPipe tasks and forget them; those that hang are left behind after `seconds`."""
+    closing = list(tasks.values())
+    tasks.clear()
 
     def close() -> bool:
-        for task in tasks:
+        for task in closing:
             # One whose graph failed raises the same error again; it was reported then.
             with suppress(Exception):
                 task.close()
         return True
 
+    if not closing:
+        return
     with quiet():
         try:
             call_apart(close, seconds)
         except TimeoutError:
-            for task in tasks:
+            for task in closing:
                 _leave_behind(task)
+    for task in closing:
+        # A task that failed to close would try again when Python collects it, in whatever thread
+        # that happens, and wait for ever: by then the thread that should answer is gone.
+        task._handle = None
 
 
 def _leave_behind(task: Any) -> None:
@@ -136,8 +143,7 @@ def _leave_behind(task: Any) -> None:
     MediaPipe calls its library from a ThreadPoolExecutor, and Python joins the threads of all
     executors at its end. There is no public way to have one left out.
     """
-    executor = getattr(getattr(task, "_lib", None), "_executor", None)
-    for thread in getattr(executor, "_threads", ()):
+    for thread in task._lib._executor._threads:
         vars(concurrent.futures.thread)["_threads_queues"].pop(thread, None)
 
 

@@ -1,5 +1,6 @@
 """Faces, hands and persons by the networks of MediaPipe Tasks."""
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from sfedge.boxes import FULL, Box, from_pixels, to_pixels
 from sfedge.detect.looks import (
     Find,
     body_squares,
-    face_squares,
+    face_square,
     hand_squares,
     is_cut,
-    is_same_place,
-    largest_first,
+    is_of,
     merge,
+    small_faces,
     tiles,
 )
 from sfedge.detect.mediapipe_runtime import (
@@ -31,24 +32,24 @@ from sfedge.detect.pose import Corners, measure_pose
 from sfedge.errors import DataError, DetectorError
 from sfedge.structures import Detection, Frame, Image
 
-# Scores from which a find counts. Over 16 photographs without people (scikit-image's) the short-
-# range network stayed below 0.45 in whole frames, the full-range one below 0.55 there and, save in
-# one of stars, in tiles; faces of 20 to 100 pixels in tiles of 360 had 0.8 and more.
-SHORT_RANGE_SCORE = 0.5
-FULL_RANGE_SCORE = 0.6
-CLOSE_SCORE = 0.65  # of the full-range network in a tile or square
+# Scores from which a find counts. Over 16 photographs without people and pure noise, the networks
+# stayed below 0.55 in whole frames; faces of 20 to 80 pixels had 0.65 and more in tiles, and 0.8
+# and more in the square around them, where another network must agree with the one of the tiles.
+FACE_SCORE = 0.6
+CANDIDATE_SCORE = 0.5  # of a face in a tile
 HAND_SCORE = 0.5
+HAND_SIDE_SCORE = 0.6  # of left or right; what can be either is seldom a hand
 PERSON_SCORE = 0.5
 
 BODY_INTERVAL = 0.2  # seconds of the stream between two looks for hands and persons
-SCAN_INTERVAL = 0.5  # seconds of the stream between two searches of all tiles for small faces
+SEARCH_INTERVAL = 0.5  # seconds of the stream between two searches for small faces
 
-_MOST_FACE_SQUARES = 6  # small faces followed from frame to frame
+_MOST_SMALL_FACES = 12  # followed from frame to frame
 _MOST_BODIES = 2  # people who are looked at more closely at a time; they take turns
 _MOST_HANDS, _MOST_PERSONS = 8, 6  # in one look
 _HAND_FLESH = 0.12  # of the landmarks' extent: how far a hand reaches beyond its joints
 _SMALLEST_SIDE = 16  # pixels; there is nothing to see in less
-_START_SECONDS, _CLOSE_SECONDS = 60.0, 1.5  # a network that takes longer hangs
+_START_SECONDS, _CLOSE_SECONDS = 30.0, 1.5  # a network that takes longer hangs
 
 _FACE_SHORT, _FACE_FULL = "face-short-range", "face-full-range"
 _HANDS, _POSES = "hand-landmarker", "pose-landmarker"
@@ -58,10 +59,10 @@ class MediaPipeDetector:
     """Finds faces in every frame, hands and persons every `BODY_INTERVAL`.
 
     A network sees a picture of at most 224 pixels a side, and so in a whole frame only what is
-    large. Every `SCAN_INTERVAL` tiles of the frame are therefore searched for small faces, which
-    are looked for again in squares around them until the next search; and hands and bodies are
-    looked for around the faces, too. All this depends on the frames and their times alone, so the same
-    video gives the same boxes.
+    large. Every `SEARCH_INTERVAL` tiles of the frame are therefore searched for small faces. Until
+    the next search each is looked for in a square around it; and hands and bodies are looked for
+    around the faces, too. All this depends on the frames and their times alone, so the
+    same video gives the same boxes.
 
     Args:
         networks: the file of each network in `sfedge.detect.networks.NETWORKS`.
@@ -75,9 +76,11 @@ class MediaPipeDetector:
         self._mediapipe = import_mediapipe()
         self._egocentric = egocentric
         self._tasks: dict[str, Any] = {}
-        self._scanned: float | None = None  # times of the latest search and look for bodies
+        # Also for a detector that nobody closes, and at the program's end.
+        self._release = weakref.finalize(self, close_tasks, self._tasks, _CLOSE_SECONDS)
+        self._searched: float | None = None  # times of the latest search and look for bodies
         self._looked: float | None = None
-        self._watched: list[Box] = []
+        self._small: list[Box] = []
         self._turn = 0
         for name, make in _TASKS.items():
             self._start(name, make, networks[name])
@@ -97,8 +100,7 @@ class MediaPipeDetector:
 
     def close(self) -> None:
         """Release the networks; returns within 2 s even where one of them hangs."""
-        tasks, self._tasks = self._tasks, {}
-        close_tasks(tasks.values(), _CLOSE_SECONDS)
+        self._release()
 
     def _start(self, name: str, make: Callable[[Any, str], Any], path: Path) -> None:
         # A graph that cannot run fails at its first picture, and chatters until then.
@@ -124,18 +126,30 @@ class MediaPipeDetector:
     def _faces(self, frame: Frame, whole: "_Look") -> list[Detection]:
         height, width = frame.image.shape[:2]
         finds = [
-            *self._find_faces(_FACE_SHORT, whole, SHORT_RANGE_SCORE),
-            *self._find_faces(_FACE_FULL, whole, FULL_RANGE_SCORE),
+            *self._find_faces(_FACE_SHORT, whole, FACE_SCORE),
+            *self._find_faces(_FACE_FULL, whole, FACE_SCORE),
         ]
-        is_search = _is_due(frame.time, self._scanned, SCAN_INTERVAL)
-        for box in tiles(width, height) if is_search else self._watched:
-            finds += self._find_faces(_FACE_FULL, self._look_at(frame.image, box), CLOSE_SCORE)
-        faces = merge(finds)
-        if is_search:
-            self._scanned = frame.time
-            boxes = [face.box for face in faces]
-            self._watched = face_squares(boxes, width, height, _MOST_FACE_SQUARES)
-        return faces
+        if _is_due(frame.time, self._searched, SEARCH_INTERVAL):
+            self._searched = frame.time
+            self._small = self._search(frame.image, finds)
+        for face in self._small:
+            look = self._look_at(frame.image, face_square(face, width, height))
+            finds += [
+                find
+                for find in self._find_faces(_FACE_SHORT, look, FACE_SCORE)
+                if 0.5 < find.box.width / face.width < 2.0
+            ]
+        return merge(finds)
+
+    def _search(self, image: Image, finds: Sequence[Find]) -> list[Box]:
+        """Places where a small face may be."""
+        height, width = image.shape[:2]
+        candidates = list(finds)
+        for tile in tiles(width, height):
+            look = self._look_at(image, tile)
+            candidates += self._find_faces(_FACE_FULL, look, CANDIDATE_SCORE)
+        faces = [face.box for face in merge(candidates)]
+        return small_faces(faces, width, height)[:_MOST_SMALL_FACES]
 
     def _bodies(self, frame: Frame, whole: "_Look", faces: Sequence[Box]) -> list[Detection]:
         if not _is_due(frame.time, self._looked, BODY_INTERVAL):
@@ -144,10 +158,10 @@ class MediaPipeDetector:
         height, width = frame.image.shape[:2]
         finds = [*self._find_persons(whole), *self._find_hands(whole)]
         heads = [find.key for find in finds if find.kind == "person"]
-        for face in self._whose_turn(largest_first(faces)):
+        for face in self._whose_turn(sorted(faces)):  # by place: their sizes change all the time
             for square in hand_squares(face, width, height):
                 finds += self._find_hands(self._look_at(frame.image, square))
-            if any(is_same_place(face, head) for head in heads):
+            if any(is_of(face, head) for head in heads):
                 continue
             for square in body_squares(face, width, height):
                 finds += self._find_persons(self._look_at(frame.image, square))
@@ -173,8 +187,9 @@ class MediaPipeDetector:
             low, high = points.min(axis=0), points.max(axis=0)
             flesh = _HAND_FLESH * (high - low)
             box = look.box_in_frame((*(low - flesh), *(high + flesh)))
-            if box is not None and not is_cut(box, look.box):
-                yield Find("hand", box, min(sides[0].score, 1.0), key=box)
+            score = min(sides[0].score, 1.0)
+            if score >= HAND_SIDE_SCORE and box is not None and not is_cut(box, look.box):
+                yield Find("hand", box, score, key=box)
 
     def _find_persons(self, look: "_Look") -> Iterator[Find]:
         for landmarks in self._run(_POSES, look).pose_landmarks:
@@ -230,7 +245,7 @@ def _face_detector(tasks: Any, path: str) -> Any:
     return tasks.vision.FaceDetector.create_from_options(
         tasks.vision.FaceDetectorOptions(
             base_options=tasks.BaseOptions(model_asset_path=path),
-            min_detection_confidence=min(SHORT_RANGE_SCORE, FULL_RANGE_SCORE, CLOSE_SCORE),
+            min_detection_confidence=min(FACE_SCORE, CANDIDATE_SCORE),
         )
     )
 

@@ -13,7 +13,7 @@ _HEAD, _SHOULDERS, _HIPS = list(range(11)), [11, 12], [23, 24]
 _ALWAYS = _SHOULDERS + _HIPS  # where the network guesses, it guesses these well
 
 # In head widths, from ear to ear.
-_EYES_TO_CROWN, _EYES_TO_CHIN, _HALF_HEAD = 0.85, 0.9, 0.65
+_EYES_TO_CROWN, _EYES_TO_CHIN, _HALF_HEAD = 1.0, 0.9, 0.65
 _FLESH = 0.4  # around a joint
 _VISIBLE = 0.5  # visibility from which a landmark counts
 

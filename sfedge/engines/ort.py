@@ -84,7 +84,14 @@ def build_cuda(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
 
 def build_trt(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
     """An engine through TensorRT; what it compiles is kept in `folder`, for this user alone."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise EngineError(
+            f"the folder for compiled engines cannot be made ({error.strerror})",
+            where=str(folder),
+            fix="Name another cache folder in SFEDGE_CACHE.",
+        ) from error
     options: dict[str, Any] = {
         # The graph's own types hold: nothing is lowered in precision behind its back.
         "trt_fp16_enable": False,

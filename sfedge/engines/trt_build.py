@@ -28,7 +28,6 @@ _INSTALL = (
     "--system-site-packages."
 )
 _PIECE = 1 << 24  # bytes written at a time
-_TIMINGS = "timings.cache"  # what TensorRT measured, so that a second build is quicker
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def build_engines(
     for name, contract in graph_io(bundle.manifest).items():
         graph = bundle.graph_path(chosen, name)
         report(f"building {name} with {builder}")
-        plan = _build(trt, graph, contract, max_batch, folder / _TIMINGS)
+        plan = _build(trt, graph, contract, max_batch)
         file = f"{name}.engine"
         cache.write(folder / file, _pieces(plan))
         sha256 = hashlib.sha256(plan).hexdigest()
@@ -128,9 +127,7 @@ def load_tensorrt() -> ModuleType:
     raise EngineError("TensorRT is not installed", fix=_INSTALL)
 
 
-def _build(
-    trt: ModuleType, graph: Path, contract: GraphIO, max_batch: int, timings: Path
-) -> memoryview:
+def _build(trt: ModuleType, graph: Path, contract: GraphIO, max_batch: int) -> memoryview:
     log = _logger(trt)
     try:
         builder = trt.Builder(log)
@@ -145,7 +142,9 @@ def _build(
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(graph)):
         found = [parser.get_error(index) for index in range(parser.num_errors)]
-        reasons = "; ".join(error.desc() for error in found) or log.errors()
+        reasons = (
+            "; ".join(f"{error.node_operator()}: {error.desc()}" for error in found) or log.errors()
+        )
         raise EngineError(
             f"TensorRT cannot read the {contract.name} graph ({reasons})", where=str(graph)
         )
@@ -160,8 +159,6 @@ def _build(
     for name, dims in contract.inputs.items():
         profile.set_shape(name, (1, *dims), (min(4, max_batch), *dims), (max_batch, *dims))
     config.add_optimization_profile(profile)
-    timing = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
-    config.set_timing_cache(timing, ignore_mismatch=True)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reasons = log.errors() or "it gives no reason"
@@ -170,7 +167,6 @@ def _build(
             where=str(graph),
             fix="Free some memory, or build for smaller batches.",
         )
-    cache.write(timings, _pieces(memoryview(config.get_timing_cache().serialize())))
     return memoryview(plan)
 
 

@@ -1,5 +1,7 @@
 """Cameras and network streams through OpenCV, joined again after a break."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,9 @@ import numpy as np
 from sfedge.errors import SourceError
 from sfedge.sources.base import SourceInfo, without_credentials
 from sfedge.structures import Frame, Image
+
+# FFmpeg inside OpenCV prints failures itself, addresses with their passwords included.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 GIVE_UP_AFTER = 60.0  # seconds without a picture
 _WAITS = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to join again; the last one repeats
@@ -148,7 +153,11 @@ def _open(address: str) -> cv2.VideoCapture:
                 *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS),
             ]
             return cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
-        capture = cv2.VideoCapture(int(address) if len(address) < 5 else -1)
+        if len(address) > 4:  # no device; OpenCV crashes on numbers that it cannot hold
+            return cv2.VideoCapture()
+        # Named, since the search through all backends prints to stderr what cannot be silenced.
+        backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+        capture = cv2.VideoCapture(int(address), backend)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not a queue of old ones
         return capture
     finally:

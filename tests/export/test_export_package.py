@@ -51,6 +51,7 @@ def test_pooled_tokens_and_boxes_before_the_connector_replace_an_earlier_bundle(
         bundle.verify()
         assert list(bundle.manifest.tasks) == asked
         assert set(bundle.prefix()) == {"gaze", "domain"}
+        assert bundle.manifest.shape.prefix == len(model.prompts["gaze"])  # the longer of the two
     assert_runtime_answers_as_pytorch(out, model)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,14 +103,9 @@ def detect(
         if index % faults.every == 0 and hidden < HIDDEN and rng.random() >= faults.missed:
             x, y = face.centre[0] + face.width, face.y2 + face.height
             size = face.width / 2, face.height / 2
-            try:
-                result.append(
-                    Detection(
-                        "hand", clamped(x - size[0], y - size[1], x + size[0], y + size[1]), 0.8
-                    )
-                )
-            except DataError:
-                pass
+            with suppress(DataError):  # it may lie outside the picture
+                hand = clamped(x - size[0], y - size[1], x + size[0], y + size[1])
+                result.append(Detection("hand", hand, 0.8))
     return result
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from sfedge.boxes import Box
-from sfedge.manifest import FileEntry, Manifest, Shape
+from sfedge.manifest import FileEntry, Manifest, Shape, parse_manifest
 from sfedge.preprocess import InputSpec
 from sfedge.structures import Image
 from sfedge.tasks import TASKS
@@ -305,6 +305,12 @@ def describe(root: Path, manifest: Manifest) -> None:
         for p in files
     )
     (root / "bundle.json").write_text(replace(manifest, files=entries).to_json())
+
+
+def relist(root: Path) -> None:
+    """Make the description fit the files again, as whoever forges a bundle would."""
+    text = (root / "bundle.json").read_text()
+    describe(root, parse_manifest(text, where="bundle.json"))
 
 
 def edit(root: Path, **changes: Any) -> None:

@@ -126,7 +126,9 @@ def test_the_arrow_begins_at_the_edge_of_the_face_and_ends_at_the_point() -> Non
 def test_a_flat_heatmap_tints_nothing() -> None:
     image, noise = grey(), np.random.default_rng(0).normal(0, 0.01, (64, 64))
     flat = replace(gaze_at(0.5, 0.5), heatmap=(0.6 + noise).astype(np.float32))
-    annotate.GazeHeatmap(Theme()).draw(image, result(image, tracks=(person(1, 0.1),), fresh=(flat,)))
+    annotate.GazeHeatmap(Theme()).draw(
+        image, result(image, tracks=(person(1, 0.1),), fresh=(flat,))
+    )
     assert (image == 90).all()
 
 

@@ -124,9 +124,9 @@ def test_whole_pixels_cover_the_box_and_stay_in_the_picture(
 
     assert 0 <= x1 < x2 <= width
     assert 0 <= y1 < y2 <= height
-    assert x1 <= box.x1 * width
+    assert x1 <= box.x1 * width + 1e-6
     assert x2 >= box.x2 * width - 1e-6
-    assert y1 <= box.y1 * height
+    assert y1 <= box.y1 * height + 1e-6
     assert y2 >= box.y2 * height - 1e-6
     assert x2 - x1 <= box.width * width + 2
     assert y2 - y1 <= box.height * height + 2

@@ -16,7 +16,8 @@ from sfedge import records
 from sfedge.boxes import Box
 from sfedge.config import RunConfig
 from sfedge.errors import DataError, OutputError
-from sfedge.records import CutRecordsWarning, RecordWriter, read_records
+from sfedge.record_writer import RecordWriter
+from sfedge.records import CutRecordsWarning, read_records
 from sfedge.sources.base import SourceInfo
 from sfedge.structures import Frame, FrameResult, Prediction, Track
 from sfedge.tasks import TASKS

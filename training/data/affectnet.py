@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from sfedge.boxes import FULL, from_pixels, with_margin
+from sfedge.boxes import from_pixels, with_margin
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
 from training.data.reading import existing, is_held_out, missing_pictures, number
@@ -130,8 +130,9 @@ def _whole(root: Path, split: Split, report: Report, margin: float | None) -> It
         except (OSError, DataError) as error:
             report.drop("face box or picture is unusable", f"{where}: {error}")
             continue
-        view = with_margin(box, grown) if grown > 0 else box
-        yield replace(sample, view=view or FULL, size=size)
+        if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
+            report.mend("face box left the picture", where)
+        yield replace(sample, view=with_margin(box, grown) if grown > 0 else box, size=size)
 
 
 def _rows(table: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:

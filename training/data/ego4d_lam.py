@@ -68,7 +68,10 @@ def load(root: Path, split: Split, *, margin: float | None = None, stride: int =
         key = str(clip.get("clip_uid"))
         if key in wanted:
             wanted.remove(key)
-            samples += _clip_samples(clip, key, frames / key, grown, stride, report)
+            try:
+                samples += _clip_samples(clip, key, frames / key, grown, stride, report)
+            except (AttributeError, TypeError) as error:
+                raise DataError(f"clip {key} is malformed ({error})", where=str(marks)) from error
     for key in sorted(wanted):
         report.drop("clip is listed but not annotated", f"{listed}: {key}")
     for sample in samples:
@@ -166,6 +169,8 @@ def _cleaned(
         if width <= 0 or height <= 0 or frame <= 0 or not person:
             report.drop("face record is empty, of frame 0 or nobody's", f"{where}, frame {frame}")
             continue
+        if frame in faces:
+            report.mend("frame stands twice in a track, last taken", f"{where}, frame {frame}")
         x, y = max(x, 0.0), max(y, 0.0)
         faces[frame] = _Face(frame, (x, y, x + width, y + height))
     return [faces[frame] for frame in sorted(faces)]

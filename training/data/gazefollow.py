@@ -80,6 +80,9 @@ def _from_table(table: Path, root: Path, split: Split, report: Report) -> Iterat
         head = _head(own[0].head, width, height, own[0].where, report)
         if head is None:
             continue
+        for row in own[1:]:
+            if row.head != own[0].head:
+                report.mend("annotators differ in the head box, first taken", row.where)
         points = tuple(_inside(row.gaze, row.where, report) for row in own)
         yield Sample(
             image=root / path,
@@ -113,8 +116,8 @@ def _rows(table: Path, split: Split, report: Report) -> Iterator[_Row]:
             except (ValueError, IndexError):
                 report.drop("row is malformed", where)
                 continue
-            if row.inout == -1:
-                report.drop("marked invalid (in/out is -1)", where)
+            if row.inout == -1 or row.gaze == (-1.0, -1.0):
+                report.drop("marked invalid (in/out or gaze is -1)", where)
             elif row.inout == 0:
                 report.drop("target lies outside the frame", where)
             else:
@@ -153,6 +156,15 @@ def _inside(point: tuple[float, float], where: str, report: Report) -> tuple[flo
 
 def _from_json(table: Path, root: Path, split: Split, report: Report) -> Iterator[Sample]:
     entries: list[dict[str, Any]] = read_json(table, list)
+    try:
+        yield from _from_entries(entries, table, root, split, report)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"an entry is malformed ({error!r})", where=str(table)) from error
+
+
+def _from_entries(
+    entries: list[dict[str, Any]], table: Path, root: Path, split: Split, report: Report
+) -> Iterator[Sample]:
     absent = missing_pictures({root / str(entry["path"]) for entry in entries})
     for entry in entries:
         path = str(entry["path"])

@@ -17,7 +17,8 @@ def load(root: Path, split: Split) -> Dataset:
     """Read one split: `annotations/<split>/<class>.json` and `images/<class>/<id>.jpg`.
 
     The split is told only by which file lists a picture. The label is that of the first hand (of
-    the united box of both hands, where there is one) that is not idle; it wins over the folder.
+    the united box of both hands, where there is one) that is not idle; it wins over the folder,
+    except in the folder `no_gesture`.
 
     Raises:
         DataError: the annotations are missing or malformed.
@@ -36,6 +37,8 @@ def load(root: Path, split: Split) -> Dataset:
         for key, row in read_json(table, dict).items():
             where = f"{table}: {key}"
             label = _label(row) if isinstance(row, Mapping) else None
+            if label is not None and table.stem == NO_GESTURE:
+                label = NO_GESTURE  # the one folder that wins over the labels
             if label is None:
                 report.drop("row is malformed", where)
             elif label == NO_GESTURE:

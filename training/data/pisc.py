@@ -1,6 +1,6 @@
 """PISC: pairs of people and how they relate; the JSON release, or lists as GRM's code reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,17 +34,21 @@ class _Picture:
 def load(root: Path, split: Split) -> Dataset:
     """Read both tasks of one split.
 
-    The two tasks have picture lists of their own; a picture that one trains on may be the other's
-    test picture, which the report counts.
+    The two tasks have picture lists of their own: a picture that one trains on may be the other's
+    test picture. Such pairs stay, as the release has them, and the report counts them.
 
     Raises:
         DataError: neither release is there, or a file is malformed.
     """
     report = Report()
-    if list(root.glob("annotation_image_info.json")):
-        samples = [s for task in _TASKS for s in _from_json(root, task, split, report)]
+    info = root / "annotation_image_info.json"
+    if info.is_file():
+        pictures = _pictures(info, report)
+        samples = [s for task in _TASKS for s in _from_json(root, task, split, pictures, report)]
     else:
         samples = [s for task in _TASKS for s in _from_list(root, task, split, report)]
+    if split == "train":
+        _count_shared(samples, root, report)
     absent = missing_pictures({sample.image for sample in samples})
     kept = []
     for sample in samples:
@@ -57,8 +61,29 @@ def load(root: Path, split: Split) -> Dataset:
     return Dataset(NAME, split, tuple(kept), report)
 
 
-def _from_json(root: Path, task: str, split: Split, report: Report) -> Iterator[Sample]:
-    pictures = _pictures(root / "annotation_image_info.json", report)
+def _count_shared(samples: Sequence[Sample], root: Path, report: Report) -> None:
+    """Count training pairs in pictures that the other task is tested on."""
+    for task, other in (("domain", "relation"), ("relation", "domain")):
+        tested = _test_pictures(root, other)
+        for sample in samples:
+            if sample.task == task and sample.group in tested:
+                report.mend("kept, though a test picture of PISC's other task", sample.key)
+
+
+def _test_pictures(root: Path, task: str) -> set[str]:
+    """Groups of the samples that a task is tested on; empty where its test list is not there."""
+    try:
+        if (root / "annotation_image_info.json").is_file():
+            return set(_split_ids(root, task, "test"))
+        lines = _list_file(root, task, "test").read_text(encoding="utf-8-sig").splitlines()
+    except DataError:
+        return set()
+    return {line.split()[0] for line in lines if line.strip()}
+
+
+def _from_json(
+    root: Path, task: str, split: Split, pictures: Mapping[str, _Picture], report: Report
+) -> Iterator[Sample]:
     table = existing(root, _LABELS[task], what=f"the labels of task {task}")
     labels: dict[str, Any] = read_json(table, dict)
     images = existing(root, "image", "images", what="the folder of pictures")
@@ -87,7 +112,8 @@ def _pictures(table: Path, report: Report) -> dict[str, _Picture]:
 
 
 def _split_ids(root: Path, task: str, split: Split) -> list[str]:
-    names = [f"{folder}/*{part}*idx*.json" for folder in _SPLITS[task] for part in _PARTS[split]]
+    folders = [*(f"{folder}/*" for folder in _SPLITS[task]), f"{task}*"]
+    names = [f"{folder}{part}*idx*.json" for folder in folders for part in _PARTS[split]]
     path = existing(root, *names, what=f"the {split} split of task {task}")
     return [str(key) for key in read_json(path, list)]
 
@@ -131,6 +157,9 @@ def _box(
     corners: tuple[float, float, float, float], width: int, height: int, where: str, report: Report
 ) -> Box | None:
     x1, y1, x2, y2 = corners
+    if x1 > x2 or y1 > y2:
+        report.mend("box was inverted", where)
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
     if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
         report.mend("box left the picture", where)
     try:
@@ -142,8 +171,7 @@ def _box(
 
 def _from_list(root: Path, task: str, split: Split, report: Report) -> Iterator[Sample]:
     """Lines of `image x1 y1 x2 y2 x1 y1 x2 y2 label`, the label counted from 0."""
-    names = [f"{folder}*{_LISTS[task]}*_{p}.txt" for folder in ("", "*/") for p in _PARTS[split]]
-    table = existing(root, *names, what=f"annotation_image_info.json or the {split} list of {task}")
+    table = _list_file(root, task, split)
     images = existing(root, "image", "images", what="the folder of pictures")
     sizes: dict[str, tuple[int, int] | None] = {}
     for line, text in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1):
@@ -156,8 +184,9 @@ def _from_list(root: Path, task: str, split: Split, report: Report) -> Iterator[
                 raise ValueError(f"{len(fields)} fields")
             values = [number(value) for value in fields[1:]]
             label = int(values[8])
-            TASKS[task].labels[label if label >= 0 else len(TASKS[task].labels)]
-        except (ValueError, IndexError):
+            if not 0 <= label < len(TASKS[task].labels):
+                raise ValueError(f"label {label}")
+        except ValueError:
             report.drop("line is malformed", where)
             continue
         name = fields[0]
@@ -180,6 +209,11 @@ def _from_list(root: Path, task: str, split: Split, report: Report) -> Iterator[
             group=name,
             key=f"{name}#{line}",
         )
+
+
+def _list_file(root: Path, task: str, split: Split) -> Path:
+    names = [f"{folder}*{_LISTS[task]}*_{p}.txt" for folder in ("", "*/") for p in _PARTS[split]]
+    return existing(root, *names, what=f"annotation_image_info.json or the {split} list of {task}")
 
 
 def _size(path: Path) -> tuple[int, int] | None:

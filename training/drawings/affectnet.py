@@ -1,4 +1,4 @@
-"""Drawn AffectNet: portraits with an expression, as the release with whole pictures and CSV tables."""
+"""Drawn AffectNet: portraits with an expression, as whole pictures with CSV tables."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,17 @@ import numpy as np
 from sfedge.tasks import TASKS
 from training.data.sample import Split
 from training.drawings.background import new_canvas, photographed
-from training.drawings.face import face_extent, random_expression
+from training.drawings.expressions import random_expression
+from training.drawings.face import face_extent
 from training.drawings.look import random_look
 from training.drawings.parts import Layout, Record, save_picture
 from training.drawings.person import Body, draw_person
 
 _LABELS = TASKS["expression"].labels
+_COLUMNS = (
+    "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
+    "expression", "valence", "arousal",
+)  # fmt: skip
 _TABLES: dict[Split, str] = {"train": "training.csv", "test": "validation.csv"}
 
 
@@ -52,10 +57,7 @@ def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
     for split, rows in records.items():
         with (folder / _TABLES[split]).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(
-                "subDirectory_filePath face_x face_y face_width face_height facial_landmarks "
-                "expression valence arousal".split()
-            )
+            table.writerow(_COLUMNS)
             for name, x, y, width, height, label in rows:
                 table.writerow([name, x, y, width, height, "", label, 0, 0])
 

@@ -82,7 +82,7 @@ def photographed(canvas: Canvas, rng: np.random.Generator) -> Image:
     light = cv2.resize(corners.astype(np.float32), (canvas.width, canvas.height))
     if rng.random() < 0.4:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.9))), np.uint8)
-    lit = cv2.multiply(image, light, dtype=cv2.CV_32F)
+    lit = np.asarray(cv2.multiply(image, light, dtype=cv2.CV_32F), np.float32)
     height, width = image.shape[:2]
     y, x = rng.integers(0, 64, 2)
     lit += _grain()[y : y + height, x : x + width] * np.float32(rng.uniform(0, 7))

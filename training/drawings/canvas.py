@@ -34,8 +34,9 @@ class Canvas:
 
     @property
     def extent(self) -> Extent:
-        """The box in pixels around all that was drawn since `forget_extent`; may leave the sheet."""
-        return (*map(float, self._low), *map(float, self._high))  # type: ignore[return-value]
+        """The box in pixels around all drawn since `forget_extent`; it may leave the sheet."""
+        (x1, y1), (x2, y2) = self._low, self._high
+        return float(x1), float(y1), float(x2), float(y2)
 
     def cover(self, points: Points, reach: float) -> None:
         """Widen the extent to `points` (pixels) and `reach` around them."""
@@ -172,4 +173,4 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 def _fixed(placed: Points) -> NDArray[np.int32]:
     """Pixels of the picture as OpenCV's fixed-point fine pixels (centre of a pixel = whole)."""
     fine = placed * _FINE - 0.5
-    return np.round(np.clip(fine, -20000, 20000) * 2**_SHIFT).astype(np.int32)
+    return np.asarray(np.round(np.clip(fine, -20000, 20000) * 2**_SHIFT), np.int32)

@@ -1,14 +1,15 @@
 """Groups of people whose clothes, things, distance and touch show how they relate."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from training.drawings.canvas import Canvas, Extent, Pen
-from training.drawings.face import Expression, Head, draw_head, random_expression
-from training.drawings.look import Look, bright, random_look, suit_colour
+from training.drawings.expressions import random_expression
+from training.drawings.figures import Figure, draw_figures
+from training.drawings.look import bright, random_look, suit_colour
 from training.drawings.objects import (
     draw_bag,
     draw_case,
@@ -25,90 +26,32 @@ from training.drawings.person import (
     SHOULDERS,
     Body,
     Outfit,
-    Point,
-    draw_arm,
-    draw_body,
-    draw_simple_hand,
 )
 
 Relation = Literal["friends", "family", "couple", "professional", "commercial", "no_relation"]
 _HEIGHT = SHOULDERS + 7.65  # from the head's centre to the feet of a grown person, in half heads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A person in a scene. `x` and `ground` (the feet) are in the scene's units."""
-
-    look: Look
-    x: float
-    ground: float
-    size: float = 1.0
-    body: Body = Body()
-    expression: Expression = Expression()
-    yaw: float = 0.0
-    pitch: float = 0.0
-    turn: float = 0.0
-
-    @property
-    def head_y(self) -> float:
-        """Height of the head's centre in the scene."""
-        return self.ground - (SHOULDERS + 7.65 * self.body.length) * self.size
-
-    def local(self, x: float, y: float) -> Point:
-        """A point of the scene in the figure's own units."""
-        return (x - self.x) / self.size, (y - self.head_y) / self.size
-
-    def reaching(self, *, left: Point | None = None, right: Point | None = None) -> "Figure":
-        """The same with hands at points of the scene."""
-        body = self.body
-        if left is not None:
-            body = replace(body, left_hand=self.local(*left))
-        if right is not None:
-            body = replace(body, right_hand=self.local(*right))
-        return replace(self, body=body)
-
-
-def draw_figures(pen: Pen, figures: list[Figure]) -> list[Extent]:
-    """Draw people who may touch, first bodies, then arms, then heads; their boxes in pixels."""
-    extents: list[list[Extent]] = [[] for _ in figures]
-    pens = [pen.at(f.x, f.head_y, f.size) for f in figures]
-    stages: tuple[Callable[[Pen, Figure], None], ...] = (_draw_trunk, _draw_arms, _draw_face)
-    for stage in stages:
-        for own, figure, known in zip(pens, figures, extents, strict=True):
-            pen.canvas.forget_extent()
-            stage(own, figure)
-            known.append(pen.canvas.extent)
-    return [_union(known) for known in extents]
-
-
-def _draw_trunk(pen: Pen, figure: Figure) -> None:
-    draw_body(pen, figure.look, figure.body)
-
-
-def _draw_arms(pen: Pen, figure: Figure) -> None:
-    for side, hand in ((-1, figure.body.left_hand), (1, figure.body.right_hand)):
-        draw_simple_hand(pen, figure.look, draw_arm(pen, figure.look, figure.body, side, hand=hand))
-
-
-def _draw_face(pen: Pen, figure: Figure) -> None:
-    look = figure.look
-    head = Head(pen.at(0, 0, look.face_width, turn=figure.turn), figure.yaw, figure.pitch)
-    draw_head(head, look, figure.expression)
-
-
-def _union(extents: list[Extent]) -> Extent:
-    boxes = np.array(extents)
-    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
-
-
-def _person(rng: np.random.Generator, x: float, ground: float, mood: str, **more: object) -> Figure:
-    figure = Figure(
-        look=random_look(rng), x=x, ground=ground, size=rng.uniform(0.94, 1.06),
-        expression=random_expression(rng, mood), yaw=rng.normal(0, 0.15), turn=rng.normal(0, 0.06),
+def _person(
+    rng: np.random.Generator,
+    x: float,
+    ground: float,
+    mood: str,
+    *,
+    lean: float | None = None,
+    size: tuple[float, float] = (0.94, 1.06),
+) -> Figure:
+    """A grown person in casual clothes who stands facing the camera."""
+    return Figure(
+        look=random_look(rng),
+        x=x,
+        ground=ground,
+        size=rng.uniform(*size),
+        expression=random_expression(rng, mood),
+        yaw=rng.normal(0, 0.15),
+        turn=rng.normal(0, 0.06) if lean is None else lean,
         body=Body(stride=rng.uniform(0.4, 0.6)),
-    )  # fmt: skip
-    return replace(figure, **more)  # type: ignore[arg-type]
+    )
 
 
 def _dressed(figure: Figure, outfit: Outfit, rng: np.random.Generator) -> Figure:
@@ -173,7 +116,7 @@ def draw_couple(pen: Pen, x: float, ground: float, rng: np.random.Generator) -> 
     gap = rng.uniform(1.7, 2.0)
     mood = "happiness" if rng.random() < 0.7 else "neutral"
     left, right = (
-        _person(rng, x + side * gap / 2, ground, mood, turn=-side * rng.uniform(0.12, 0.25))
+        _person(rng, x + side * gap / 2, ground, mood, lean=-side * rng.uniform(0.12, 0.25))
         for side in (-1, 1)
     )
     middle = ground - 6.0
@@ -195,7 +138,8 @@ def draw_couple(pen: Pen, x: float, ground: float, rng: np.random.Generator) -> 
 
 def draw_professionals(pen: Pen, x: float, ground: float, rng: np.random.Generator) -> list[Extent]:
     """Colleagues in working dress: at a desk, at a board, or shaking hands."""
-    outfit: Outfit = (("suit", "suit", "suit", "coat", "uniform"))[rng.integers(5)]  # type: ignore[assignment]
+    outfits: tuple[Outfit, ...] = ("suit", "suit", "suit", "coat", "uniform")
+    outfit = outfits[rng.integers(len(outfits))]
     kind = rng.choice(["desk", "board", "handshake"])
     gap = rng.uniform(3.9, 4.8)
     accent = bright(rng)
@@ -259,7 +203,7 @@ def draw_trade(pen: Pen, x: float, ground: float, rng: np.random.Generator) -> l
 def draw_stranger(pen: Pen, x: float, ground: float, rng: np.random.Generator) -> Extent:
     """Someone alone: turned away, walking off, or busy with a phone."""
     kind = rng.choice(["away", "aside", "phone"], p=[0.4, 0.35, 0.25])
-    figure = _person(rng, x, ground, "neutral", size=rng.uniform(0.8, 1.05))
+    figure = _person(rng, x, ground, "neutral", size=(0.8, 1.05))
     if rng.random() < 0.2:
         figure = _dressed(figure, "suit", rng)
     if kind == "away":

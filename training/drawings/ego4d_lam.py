@@ -10,7 +10,8 @@ import numpy as np
 from training.data.sample import Split
 from training.drawings.background import new_canvas, photographed
 from training.drawings.canvas import Extent
-from training.drawings.face import EXPRESSIONS, face_extent, random_expression
+from training.drawings.expressions import EXPRESSIONS, random_expression
+from training.drawings.face import face_extent
 from training.drawings.look import Look, random_look
 from training.drawings.parts import Layout, Record, inside, save_json, save_picture
 from training.drawings.person import Body, draw_person

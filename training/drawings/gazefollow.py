@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from training.data.sample import Split
 from training.drawings.background import new_canvas, photographed
-from training.drawings.face import EXPRESSIONS, eye_point, random_expression
+from training.drawings.expressions import EXPRESSIONS, random_expression
+from training.drawings.face import eye_point
 from training.drawings.look import random_look
 from training.drawings.objects import draw_desk, draw_thing
 from training.drawings.parts import Layout, Record, save_picture

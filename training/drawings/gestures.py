@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 
 from training.drawings.canvas import Canvas, Extent, Pen, Points, curve, shade
-from training.drawings.face import EXPRESSIONS, Head, random_expression
+from training.drawings.expressions import EXPRESSIONS, random_expression
+from training.drawings.face import Head
 from training.drawings.hands import (
     HANDS,
     POSES,
@@ -71,7 +72,8 @@ def _draw_one_hand(
 ) -> Extent:
     size = rng.uniform(1.12, 1.4) * (1.25 if name == "point" else 1.0)
     turn = rng.normal(0, 0.12)
-    place = (side * rng.uniform(1.75, 2.2), rng.uniform(0.3, 1.4))
+    # Not so high that the fingertips leave the picture.
+    place = (side * rng.uniform(1.75, 2.2), rng.uniform(max(0.3, 1.62 * size - 1.55), 1.4))
     if name == "mute":
         lips = pen.unplace(head.pen.place(head.project([(0.0, 0.52)], 1.1)[0]))[0]
         size, turn = rng.uniform(0.85, 1.0), rng.normal(0, 0.08)
@@ -226,7 +228,7 @@ def _hand_heart2(
         fingers = hand.at(0.92, 0.12, 0.95)
         for finger, angle in ((3, 44), (2, 27), (1, 10)):
             draw_finger(fingers.at(-0.1, 0, mirror=True), finger, -angle, colours)
-        hand.limb(_heart(0.8) + (0.0, 0.25), 0.27, colours.skin, colours.edge)
+        hand.limb(np.add(_heart(0.8), (0.0, 0.25)), 0.27, colours.skin, colours.edge)
         extents.append(pen.canvas.extent)
     return extents
 

@@ -1,4 +1,4 @@
-"""Drawn hands: which fingers are out and how, palm or back, for each of HaGRID's one-hand gestures."""
+"""Drawn hands: the fingers that are out, palm or back, for HaGRID's one-hand gestures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,11 @@ import numpy as np
 from training.drawings.canvas import Colour, Pen, Points, curve, mix, oval, shade
 from training.drawings.look import Look
 
-Thumb = Literal["out", "up", "level", "across", "on_ring", "on_pinkie", "along"]
+Thumb = Literal["out", "level", "across", "on_ring", "on_pinkie", "along"]
 
 # Fingers from the index to the little one: x of the knuckle, length, width. The palm is 1 wide.
 _FINGERS = ((0.36, 0.98, 0.25), (0.12, 1.10, 0.26), (-0.12, 1.00, 0.25), (-0.35, 0.78, 0.22))
 _KNUCKLES = -0.42  # y of the knuckles; the wrist is at 0.55, the hand's centre at 0
-WRIST = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,6 @@ def _draw_thumb(pen: Pen, pose: Pose, colours: Flesh) -> None:
     base = (0.36, 0.28)
     tips: dict[Thumb, list[tuple[float, float]]] = {
         "out": [(0.66, 0.02), (0.98, -0.34)],
-        "up": [(0.52, -0.1), (0.54, -0.62)],
         "level": [(0.72, 0.20), (1.16, 0.12)],
         "across": [(0.30, 0.02), (-0.10, -0.02)],
         "on_ring": [(0.24, 0.06), (-0.12, -0.12)],
@@ -204,7 +202,7 @@ def draw_ring(pen: Pen, look: Look, rng: np.random.Generator) -> None:
 
 
 def draw_tube(pen: Pen, look: Look, rng: np.random.Generator) -> None:
-    """All fingers closed round a pole that is not there ("grip"): the hollow looks at the camera."""
+    """All fingers closed round a pole that is not there ("grip"), its hollow to the camera."""
     colours = flesh(look, is_palm=False)
     pen.limb([(-0.05, 0.45), (-0.15, 1.0)], 0.6, colours.skin, colours.edge)
     for step in range(4):

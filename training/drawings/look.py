@@ -1,4 +1,4 @@
-"""How a drawn person looks: skin, hair, clothes; drawn at random so that none of it tells a label."""
+"""How a drawn person looks: skin, hair and clothes, at random, so that they tell no label."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,6 @@ import numpy as np
 from training.drawings.canvas import Colour, mix, shade
 
 Hair = Literal["bald", "short", "curly", "long", "bun", "cap", "scarf"]
-Dress = Literal["casual", "suit", "uniform", "coat", "gown"]
 
 _SKINS: tuple[Colour, ...] = (
     (255, 224, 196), (244, 204, 170), (232, 184, 144), (214, 160, 116),

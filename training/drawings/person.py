@@ -1,4 +1,4 @@
-"""A drawn person: torso, arms, legs and clothes under a head, standing, sitting or cut by the edge."""
+"""A drawn person: torso, arms, legs and clothes under a head."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from training.drawings.canvas import Colour, Pen, curve, shade
-from training.drawings.face import Expression, Head, draw_head
+from training.drawings.expressions import Expression
+from training.drawings.face import Head, draw_head
 from training.drawings.look import Look
 
 Point = tuple[float, float]
@@ -16,8 +17,6 @@ Outfit = Literal["casual", "suit", "apron", "coat", "uniform", "gown"]
 # The pen's unit is half a head's height, its origin the head's centre.
 SHOULDERS = 1.55  # y of the shoulder line
 _SHOULDER = 1.35  # half width there
-HIPS = 4.9
-FEET = 9.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +36,7 @@ class Body:
 
 def draw_body(pen: Pen, look: Look, body: Body) -> None:
     """Legs, torso and neck; arms are drawn by `draw_arm`, the head by `draw_head`."""
-    top = {"suit": body.accent, "coat": (236, 238, 240), "uniform": body.accent}
-    shirt: Colour = look.shirt if body.outfit != "gown" else (244, 240, 236)
-    jacket = top.get(body.outfit, shirt) if body.outfit in ("coat", "uniform") else shirt
+    jacket = _top(look, body)
     hips, feet = SHOULDERS + 3.35 * body.length, SHOULDERS + 7.65 * body.length
     if body.has_legs:
         _draw_legs(pen, look, body, hips, feet)
@@ -73,6 +70,14 @@ def draw_body(pen: Pen, look: Look, body: Body) -> None:
     if body.outfit == "uniform":
         pen.block(0.25, SHOULDERS + 0.7, 0.65, SHOULDERS + 1.0, (236, 214, 120))
         pen.stroke([(0, SHOULDERS), (0, bottom)], 0.08, edge)
+
+
+def _top(look: Look, body: Body) -> Colour:
+    """The colour of what covers the torso."""
+    tops: dict[Outfit, Colour] = {
+        "coat": (236, 238, 240), "gown": (244, 240, 236), "uniform": body.accent,
+    }  # fmt: skip
+    return tops.get(body.outfit, look.shirt)
 
 
 def _draw_collar(pen: Pen, body: Body, jacket: Colour, bottom: float) -> None:
@@ -117,10 +122,8 @@ def draw_arm(pen: Pen, look: Look, body: Body, side: int, *, hand: Point | None 
         normal = (-normal[0], -normal[1])
     bow = min(bow, 1.6)
     elbow = (shoulder[0] + x / 2 + normal[0] * bow, shoulder[1] + y / 2 + normal[1] * bow)
-    sleeve = {"coat": (236, 238, 240), "uniform": body.accent, "gown": look.skin}.get(
-        body.outfit, look.shirt
-    )
-    fore = look.skin if body.has_bare_arms or body.outfit == "gown" else sleeve
+    sleeve = look.skin if body.outfit == "gown" else _top(look, body)
+    fore = look.skin if body.has_bare_arms else sleeve
     pen.limb([elbow, end], 0.5, fore, shade(fore, 0.6))
     pen.limb([shoulder, elbow], 0.62, sleeve, shade(sleeve, 0.6))
     pen.disc(*elbow, 0.27, sleeve)

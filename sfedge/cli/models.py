@@ -1,0 +1,95 @@
+"""`sfedge models`: the detector networks in the user's cache."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from sfedge.cache import Progress
+from sfedge.detect import networks
+
+_EPILOG = """\b
+Examples:
+  sfedge models fetch
+  sfedge models list
+  sfedge models add mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl
+"""
+
+
+@click.group(epilog=_EPILOG)
+def models() -> None:
+    """The networks that find faces, hands and persons.
+
+    They are fetched when they are first needed. Here they are fetched ahead, as for a machine that
+    will be offline, or added from a file.
+    """
+
+
+@models.command()
+def fetch() -> None:
+    """Fetch the networks that are missing or damaged."""
+    lacking = networks.missing()
+    with download_bar() as progress:
+        networks.fetch(progress=progress)
+    fetched = f"Fetched {', '.join(lacking)}." if lacking else "All networks are there."
+    click.echo(f"{fetched} They are in {networks.folder()}")
+
+
+@models.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def list_(as_json: bool) -> None:
+    """Show the networks, what they find, and whether they are there."""
+    rows = [
+        {
+            "name": listing.name,
+            "finds": listing.network.finds,
+            "status": listing.status,
+            "bytes": listing.network.size,
+            "licence": networks.LICENCE,
+            "source": [part.url for part in listing.network.parts],
+            "sha256": listing.network.sha256,
+            "path": str(listing.path),
+        }
+        for listing in networks.listed()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        size = f"{int(str(row['bytes'])) / 1e6:.1f} MB"
+        click.echo(
+            f"{row['name']:18}{row['status']:10}{size:>8}   {row['finds']}, {row['licence']}"
+        )
+    click.echo(f"In {networks.folder()}")
+
+
+@models.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def add(file: Path) -> None:
+    """Take networks from FILE: a mediapipe 0.10.21 wheel, or one of Google's model files."""
+    added = networks.add(file)
+    missing = networks.missing()
+    rest = f" Still missing: {', '.join(missing)}." if missing else ""
+    click.echo(f"Added {', '.join(added)}.{rest}")
+
+
+@contextmanager
+def download_bar() -> Iterator[Progress]:
+    """A progress bar on stderr, shown once something is fetched."""
+    bars: list[tqdm] = []
+
+    def show(what: str, done: int, total: int) -> None:
+        if not bars or bars[-1].desc != what:
+            if bars:
+                bars[-1].close()
+            bars.append(tqdm(desc=what, total=total, unit="B", unit_scale=True, leave=False))
+        bars[-1].update(done - bars[-1].n)
+
+    try:
+        yield show
+    finally:
+        if bars:
+            bars[-1].close()

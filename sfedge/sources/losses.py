@@ -1,0 +1,64 @@
+"""Which frames of a video never came out, and the sentences that tell it."""
+
+import heapq
+
+MAX_SENTENCES = 20  # of one kind, before the rest is summed up
+
+
+class Order:
+    """Which packets' pictures are still to come, by presentation time; gives pictures places."""
+
+    def __init__(self) -> None:
+        self._waiting: list[int] = []
+        self._passed = 0
+        self._latest = -1
+
+    def expect(self, pts: int | None) -> None:
+        """A packet was read; without a time it comes right after the one before."""
+        self._latest = self._latest + 1 if pts is None else pts
+        heapq.heappush(self._waiting, self._latest)
+
+    def arrive(self, pts: int | None) -> tuple[int, list[int]]:
+        """A picture came out: its place, and the times of those before it that never will."""
+        missed = []
+        while pts is not None and self._waiting and self._waiting[0] < pts:
+            missed.append(heapq.heappop(self._waiting))
+        if self._waiting and (pts is None or self._waiting[0] == pts):
+            heapq.heappop(self._waiting)
+        index = self._passed + len(missed)
+        self._passed = index + 1
+        return index, missed
+
+    def rest(self) -> tuple[int, list[int]]:
+        """Place of the first that never came out at the end, and the times of all of them."""
+        return self._passed, sorted(self._waiting)
+
+
+class Spans:
+    """Runs of frames that share a fate, told in few sentences."""
+
+    def __init__(self, fate: str) -> None:
+        self._fate = fate
+        self._spans: list[tuple[int, int, float, float]] = []
+
+    def add(self, index: int, time: float) -> None:
+        """One more frame, later than those before."""
+        if self._spans and self._spans[-1][1] == index - 1:
+            first, _, since, _ = self._spans[-1]
+            self._spans[-1] = (first, index, since, time)
+        else:
+            self._spans.append((index, index, time, time))
+
+    def sentences(self) -> list[str]:
+        """Such as "frames 120-134 (4.00-4.47 s) could not be decoded"."""
+        told = [
+            f"frame {first} ({since:.2f} s) {self._fate}"
+            if first == last
+            else f"frames {first}-{last} ({since:.2f}-{until:.2f} s) {self._fate}"
+            for first, last, since, until in self._spans[:MAX_SENTENCES]
+        ]
+        others = self._spans[MAX_SENTENCES:]
+        if others:
+            count = sum(last - first + 1 for first, last, _, _ in others)
+            told.append(f"{count} more frames, up to {others[-1][3]:.2f} s, {self._fate}")
+        return told

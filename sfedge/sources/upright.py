@@ -1,0 +1,46 @@
+"""How a decoded picture is shown: turned, mirrored and stretched to square pixels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sfedge.sources.base import MAX_PIXELS
+
+
+def display_matrix(picture: Any) -> tuple[int, int, int, int]:
+    """The part (a, b, c, d) of a PyAV picture's matrix: (x, y) is shown at (ax + cy, bx + dy)."""
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(data), np.int32)[:5])
+    return a, b, c, d
+
+
+def upright(matrix: tuple[int, int, int, int]) -> Callable[[Any], Any]:
+    """What turns and mirrors a picture (H, W, ...) as its display matrix says, by quarters."""
+    a, b, c, d = matrix
+    is_turned = abs(a) < abs(b)
+    across, down = (c, b) if is_turned else (a, d)
+
+    def turn(image: Any) -> Any:
+        shown = np.swapaxes(image, 0, 1) if is_turned else image
+        return shown[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+
+    return turn
+
+
+def square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """Width and height with square pixels; one of them grows, so that no detail is lost.
+
+    Args:
+        width: of the stored picture.
+        height: of the stored picture.
+        aspect: width over height of a stored pixel; one beyond 16 is a slip in the file.
+    """
+    wide, high = width, height
+    if 1 <= aspect <= 16:
+        wide = round(width * aspect)
+    elif 1 / 16 <= aspect < 1:
+        high = round(height / aspect)
+    return (wide, high) if wide * high <= MAX_PIXELS else (width, height)

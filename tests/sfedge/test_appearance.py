@@ -1,0 +1,94 @@
+import numpy as np
+import PIL.Image
+import pytest
+import skimage.data
+from matplotlib.cbook import get_sample_data
+
+from sfedge.appearance import Appearance, appearances, blend, similarity
+from sfedge.boxes import Box, from_pixels
+from sfedge.people import Sighting, person_around
+
+ASTRONAUT = (175, 70, 275, 170)  # face, in pixels
+HOPPER = (185, 130, 345, 290)
+
+
+def hopper() -> np.ndarray:
+    with PIL.Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def astronaut() -> np.ndarray:
+    return np.asarray(skimage.data.astronaut())
+
+
+def seen(image: np.ndarray, face_px: tuple[int, ...], shift: float = 0.0) -> Sighting:
+    x1, y1, x2, y2 = face_px
+    dx, dy = shift * (x2 - x1), shift * (y2 - y1)
+    height, width = image.shape[:2]
+    face = from_pixels(x1 + dx, y1 - dy, x2 + dx, y2 - dy, width=width, height=height)
+    return Sighting(person_around(face), face, (), 0.9, False)
+
+
+def look(image: np.ndarray, face_px: tuple[int, ...], shift: float = 0.0) -> Appearance:
+    return appearances(image, [seen(image, face_px, shift)], [])[0]
+
+
+@pytest.mark.parametrize("shift", [0.1, -0.1])
+@pytest.mark.parametrize("light", [0.85, 1.0, 1.15])
+def test_the_same_person_looks_the_same_in_other_light_and_a_shaken_box(
+    shift: float, light: float
+) -> None:
+    for image, face in ((astronaut(), ASTRONAUT), (hopper(), HOPPER)):
+        lit = np.clip(image * light, 0, 255).astype(np.uint8)
+
+        alike, trust = similarity(look(image, face), look(lit, face, shift))
+
+        assert alike >= 0.94
+        assert trust > 0.8
+
+
+def test_other_people_look_different() -> None:
+    alike, trust = similarity(look(astronaut(), ASTRONAUT), look(hopper(), HOPPER))
+
+    assert alike < 0.85
+    assert trust > 0.8
+
+
+def test_whom_another_covers_is_not_trusted() -> None:
+    image = astronaut()
+    mine, near = seen(image, ASTRONAUT), seen(image, ASTRONAUT, 0.3)
+
+    alone, covered = appearances(image, [mine], []), appearances(image, [mine, near], [])
+
+    assert alone[0].is_clear
+    assert not covered[0].is_clear
+    assert appearances(image, [mine], [mine])[0].is_clear  # expected there, and seen
+    assert not appearances(image, [mine], [mine, near])[0].is_clear
+
+
+def test_clothes_outside_the_picture_are_not_trusted() -> None:
+    image = astronaut()
+    low = from_pixels(200, 430, 280, 510, width=512, height=512)
+
+    (alone,) = appearances(image, [Sighting(person_around(low), low, (), 0.9, False)], [])
+
+    assert not alone.is_clear
+    assert alone.trust[0] == 1.0
+
+
+def test_blending_moves_towards_the_new_look_and_stays_a_distribution() -> None:
+    one, other = look(astronaut(), ASTRONAUT), look(hopper(), HOPPER)
+    mixed = one
+    for _ in range(60):
+        mixed = blend(mixed, other, 0.1)
+
+    assert similarity(mixed, other)[0] > 0.99
+    assert np.allclose(mixed.histograms.sum(1), 2.0)  # lightness and colour, one each
+
+
+def test_a_picture_of_one_pixel_is_no_obstacle() -> None:
+    box = Box(0.2, 0.2, 0.8, 0.8)
+
+    (only,) = appearances(np.zeros((1, 1, 3), np.uint8), [Sighting(box, box, (), 1.0, True)], [])
+
+    assert np.isfinite(only.histograms).all()

@@ -1,0 +1,272 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import click
+import numpy as np
+import pytest
+from clips import write_clip
+from scenes import CLIP_FRAMES, Finished, Scene, make_scene
+
+import sfedge
+from sfedge.boxes import Box, iou
+from sfedge.cli import cli, main
+from sfedge.cli.run import seconds
+from sfedge.records import read_records
+
+Command = Callable[..., Finished]
+PYTHONPATH = {**os.environ, "PYTHONPATH": str(Path(sfedge.__file__).parents[1])}
+
+
+def commands() -> list[str]:
+    with click.Context(cli) as context:
+        return cli.list_commands(context)
+
+
+def test_help_tells_every_command_without_loading_what_a_run_needs(command: Command) -> None:
+    finished = command("--help")
+    assert finished.code == 0
+    for name in commands():
+        assert f"\n  {name} " in finished.out
+    code = (
+        "import sys\nfrom sfedge.cli import main\ntry:\n    main(['--help'])\n"
+        "except SystemExit:\n"
+        "    print([n for n in ('cv2', 'av', 'mediapipe', 'onnxruntime') if n in sys.modules])"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=PYTHONPATH, capture_output=True, text=True, check=True
+    )
+    assert child.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_help_with_examples(command: Command, name: str) -> None:
+    finished = command(name, "--help")
+    assert finished.code == 0
+    assert f"Usage: sfedge {name}" in finished.out
+    if name in ("run", "demo"):
+        assert f"Examples:\n    sfedge {name}" in finished.out
+
+
+def test_the_version_is_told(command: Command) -> None:
+    assert command("--version").out == f"sfedge, version {sfedge.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("rnu", "x"), "no command is called 'rnu'. Did you mean 'run'?"),
+        (("run",), "Missing argument 'SOURCE'. Try 'sfedge run --help'."),
+        (("run", "x", "--interva"), "Did you mean '--interval'? Try 'sfedge run --help'."),
+        (("run", "x", "y"), "unexpected extra argument"),
+    ],
+)
+def test_a_command_that_is_written_wrongly_gets_one_line_and_a_hint(
+    command: Command, words: tuple[str, ...], told: str
+) -> None:
+    finished = command(*words)
+    assert finished.code == 2
+    assert finished.out == ""
+    (line,) = finished.err.splitlines()
+    assert line.startswith("sfedge: error: ")
+    assert told in line
+
+
+def test_a_traceback_is_shown_only_with_debug(command: Command, tmp_path: Path) -> None:
+    assert command("run", tmp_path / "none.mp4").err.count("\n") == 1
+    with pytest.raises(sfedge.SourceError, match="no such file"):
+        main(["run", str(tmp_path / "none.mp4"), "--debug"])
+
+
+def test_a_fault_of_the_program_is_one_line_too(
+    command: Command, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfedge.pipeline.Tracker.update", lambda *_: 1 // 0)
+    finished = command("run", scene.video, "--detections", scene.detections, "--out", tmp_path)
+    assert finished.code == 1
+    line = finished.err.splitlines()[-1]
+    assert line.startswith("sfedge: error: this is a fault of the program (ZeroDivisionError")
+    assert "--debug" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("1:30", 90), ("1:00:00.5", 3600.5), ("0", 0), (7.25, 7.25)]
+)
+def test_times_are_read_as_people_write_them(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "1:60", "1:2:3:4", "soon", "1:-1"])
+def test_other_times_are_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write 90, 1:30 or 0:01:30"):
+        seconds(text)
+
+
+def test_a_run_tells_the_model_first_and_the_files_last(
+    command: Command, scene: Scene, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    finished = command(
+        "run", scene.video, "--out", out, "--detections", scene.detections, "--tasks", "gaze,domain"
+    )
+    assert finished.code == 0, finished.err
+    with sfedge.open(scene.video, detections=scene.detections) as session:
+        assert finished.err.startswith(f"model {session.model_name} on cpu (onnxruntime")
+        assert session.notice in finished.err
+    counts, files = finished.out.splitlines()
+    assert counts.startswith(f"{CLIP_FRAMES} frames, 2 people, ")
+    head, _, names = files.partition(": ")
+    assert head == f"{out}{os.sep}"
+    assert names.split(", ") == [
+        "sway.annotated.mp4",
+        "sway.jsonl",
+        "sway.csv",
+        "sway.metadata.json",
+    ]
+    assert all((out / name).exists() for name in names.split(", "))
+    rows = list(read_records(out / "sway.jsonl"))
+    assert {row["task"] for row in rows if row["type"] == "prediction"} == {"gaze", "domain"}
+
+
+def test_a_run_prints_json_where_a_program_reads_it(
+    command: Command, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished = command(
+        *("run", scene.video, "--detections", scene.detections, "--tasks", "domain", "--json"),
+        *("--start", "0:00.5", "--end", "1", "--interval", "0", "--every-frame", "--live"),
+    )
+    assert finished.code == 0, finished.err
+    told = json.loads(finished.out)
+    assert told["outputs"]["records"] == "out/sway.jsonl"
+    rows = list(read_records(told["outputs"]["records"]))
+    assert rows[-1] == {"type": "summary", **told["summary"]}
+    assert rows[0]["settings"]["live"] is True
+    assert all(0.5 <= row["time"] < 1 for row in rows if row["type"] == "frame")
+    assert told["seconds"]["ask"] > 0
+
+
+def test_real_detectors_find_the_people_where_they_are(
+    command: Command, scene: Scene, tmp_path: Path
+) -> None:
+    """The whole way on photographs: both faces, and every task answers."""
+    finished = command("run", scene.video, "--out", tmp_path, "--end", "0.7")
+    assert finished.code == 0, finished.err
+    frames = [row for row in read_records(tmp_path / "sway.jsonl") if row["type"] == "frame"]
+    last = frames[-1]
+    x = last["frame"]
+    truth = [
+        Box(
+            *(
+                (10 + x + 300 * u) / 640 if i % 2 == 0 else (50 + 300 * u) / 360
+                for i, u in enumerate((0.34, 0.13, 0.55, 0.39))
+            )
+        ),
+        Box(
+            *(
+                (330 - x + 300 * u) / 640 if i % 2 == 0 else (50 + 300 * u) / 360
+                for i, u in enumerate((0.36, 0.2, 0.66, 0.58))
+            )
+        ),
+    ]
+    found = [Box(*person["face"]) for person in last["people"] if person["face"]]
+    assert len(found) == 2
+    for face in truth:
+        assert max(iou(face, box) for box in found) > 0.4
+    counts = list(read_records(tmp_path / "sway.jsonl"))[-1]["answers"]
+    assert all(
+        counts[task] for task in ("expression", "looking_at_me", "gaze", "domain", "relation")
+    )
+
+
+def start(scene: Scene, out: Path) -> "subprocess.Popen[str]":
+    """A run that takes ten seconds, with its first one and a half already on disk."""
+    child = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sfedge", "run", str(scene.video), "--out", str(out)),
+            *("--detections", str(scene.detections), "--live", "--tasks", "expression"),
+        ],
+        env=PYTHONPATH,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    records = out / "sway.part.jsonl"
+    give_up = time.monotonic() + 60
+    while not records.exists() or records.read_text().count('"type": "frame"') < 15:
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    return child
+
+
+@pytest.fixture(scope="module")
+def long_scene(
+    tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray, admiral: np.ndarray
+) -> Scene:
+    return make_scene(tmp_path_factory.mktemp("long"), astronaut, admiral[:512], frames=100)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_with_its_code_and_playable_files(
+    long_scene: Scene, tmp_path: Path, number: int, code: int
+) -> None:
+    child = start(long_scene, tmp_path)
+    child.send_signal(number)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == code, err
+    assert "Traceback" not in err
+    assert f"{tmp_path}/: sway.annotated.part.mp4, sway.part.jsonl" in out
+    shown = list(read_records(tmp_path / "sway.part.jsonl"))[-1]["shown"]
+    with av.open(str(tmp_path / "sway.annotated.part.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == shown > 5
+    assert not (tmp_path / "sway.annotated.mp4").exists()
+
+
+def test_even_a_killed_command_leaves_playable_and_readable_files(
+    long_scene: Scene, tmp_path: Path
+) -> None:
+    child = start(long_scene, tmp_path)
+    child.kill()
+    child.communicate(timeout=20)
+    rows = list(read_records(tmp_path / "sway.part.jsonl"))
+    assert [row["type"] for row in rows].count("frame") >= 10
+    with av.open(str(tmp_path / "sway.annotated.part.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 0
+
+
+def test_a_reader_that_has_had_enough_ends_the_command_quietly(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m sfedge run --help | head -n 1"
+    child = subprocess.run(
+        ["bash", "-c", line], env=PYTHONPATH, capture_output=True, text=True, check=True
+    )
+    assert child.stdout.startswith("Usage: sfedge run")
+    assert child.stderr == ""
+
+
+def test_the_demo_makes_its_own_clip_and_every_task_answers(
+    command: Command, tmp_path: Path
+) -> None:
+    finished = command("demo", "--out", tmp_path, "--seconds", "2")
+    assert finished.code == 0, finished.err
+    assert "demo.annotated.mp4" in finished.out.splitlines()[-1]
+    assert (tmp_path / "demo.mp4").exists()
+    summary = list(read_records(tmp_path / "demo.jsonl"))[-1]
+    assert summary["people"] >= 2
+
+
+def test_a_clip_in_another_folder_goes_to_out_here(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = write_clip(tmp_path / "clip.mp4", 3)
+    (tmp_path / "none.csv").write_text("frame,kind,x1,y1,x2,y2\n")
+    finished = command("run", clip, "--detections", "none.csv")
+    assert finished.code == 0
+    assert (tmp_path / "out" / "clip.annotated.mp4").exists()

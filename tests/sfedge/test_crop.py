@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfedge.boxes import FULL, Box, clamped, with_margin
+from sfedge.crop import head_box, query_for, view_of
+from sfedge.structures import Track
+from sfedge.tasks import TASKS, Task
+
+FACE = Box(0.40, 0.20, 0.50, 0.36)
+BODY = Box(0.30, 0.10, 0.60, 0.90)
+HAND = Box(0.62, 0.30, 0.70, 0.42)
+
+
+def track(id_: int = 1, *, face: Box | None = FACE, hands: tuple[Box, ...] = ()) -> Track:
+    return Track(id_, BODY, face, hands, 0.0, 1.0)
+
+
+@st.composite
+def tracks(draw: st.DrawFn, id_: int) -> Track:
+    def box() -> Box:
+        w, h = draw(st.floats(0.001, 1)), draw(st.floats(0.001, 1))
+        x, y = draw(st.floats(0, 1)) * (1 - w), draw(st.floats(0, 1)) * (1 - h)
+        return clamped(x, y, x + w, y + h)
+
+    face = box() if draw(st.booleans()) else None
+    hands = tuple(box() for _ in range(draw(st.integers(0, 2))))
+    return Track(id_, box(), face, hands, 0.0, 1.0)
+
+
+def test_a_face_is_seen_with_the_tasks_own_margin() -> None:
+    task = replace(TASKS["expression"], margin=0.5)
+
+    assert view_of(track(), task) == with_margin(FACE, 0.5)
+    assert view_of(track(), TASKS["expression"]) == view_of(track(), TASKS["looking_at_me"])
+
+
+def test_a_gestures_view_holds_the_hands() -> None:
+    view = view_of(track(hands=(HAND,)), TASKS["gesture"])
+
+    assert view is not None
+    assert view.x2 > HAND.x2
+    assert view.x1 < BODY.x1
+    assert view.y2 > BODY.y2
+
+
+@pytest.mark.parametrize("task", ["expression", "looking_at_me", "gaze"])
+def test_without_a_face_nothing_is_asked_about_it(task: str) -> None:
+    assert query_for(TASKS[task], [track(face=None)]) is None
+
+
+def test_gaze_marks_the_whole_head_in_the_whole_frame() -> None:
+    query = query_for(TASKS["gaze"], [track()])
+
+    assert query is not None
+    assert query.view == FULL
+    (head,) = query.boxes
+    assert head == head_box(FACE)
+    assert head.y1 < FACE.y1 - 0.3 * FACE.height  # the crown, which a face box leaves out
+    assert head.x1 < FACE.x1 < FACE.x2 < head.x2
+
+
+@pytest.mark.parametrize("task", ["domain", "relation"])
+def test_a_pair_is_asked_in_one_order_with_both_bodies_marked(task: str) -> None:
+    first = track(3)
+    second = replace(track(7), person=Box(0.7, 0.1, 0.9, 0.9))
+
+    query = query_for(TASKS[task], [second, first])
+
+    assert query == query_for(TASKS[task], [first, second])
+    assert query is not None
+    assert query.people == (3, 7)
+    assert query.boxes == (first.person, second.person)
+
+
+@given(tracks(1), tracks(2), st.sampled_from(list(TASKS.values())), st.floats(0, 2))
+def test_every_query_has_as_many_boxes_and_people_as_its_task_says(
+    one: Track, two: Track, task: Task, margin: float
+) -> None:
+    task = replace(task, margin=margin)
+
+    query = query_for(task, [one, two][: task.people])
+
+    needs_face = task.view == "face" or task.boxes == 1
+    assert (query is None) == (needs_face and one.face is None)
+    if query is not None:
+        assert len(query.boxes) == task.boxes
+        assert len(query.people) == task.people

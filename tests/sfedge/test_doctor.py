@@ -1,0 +1,174 @@
+import importlib.metadata
+import json
+from pathlib import Path
+
+import click.testing
+import pytest
+import small_bundle
+
+import sfedge
+from sfedge import bundle as bundle_module
+from sfedge import libraries
+from sfedge.cli.doctor import doctor as doctor_command
+from sfedge.cli.info import info as info_command
+from sfedge.doctor import Report, examine
+from sfedge.libraries import Library, advice
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small bundle in the demo bundle's place."""
+    folder = small_bundle.make().write(tmp_path / "small")
+    packed = small_bundle.pack(folder, tmp_path / "tiny.zip")
+    monkeypatch.setattr(bundle_module, "DEMO_BUNDLE", packed)
+    return packed
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the user's."""
+    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def invoke(command: click.Command, *words: str) -> tuple[int, str]:
+    result = click.testing.CliRunner().invoke(command, words, standalone_mode=False)
+    assert result.exception is None, result.exception
+    return result.return_value, result.stdout
+
+
+def whats(report: Report) -> str:
+    return "\n".join(problem.what for problem in report.problems)
+
+
+def test_a_whole_installation_can_run(demo: Path, cache: Path) -> None:
+    report = examine()
+    assert report.is_runnable, whats(report)
+    assert report.engines["cpu"] is None
+    assert report.model.startswith("small on ")
+    for name, version in report.packages.items():
+        assert version == importlib.metadata.version(name)
+    assert {"numpy", "av", "mediapipe", "opencv-contrib-python", "onnxruntime"} <= set(
+        report.packages
+    )
+
+
+def test_networks_that_are_not_there_are_no_obstacle_to_a_first_run(
+    demo: Path, cache: Path
+) -> None:
+    report = examine()
+    assert set(report.networks.values()) == {"missing"}
+    (problem,) = [p for p in report.problems if "detector networks" in p.what]
+    assert not problem.is_fatal
+    assert "sfedge models fetch" in problem.fix
+    assert not cache.exists()  # looking changes nothing
+
+
+def test_a_damaged_demo_model_is_told_with_its_file(
+    demo: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    graph = bytearray((folder / "fp32" / "trunk.onnx").read_bytes())
+    graph[100] ^= 1
+    (folder / "fp32" / "trunk.onnx").write_bytes(graph)
+    small_bundle.pack(folder, demo)
+    report = examine()
+    assert not report.is_runnable
+    assert "the demo model: fp32/trunk.onnx has sha256" in whats(report)
+
+
+def test_the_command_gives_code_0_and_json_where_all_is_well(demo: Path, cache: Path) -> None:
+    code, out = invoke(doctor_command, "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert data["is_runnable"] is True
+    assert data["sfedge"] == sfedge.__version__
+    assert data["engines"]["cpu"] is None
+    code, out = invoke(doctor_command)
+    assert code == 0
+    assert out.rstrip().endswith("sfedge can run.")
+    assert "engine cpu     can run" in out
+
+
+def test_the_command_gives_code_1_and_the_remedy_where_something_is_missing(
+    demo: Path, cache: Path
+) -> None:
+    demo.unlink()
+    code, out = invoke(doctor_command)
+    assert code == 1
+    lines = out.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("PROBLEM")]
+    assert "the demo bundle is not in this installation" in lines[at]
+    assert lines[at + 1].strip() == "Install sfedge again."
+    assert lines[-1] == "sfedge cannot run yet."
+
+
+def test_two_opencv_wheels_are_noticed(
+    demo: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "opencv_python-4.10.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: opencv-python\nVersion: 4.10.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    report = examine()
+    assert "opencv-contrib-python and opencv-python are installed over each other" in whats(report)
+    assert report.is_runnable
+
+
+def test_a_missing_system_library_is_told_with_its_package(
+    demo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = Library("libnowhere.so.9", "libnowhere9", "opencv-contrib-python", "libnowhere")
+    other = Library("libelsewhere.so.9", "libelsewhere9", "not-installed", "libelsewhere")
+    monkeypatch.setattr(libraries, "LIBRARIES", (absent, other))
+    report = examine()
+    (problem,) = [p for p in report.problems if "libnowhere" in p.what]
+    assert problem.is_fatal
+    assert problem.fix == "Run: sudo apt install libnowhere9."
+    assert "libelsewhere" not in whats(report)
+
+
+@pytest.mark.parametrize(
+    ("error", "package"),
+    [
+        (ImportError("libGL.so.1: cannot open shared object file"), "libgl1"),
+        (ImportError("libgthread-2.0.so.0: cannot open shared object file"), "libglib2.0-0"),
+        (OSError("PortAudio library not found"), "libportaudio2"),
+        (ImportError("libEGL.so.1: cannot open shared object file"), "libegl1"),
+        (RuntimeError("From 6.5.0, xcb-cursor0 or libxcb-cursor0 is needed"), "libxcb-cursor0"),
+    ],
+)
+def test_what_loaders_say_leads_to_the_package(error: Exception, package: str) -> None:
+    assert advice(error) == f"Run: sudo apt install {package}."
+
+
+def test_other_failures_lead_to_no_package() -> None:
+    assert advice(ImportError("No module named 'cv2'")) == ""
+
+
+def test_info_tells_all_that_a_user_must_know_of_a_model(demo: Path) -> None:
+    _, out = invoke(info_command, str(demo))
+    for expected in (
+        "small",
+        "Random weights.",
+        "gesture (sees the person +10%, 33 labels): call, like",
+        "gaze (sees the frame, one box marked, heatmap)",
+        "is_drawn True",
+        "scores: 0.5, 0.25",
+        "fp32/encoder.onnx.data",
+        "4 image tokens, 3 blocks of width 5, prompts of up to 7 tokens",
+    ):
+        assert expected in out
+
+
+def test_info_as_json_holds_the_whole_description(demo: Path) -> None:
+    _, out = invoke(info_command, str(demo), "--json")
+    data = json.loads(out)
+    with bundle_module.open_bundle(demo) as bundle:
+        assert data.pop("sha256") == bundle.sha256
+        assert data.pop("source") == str(demo)
+        assert data == json.loads(bundle.manifest.to_json())
+
+
+def test_info_without_a_bundle_tells_of_the_demo_model(demo: Path) -> None:
+    assert invoke(info_command)[1] == invoke(info_command, str(demo))[1]

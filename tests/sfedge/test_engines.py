@@ -1,0 +1,279 @@
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import onnx
+import pytest
+import small_bundle
+from onnx import TensorProto, helper
+
+from sfedge.config import EngineName
+from sfedge.engines import ENGINES, choose_engine, choose_precision, ort
+from sfedge.errors import EngineError, UnknownNameError
+from sfedge.gpus import Gpu, find_gpus
+from sfedge.graphs import GraphIO, graph_io
+from sfedge.manifest import parse_manifest
+
+ADDER = GraphIO("adder", {"x": (2, 3)}, {"y": (2, 3)})
+
+
+def save_adder(
+    path: Path,
+    *,
+    name: str = "x",
+    kind: int = TensorProto.FLOAT,
+    dims: Sequence[int | str] = ("batch", 2, 3),
+    extra: bool = False,
+) -> Path:
+    """A graph y = x + x."""
+    inputs = [helper.make_tensor_value_info(name, kind, dims)]
+    if extra:
+        inputs.append(helper.make_tensor_value_info("extra", kind, dims))
+    graph = helper.make_graph(
+        [helper.make_node("Add", [name, "extra" if extra else name], ["y"])],
+        "adder",
+        inputs,
+        [helper.make_tensor_value_info("y", kind, dims)],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path
+    )
+    return path
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """The message of the EngineError that a call raises, or ""."""
+    try:
+        call()
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return done.stdout.strip()
+
+
+def test_every_engine_can_be_set_in_a_run() -> None:
+    assert set(get_args(EngineName)) == {"auto", *ENGINES}
+
+
+def test_an_unknown_engine_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'trt-ep'\?") as caught:
+        choose_engine("trt")
+    assert caught.value.exit_code == 2
+
+
+def test_auto_takes_what_runs_and_says_why_faster_ones_do_not() -> None:
+    choice = choose_engine()
+    ENGINES[choice.name].check()
+    gpus, why = find_gpus()
+    if choice.name == "cpu":
+        (reason,) = choice.passed
+        assert reason.startswith("cuda: ")
+        assert gpus or why in reason
+    else:
+        assert gpus
+        assert choice.passed == ()
+
+
+def test_a_named_engine_is_never_replaced_by_another() -> None:
+    assert choose_engine("cpu").name == "cpu"
+    for name in ("cuda", "trt-ep"):
+        reason = refusal(ENGINES[name].check)
+        if reason:
+            assert refusal(lambda name=name: choose_engine(name)) == reason
+        else:
+            assert choose_engine(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("engine", "line"),
+    [
+        (
+            "cuda",
+            "Run: pip uninstall -y onnxruntime && pip install 'sfedge[gpu]' "
+            "'onnxruntime-gpu[cuda,cudnn]';",
+        ),
+        (
+            "trt-ep",
+            "&& pip install --extra-index-url https://pypi.nvidia.com 'tensorrt-cu13==10.*'",
+        ),
+    ],
+)
+def test_where_a_gpu_waits_for_its_runtime_the_line_that_installs_it_is_told(
+    engine: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ort.installed_flavours().keys() == {"onnxruntime"}, "tests run with the extra `cpu`"
+    monkeypatch.setattr(ort, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
+    with pytest.raises(EngineError, match=r"it has no .*ExecutionProvider") as caught:
+        choose_engine(engine)
+    assert line in str(caught.value)
+    assert "on a Jetson" in str(caught.value)
+
+
+def test_a_provider_that_does_not_start_is_an_error_not_a_slow_run(tmp_path: Path) -> None:
+    """ONNX Runtime itself would warn and go on with the CPU."""
+    graph = save_adder(tmp_path / "adder.onnx")
+    providers = [("CUDAExecutionProvider", {}), ("CPUExecutionProvider", {})]
+    if not find_gpus()[0]:
+        with (
+            pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+            pytest.raises(EngineError, match="CUDAExecutionProvider did not start"),
+        ):
+            ort.OrtEngine(graph, ADDER, providers, "cuda")
+
+
+def test_without_onnx_runtime_the_message_says_what_to_install() -> None:
+    out = run_python(
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from sfedge.engines import choose_engine\n"
+        "from sfedge.errors import EngineError\n"
+        "try: choose_engine()\n"
+        "except EngineError as error: print(error)\n"
+    )
+    assert "pip install 'sfedge[cpu]'" in out
+    assert "pip install 'sfedge[gpu]'" in out
+
+
+def test_two_flavours_of_onnx_runtime_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ort.clash(ort.installed_flavours()) is None
+    information = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: onnxruntime-gpu\nVersion: 1.31.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert ort.installed_flavours()["onnxruntime-gpu"] == "1.31.1"
+    found = ort.clash(ort.installed_flavours())
+    assert found is not None
+    assert found[0] == "onnxruntime and onnxruntime-gpu are installed over each other"
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'sfedge[gpu]'" in found[1]
+    monkeypatch.setattr(ort, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
+    with pytest.raises(EngineError, match="are installed over each other"):
+        choose_engine("cuda")
+    assert choose_engine("cpu").name == "cpu"
+
+
+def test_importing_the_engines_does_not_load_onnx_runtime() -> None:
+    assert run_python("import sys, sfedge.engines; print('onnxruntime' in sys.modules)") == "False"
+
+
+def test_an_engine_runs_any_batch_and_gives_results_away(tmp_path: Path) -> None:
+    engine = ort.build_cpu(save_adder(tmp_path / "adder.onnx"), ADDER, tmp_path)
+    results = []
+    for batch in (1, 3, 1):
+        x = np.random.default_rng(batch).standard_normal((batch, 2, 3), dtype=np.float32)
+        results.append((x, engine.run({"x": x})["y"]))
+    for x, y in results:
+        assert np.array_equal(y, x + x)
+        y[:] = 0  # it is ours
+    assert engine.device == f"cpu (onnxruntime {importlib.metadata.version('onnxruntime')})"
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "image"}, "input 'x' is missing; input 'image' is unknown"),
+        ({"kind": TensorProto.FLOAT16}, r"input 'x' is tensor\(float16\), not float32"),
+        ({"dims": ["batch", 2, 4]}, r"input 'x' is \[batch, 2, 4\], not \[batch, 2, 3\]"),
+        ({"dims": ["batch", "n", 3]}, r"input 'x' is \[batch, n, 3\]"),
+        ({"dims": [1, 2, 3]}, r"input 'x' is \[1, 2, 3\], not \[batch, 2, 3\]"),
+        ({"dims": ["batch", 6]}, r"output 'y' is \[batch, 6\]"),
+        ({"extra": True}, "input 'extra' is unknown"),
+    ],
+)
+def test_a_graph_unlike_its_contract_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    graph = save_adder(tmp_path / "adder.onnx", **change)
+    with pytest.raises(EngineError, match=message) as caught:
+        ort.build_cpu(graph, ADDER, tmp_path)
+    assert str(graph) in str(caught.value)
+    assert "the adder graph does not fit" in str(caught.value)
+
+
+def test_a_file_that_is_no_graph_is_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "adder.onnx").write_bytes(b"\x08\x09garbage")
+    with pytest.raises(EngineError, match=r"adder\.onnx: ONNX Runtime cannot load it") as caught:
+        ort.build_cpu(tmp_path / "adder.onnx", ADDER, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"x": np.full((1, 2, 3), np.nan, np.float32)}, "'y' holds values that are not numbers"),
+        ({"x": np.full((1, 2, 3), 3e38, np.float32)}, "'y' holds values that are not numbers"),
+        ({"x": np.zeros((1, 2, 4), np.float32)}, "the run failed"),
+        ({"x": np.zeros((1, 2, 3), np.float64)}, "the run failed"),
+        ({}, "the run failed"),
+    ],
+)
+def test_a_run_that_goes_wrong_is_an_error(
+    tmp_path: Path,
+    inputs: dict[str, np.ndarray],
+    message: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    engine = ort.build_cpu(save_adder(tmp_path / "adder.onnx"), ADDER, tmp_path)
+    with pytest.raises(EngineError, match=message):
+        engine.run(inputs)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("engine", "precisions", "taken"),
+    [
+        ("cpu", ("fp32", "fp16", "int8-cpu"), "int8-cpu"),
+        ("cpu", ("fp32", "fp16"), "fp32"),
+        ("cuda", ("fp32", "fp16", "int8-cpu"), "fp16"),
+        ("trt-ep", ("int8-cpu", "fp32"), "fp32"),
+    ],
+)
+def test_the_precision_that_suits_an_engine_is_taken(
+    tmp_path: Path, engine: str, precisions: tuple[str, ...], taken: str
+) -> None:
+    root = small_bundle.make().write(tmp_path / "small")
+    manifest = parse_manifest((root / "bundle.json").read_text(), where="")
+    object.__setattr__(manifest, "precisions", precisions)
+    assert choose_precision(engine, manifest) == taken
+
+
+def test_threads_are_the_cores_that_the_process_may_use() -> None:
+    assert 1 <= ort.physical_cores() <= (os.cpu_count() or 1)
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from sfedge.engines.ort import physical_cores; print(physical_cores())"
+    )
+    assert run_python(code) == "1"
+
+
+def test_the_contract_covers_what_a_bundles_graphs_take_and_give(tmp_path: Path) -> None:
+    for box_embedding in ("after", "before"):
+        small = small_bundle.make(box_embedding)
+        root = small.write(tmp_path / box_embedding)
+        manifest = parse_manifest((root / "bundle.json").read_text(), where="")
+        for name, contract in graph_io(manifest).items():
+            body = small.graphs()[name].graph
+            assert list(contract.inputs) == [i.name for i in body.input]
+            assert list(contract.outputs) == [o.name for o in body.output]
+            for port in (*body.input, *body.output):
+                sizes = tuple(d.dim_value for d in port.type.tensor_type.shape.dim[1:])
+                assert sizes == {**contract.inputs, **contract.outputs}[port.name]

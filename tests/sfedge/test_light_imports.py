@@ -1,0 +1,57 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scenes import CLIP_FRAMES, Scene
+
+import sfedge
+from sfedge.records import read_records
+
+BLOCKED = ("torch", "torchvision", "transformers", "peft", "open_clip", "timm", "PyQt6")
+
+
+def test_the_whole_command_runs_without_training_libraries_and_windows(
+    scene: Scene, tmp_path: Path
+) -> None:
+    code = (
+        f"import sys\nsys.modules.update(dict.fromkeys({BLOCKED!r}))\n"
+        "from sfedge.cli import main\nmain(sys.argv[1:])"
+    )
+    child = subprocess.run(
+        [
+            *(sys.executable, "-c", code, "run", str(scene.video), "--out", str(tmp_path)),
+            *("--detections", str(scene.detections)),
+        ],
+        env={**os.environ, "PYTHONPATH": str(Path(sfedge.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    summary = list(read_records(tmp_path / "sway.jsonl"))[-1]
+    assert summary["shown"] == CLIP_FRAMES
+    assert all(summary["answers"].values())
+
+
+def test_no_module_of_the_runtime_imports_what_it_must_not() -> None:
+    root = Path(sfedge.__file__).parent
+    names = sorted(
+        ".".join(("sfedge", *path.relative_to(root).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
+        for path in root.rglob("*.py")
+        if path.name != "__main__.py"
+    )
+    assert "sfedge.pipeline" in names
+    code = (
+        "import importlib, sys\n"
+        f"sys.modules.update(dict.fromkeys({BLOCKED!r}))\n"
+        f"for name in {names!r}: importlib.import_module(name)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(root.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr

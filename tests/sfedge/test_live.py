@@ -1,0 +1,199 @@
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import write_clip
+from numpy.typing import NDArray
+from scenes import Scene, make_scene
+
+import sfedge
+from sfedge import EngineError, Frame, FrameResult, Session, SourceError
+from sfedge.live import Asker, Capture
+from sfedge.model import Model
+from sfedge.sources import open_source
+from sfedge.structures import Prediction, Query
+from sfedge.tasks import TASKS
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture(scope="module")
+def quick(
+    tmp_path_factory: pytest.TempPathFactory,
+    astronaut: NDArray[np.uint8],
+    admiral: NDArray[np.uint8],
+) -> Scene:
+    return make_scene(tmp_path_factory.mktemp("live"), astronaut, admiral[:512], frames=12)
+
+
+def watch(session: Session, seconds_per_frame: float = 0.0) -> list[FrameResult]:
+    results = []
+    for result in session:
+        results.append(result)
+        time.sleep(seconds_per_frame)  # a slow screen
+    return results
+
+
+def test_frames_come_in_order_and_each_is_shown_or_counted_as_skipped(quick: Scene) -> None:
+    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
+        begun = time.monotonic()
+        results = watch(session, 0.25)
+        lasted = time.monotonic() - begun
+        report = session.report
+    indices = [result.index for result in results]
+    assert indices == sorted(set(indices))
+    assert report.frames == 12
+    assert report.shown == len(results)
+    assert report.shown + report.skipped == report.frames
+    assert report.skipped > 0
+    assert report.is_complete
+    # The clip lasts 1.2 s and each frame is looked at for 0.25 s: nothing may pile up.
+    assert lasted < 2.5
+
+
+def test_answers_come_with_an_age_and_only_about_frames_that_were_asked(quick: Scene) -> None:
+    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
+        results = watch(session)
+        report = session.report
+    fresh = [(result, answer) for result in results for answer in result.fresh]
+    assert fresh
+    shown = {result.index: result.time for result in results}
+    for result, answer in fresh:
+        assert answer.frame <= result.index
+        assert shown[answer.frame] == answer.time
+        assert 0 <= result.age(answer) <= 1.2
+    assert len({answer.frame for _, answer in fresh}) <= report.asked <= report.shown
+    assert sum(report.answers.values()) == len(fresh)
+    for result in results:
+        keys = [answer.key for answer in result.predictions]
+        assert len(keys) == len(set(keys))
+
+
+def test_showing_never_waits_for_a_model_that_is_slower_than_the_camera(
+    quick: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Model.answer
+
+    def slowly(self: Model, frame: Frame, queries: list[Query]) -> list[Prediction]:
+        time.sleep(0.5)
+        return answer(self, frame, queries)
+
+    monkeypatch.setattr(Model, "answer", slowly)
+    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
+        results = watch(session)
+        report = session.report
+    assert report.skipped <= 3
+    assert report.asked <= 3 < report.shown
+    ages = [result.age(answer) for result in results for answer in result.fresh]
+    assert ages
+    assert all(0.4 <= age < 1.2 for age in ages)
+
+
+def test_a_model_that_fails_ends_the_run_with_its_error(
+    quick: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Model, frame: Frame, queries: list[Query]) -> list[Prediction]:
+        raise EngineError("the device is gone")
+
+    monkeypatch.setattr(Model, "answer", fail)
+    with (
+        sfedge.open(quick.video, detections=quick.detections, live=True) as session,
+        pytest.raises(EngineError, match="the device is gone"),
+    ):
+        watch(session)
+
+
+def test_a_source_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 5)
+
+    with open_source(str(clip)) as source:
+
+        class Unplugged:
+            info, losses, close = source.info, source.losses, source.close
+
+            def __iter__(self) -> Iterator[Frame]:
+                yield from list(source)[:2]
+                raise SourceError("the camera was unplugged")
+
+        running = threading.Event()
+        running.set()
+        with Capture(Unplugged(), running) as capture:  # type: ignore[arg-type]
+            with pytest.raises(SourceError, match="unplugged"):
+                list(capture)
+            assert 1 <= capture.captured <= 2
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_stop_ends_all_threads_within_two_seconds(quick: Scene, is_paused: bool) -> None:
+    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
+        results = iter(session)
+        next(results)
+        if is_paused:
+            session.pause()
+        begun: list[float] = []
+
+        def stop() -> None:
+            begun.append(time.monotonic())
+            session.stop()
+
+        timer = threading.Timer(0.2, stop)
+        timer.start()
+        for _ in results:
+            pass
+        timer.join()
+        assert time.monotonic() - begun[0] < 2
+        assert session.report.ended == "stopped"
+        assert not session.report.is_complete
+
+
+def test_a_paused_recording_goes_on_where_it_was(quick: Scene) -> None:
+    with sfedge.open(
+        quick.video, detections=quick.detections, tasks=["expression"], live=True
+    ) as session:
+        results = iter(session)
+        for _ in range(3):
+            last = next(results)
+        session.pause()
+        timer = threading.Timer(0.8, session.resume)
+        timer.start()
+        after = [result.index for result in results]
+        timer.join()
+    assert after[0] - last.index <= 3
+    assert after[-1] == 11
+
+
+def test_leaving_early_ends_the_threads(quick: Scene) -> None:
+    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
+        results = iter(session)
+        next(results)
+        results.close()  # type: ignore[attr-defined]
+
+
+def test_the_picture_that_the_model_sees_is_its_own(quick: Scene) -> None:
+    """Whoever shows a frame may draw on it while the model still reads it."""
+    seen: list[int] = []
+
+    class Looks:
+        def answer(self, frame: Frame, queries: list[Query]) -> list[Prediction]:
+            time.sleep(0.2)
+            seen.append(int(frame.image.max()))
+            return []
+
+    image = np.zeros((4, 4, 3), np.uint8)
+    query = Query(TASKS["gaze"], (1,), sfedge.Box(0, 0, 1, 1), (sfedge.Box(0, 0, 1, 1),))
+    with Asker(Looks()) as asker:  # type: ignore[arg-type]
+        asker.ask(Frame(image, 0, 0.0), [query])
+        image[:] = 255
+        while not asker.is_idle:
+            time.sleep(0.01)
+        assert asker.collect() == []
+        assert asker.limit == 2  # 0.5 s of questions that take 0.2 s each
+    assert seen == [0]

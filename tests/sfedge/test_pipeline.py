@@ -1,0 +1,153 @@
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scenes import CLIP_FRAMES, CLIP_RATE, Scene
+
+import sfedge
+from sfedge import FrameResult, RunReport, UsageError
+from sfedge.tasks import TASKS
+
+
+def run(scene: Scene, **settings: object) -> tuple[list[FrameResult], RunReport]:
+    settings = {"detections": scene.detections, **settings}
+    with sfedge.open(scene.video, **settings) as session:
+        return list(session), session.report
+
+
+def test_every_frame_of_a_file_comes_out_once_in_order_with_its_own_time(scene: Scene) -> None:
+    results, report = run(scene, tasks=["expression"])
+    assert [result.index for result in results] == list(range(CLIP_FRAMES))
+    times = [result.time for result in results]
+    assert np.allclose(np.diff(times), 1 / CLIP_RATE, atol=1e-4)
+    assert (report.frames, report.shown, report.skipped) == (CLIP_FRAMES, CLIP_FRAMES, 0)
+    assert (report.ended, report.is_complete, report.losses) == ("end of source", True, ())
+    assert report.people == 2
+
+
+def test_every_task_answers_about_the_people_it_is_for(scene: Scene) -> None:
+    results, report = run(scene)
+    answers = [answer for result in results for answer in result.fresh]
+    ids = {track.id for result in results for track in result.tracks}
+    assert len(ids) == 2
+    for task in TASKS.values():
+        asked = [answer.people for answer in answers if answer.task == task.name]
+        expected = {tuple(sorted(ids))} if task.people == 2 else {(one,) for one in ids}
+        assert set(asked) == expected, task.name
+        assert report.answers[task.name] == len(asked)
+    for answer in answers:
+        if answer.task == "gaze":
+            assert answer.heatmap is not None
+            assert answer.heatmap.shape == (64, 64)
+            assert answer.peak == pytest.approx(float(answer.heatmap.max()))
+        else:
+            assert answer.probabilities is not None
+            assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+            assert answer.label == max(answer.probabilities, key=answer.probabilities.__getitem__)
+
+
+def test_questions_keep_the_interval_and_older_answers_are_carried_with_their_age(
+    scene: Scene,
+) -> None:
+    results, report = run(scene, tasks=["expression", "domain"], interval=0.5)
+    asked = [result.index for result in results if result.fresh]
+    assert asked[0] <= 1
+    assert all(b - a == 5 for a, b in pairwise(asked[1:]))
+    assert report.asked == len(asked)
+    for result in results[asked[1] :]:
+        assert len(result.predictions) == 3  # two faces, one pair
+        assert len({answer.key for answer in result.predictions}) == 3
+        for answer in result.carried:
+            assert 0 < result.age(answer) <= 0.51
+            assert answer.frame in asked
+        for answer in result.fresh:
+            assert (answer.frame, result.age(answer)) == (result.index, 0)
+
+
+def test_two_runs_give_the_same_answers(scene: Scene) -> None:
+    def told(results: list[FrameResult]) -> list[object]:
+        return [
+            (
+                result.tracks,
+                [(a.key, a.frame, a.label, a.probabilities, a.point) for a in result.fresh],
+            )
+            for result in results
+        ]
+
+    assert told(run(scene)[0]) == told(run(scene)[0])
+
+
+def test_an_answer_ends_when_its_person_has_left(scene: Scene) -> None:
+    """The table of boxes ends after the first second; the clip goes on for another."""
+    short = scene.detections.with_name("half.csv")
+    rows = scene.detections.read_text().splitlines()
+    short.write_text("\n".join([rows[0], *(row for row in rows[1:] if int(row.split(",")[0]) < 8)]))
+    results, _ = run(scene, tasks=["expression"], detections=short)
+    assert results[7].tracks
+    assert results[7].predictions
+    last = results[-1]
+    assert not last.tracks
+    assert not last.predictions
+
+
+def test_a_part_of_a_file_keeps_the_numbers_and_times_of_the_whole(scene: Scene) -> None:
+    whole, _ = run(scene, tasks=["expression"])
+    part, _ = run(scene, tasks=["expression"], start=0.5, end=1.0)
+    wanted = [(r.index, r.time) for r in whole if 0.5 <= r.time < 1.0]
+    assert [(r.index, r.time) for r in part] == wanted
+    assert len(part) == 5
+
+
+def test_stop_ends_after_the_frame_at_hand_and_is_told(scene: Scene) -> None:
+    with sfedge.open(scene.video, detections=scene.detections, tasks=["expression"]) as session:
+        for result in session:
+            if result.index == 3:
+                stopper = threading.Thread(target=session.stop)
+                stopper.start()
+                stopper.join()
+        report = session.report
+    assert (report.shown, report.ended, report.is_complete) == (4, "stopped", False)
+
+
+def test_pause_holds_a_file_until_it_is_resumed(scene: Scene) -> None:
+    with sfedge.open(scene.video, detections=scene.detections, tasks=["expression"]) as session:
+        results = iter(session)
+        next(results)
+        session.pause()
+        timer = threading.Timer(0.3, session.resume)
+        timer.start()
+        assert next(results).index == 1
+        assert timer.finished.is_set()
+        timer.join()
+
+
+def test_a_session_is_iterated_once_and_a_broken_loop_releases_the_file(scene: Scene) -> None:
+    session = sfedge.open(scene.video, detections=scene.detections, tasks=["expression"])
+    for _ in session:
+        break
+    with pytest.raises(UsageError, match="iterated once"):
+        iter(session)
+    session.close()
+    session.close()
+
+
+def test_a_drawn_picture_is_a_new_one_and_shows_more_than_the_frame(scene: Scene) -> None:
+    with sfedge.open(scene.video, detections=scene.detections, tasks=["gaze"]) as session:
+        result = next(iter(session))
+        before = result.frame.image.copy()
+        picture = session.draw(result)
+        assert (result.frame.image == before).all()
+        assert picture.shape == before.shape
+        assert 0.02 < (picture != before).any(axis=2).mean() < 0.6
+        assert session.report.seconds["draw"] > 0
+        session.close()
+
+
+def test_the_model_and_its_limits_are_told(scene: Scene) -> None:
+    with sfedge.open(scene.video, detections=scene.detections) as session:
+        assert session.model_name == session.bundle.manifest.name
+        assert session.notice == session.bundle.manifest.notice
+        assert "onnxruntime" in session.device
+        assert [task.name for task in session.tasks] == list(TASKS)
+        assert session.info.width == 640

@@ -1,0 +1,252 @@
+import csv
+import hashlib
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import av
+import jsonschema
+import numpy as np
+import pytest
+from clips import packets
+from scenes import CLIP_FRAMES, Scene
+
+import sfedge
+from sfedge import OutputError, UsageError
+from sfedge.pipeline import Session
+from sfedge.process import Outcome, process
+from sfedge.records import read_records, record_schema
+
+
+def run(scene: Scene, out: Path, *, every_frame: bool = False, **settings: Any) -> Outcome:
+    settings = {"detections": scene.detections, "tasks": ["gaze", "domain"], **settings}
+    with sfedge.open(scene.video, **settings) as session:
+        return process(session, out, every_frame=every_frame, progress=False)
+
+
+@pytest.fixture(scope="module")
+def finished(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return run(scene, tmp_path_factory.mktemp("finished") / "new" / "folder")
+
+
+def decoded(path: Path) -> list[tuple[float, np.ndarray[Any, Any]]]:
+    with av.open(str(path)) as video:
+        return [(f.time or 0.0, f.to_ndarray(format="rgb24")) for f in video.decode(video=0)]
+
+
+def test_the_folder_holds_the_four_files_and_nothing_else(finished: Outcome) -> None:
+    names = sorted(path.name for path in finished.files.video.parent.iterdir())
+    assert names == ["sway.annotated.mp4", "sway.csv", "sway.jsonl", "sway.metadata.json"]
+    assert finished.signal is None
+    assert finished.report.is_complete
+
+
+def test_the_video_has_the_sources_times_and_sound_with_drawings_on_it(
+    finished: Outcome, scene: Scene
+) -> None:
+    before, after = decoded(scene.video), decoded(finished.files.video)
+    assert len(after) == CLIP_FRAMES
+    assert np.allclose([time for time, _ in after], [time for time, _ in before], atol=1e-3)
+    for (_, plain), (_, drawn) in zip(before, after, strict=True):
+        assert plain.shape == drawn.shape
+        assert (np.abs(plain.astype(int) - drawn) > 40).any(axis=2).mean() > 0.05
+    assert [data for _, data in packets(finished.files.video, "audio")] == [
+        data for _, data in packets(scene.video, "audio")
+    ]
+
+
+def test_every_row_of_the_records_follows_the_schema(finished: Outcome) -> None:
+    validator = jsonschema.Draft202012Validator(record_schema())
+    rows = list(read_records(finished.files.records))
+    for row in rows:
+        validator.validate(row)
+    kinds = [row["type"] for row in rows]
+    assert (kinds[0], kinds[-1]) == ("run", "summary")
+    assert kinds.count("frame") == CLIP_FRAMES
+    assert rows[-1] == {"type": "summary", **finished.report.to_json()}
+    assert rows[0]["source"]["has_audio"]
+    assert rows[0]["settings"]["tasks"] == ["gaze", "domain"]
+
+
+def test_records_and_table_tell_the_same_answers(finished: Outcome) -> None:
+    rows = [row for row in read_records(finished.files.records) if row["type"] == "prediction"]
+    with finished.files.table.open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert len(rows) == len(table) == sum(finished.report.answers.values())
+    for row, line in zip(rows, table, strict=True):
+        assert (row["task"], row["frame"]) == (line["task"], int(line["frame"]))
+        assert row["time"] == float(line["time"])
+        if row["task"] == "gaze":
+            assert row["point"] == [float(line["gaze_x"]), float(line["gaze_y"])]
+        else:
+            assert row["probability"] == float(line["probability"])
+
+
+def test_the_metadata_vouch_for_the_other_files(finished: Outcome) -> None:
+    data = json.loads(finished.files.metadata.read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in data["outputs"]] == [
+        path.name for path in finished.files.all[:3]
+    ]
+    for entry in data["outputs"]:
+        content = (finished.files.metadata.parent / entry["name"]).read_bytes()
+        assert entry["size"] == len(content)
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+    assert data["summary"] == finished.report.to_json()
+    assert set(data["seconds"]) == {"read", "detect", "track", "ask", "draw", "write"}
+    assert data["model"]["card"]
+    assert data["platform"]["packages"]["numpy"] == np.__version__
+
+
+def test_two_runs_write_the_same_but_for_the_clock(
+    finished: Outcome, scene: Scene, tmp_path: Path
+) -> None:
+    again = run(scene, tmp_path)
+    first, second = (list(read_records(one.files.records)) for one in (finished, again))
+    assert {**first[0], "started": ""} == {**second[0], "started": ""}
+    assert first[1:] == second[1:]
+    assert finished.files.table.read_bytes() == again.files.table.read_bytes()
+    for (_, one), (_, other) in zip(
+        decoded(finished.files.video), decoded(again.files.video), strict=True
+    ):
+        assert (one == other).all()
+
+
+def test_every_frame_can_be_recorded_with_the_age_of_its_answers(
+    scene: Scene, tmp_path: Path
+) -> None:
+    outcome = run(scene, tmp_path, every_frame=True, tasks=["domain"])
+    rows = [row for row in read_records(outcome.files.records) if row["type"] == "prediction"]
+    shown = [row["shown_frame"] for row in rows]
+    assert shown == list(range(shown[0], CLIP_FRAMES))
+    assert {row["age"] == 0 for row in rows} == {True, False}
+    assert max(row["age"] for row in rows) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_a_signal_keeps_what_was_done_under_the_partial_names_and_an_older_run_in_place(
+    scene: Scene, tmp_path: Path, number: int, ending: str
+) -> None:
+    (tmp_path / "sway.jsonl").write_text("of an earlier run")
+    with sfedge.open(
+        scene.video, detections=scene.detections, tasks=["expression"], live=True
+    ) as session:
+        timer = threading.Timer(0.7, signal.raise_signal, [number])
+        timer.start()
+        outcome = process(session, tmp_path, progress=False)
+        timer.join()
+    assert outcome.signal == number
+    assert 0 < outcome.report.shown < CLIP_FRAMES
+    assert (outcome.report.ended, outcome.report.is_complete) == (ending, False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "sway.annotated.part.mp4",
+        "sway.jsonl",
+        "sway.metadata.part.json",
+        "sway.part.csv",
+        "sway.part.jsonl",
+    ]
+    assert (tmp_path / "sway.jsonl").read_text() == "of an earlier run"
+    assert len(decoded(outcome.files.video)) == outcome.report.shown
+    rows = list(read_records(outcome.files.records))
+    assert rows[-1]["ended"] == ending
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_error_half_way_keeps_what_was_done_and_names_it(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sfedge.detect.precomputed import FrameDetections
+
+    detect = FrameDetections.detect
+
+    def fail(self: FrameDetections, frame: sfedge.Frame) -> list[sfedge.Detection]:
+        if frame.index == 12:
+            raise sfedge.DetectorError("the network fell over", fix="Fetch it again.")
+        return detect(self, frame)
+
+    monkeypatch.setattr(FrameDetections, "detect", fail)
+    with pytest.raises(sfedge.DetectorError) as error:
+        run(scene, tmp_path)
+    message = str(error.value)
+    assert message.startswith("the network fell over. Fetch it again. What was done before is kept")
+    for name in ("sway.annotated.part.mp4", "sway.part.jsonl", "sway.part.csv"):
+        assert str(tmp_path / name) in message
+    assert len(decoded(tmp_path / "sway.annotated.part.mp4")) == 12
+    rows = list(read_records(tmp_path / "sway.part.jsonl"))
+    assert rows[-1]["type"] == "summary"
+    assert rows[-1]["ended"] == "failed: the network fell over. Fetch it again."
+    assert rows[-1]["frames"] == 13
+
+
+def test_no_run_writes_over_what_it_reads(scene: Scene, tmp_path: Path) -> None:
+    table = tmp_path / "sway.csv"
+    table.write_bytes(scene.detections.read_bytes())
+    with pytest.raises(UsageError, match=r"sway.csv: the results would be written over it"):
+        run(scene, tmp_path, detections=table)
+    assert table.read_bytes() == scene.detections.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["sway.csv"]
+
+
+def test_the_results_may_stand_beside_their_source(scene: Scene, tmp_path: Path) -> None:
+    clip = tmp_path / "sway.mp4"
+    clip.write_bytes(scene.video.read_bytes())
+    with sfedge.open(clip, detections=scene.detections, tasks=["domain"], end=0.4) as session:
+        process(session, tmp_path, progress=False)
+    assert clip.read_bytes() == scene.video.read_bytes()
+    assert (tmp_path / "sway.annotated.mp4").exists()
+
+
+def test_a_part_without_frames_is_an_error_and_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
+    with pytest.raises(sfedge.SourceError, match=r"no frame was read.* Check --start"):
+        run(scene, tmp_path, start=30.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_off_the_main_thread_runs_without_signals(scene: Scene, tmp_path: Path) -> None:
+    outcomes: list[Outcome] = []
+    worker = threading.Thread(
+        target=lambda: outcomes.append(run(scene, tmp_path, end=0.3, tasks=["domain"]))
+    )
+    worker.start()
+    worker.join()
+    assert outcomes[0].report.shown == 3
+
+
+def test_a_file_in_place_of_the_folder_is_refused(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match=r"out: cannot be written \((File exists|Not a dir)"):
+        run(scene, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("camera 0", "camera-0"),
+        ("rtsp://host.local/live/stream1", "stream1"),
+        ("http://host.local", "host-local"),
+        ("/videos/My party (2).final.mp4", "My-party-2-final"),
+        ("/videos/.mp4", "mp4"),
+        ("/videos/日本.mp4", "日本"),
+        ("/videos/???.mp4", "video"),
+    ],
+)
+def test_files_are_named_for_the_source(name: str, stem: str) -> None:
+    from sfedge.outputs import _stem
+
+    assert _stem(name) == stem
+
+
+def test_a_bar_with_the_time_that_remains_is_shown_where_it_is_asked_for(
+    scene: Scene, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def told(session: Session, progress: bool | None) -> str:
+        with session:
+            process(session, tmp_path, progress=progress)
+        return capfd.readouterr().err
+
+    settings: dict[str, Any] = {"detections": scene.detections, "tasks": ["domain"], "end": 0.5}
+    assert "5/5" in told(sfedge.open(scene.video, **settings), True)
+    assert told(sfedge.open(scene.video, **settings), None) == ""
