@@ -24,7 +24,7 @@ from sfedge import RunConfig, RunReport
 from sfedge.sources import without_credentials
 
 _SIZE = QSize(1280, 900)  # at the start, where the screen has room for it
-_CLOSING_MS = 1500  # the window closes within two seconds, whatever a run is doing
+_CLOSING_MS = 1200  # the window closes within two seconds, whatever a run is doing
 _VIDEOS = "Videos and pictures (*.mp4 *.m4v *.mov *.mkv *.avi *.webm *.mpg *.ts *.gif *.jpg *.png)"
 _WELCOME = (
     "Open a video or start a camera",
@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.video)
         splitter.addWidget(self.people)
-        splitter.setSizes([_SIZE.height() * 3 // 4, _SIZE.height() // 4])
+        splitter.setSizes([self.height() * 3 // 4, self.height() // 4])
         splitter.setStretchFactor(0, 1)
         splitter.setStretchFactor(1, 0)
         splitter.setChildrenCollapsible(False)
@@ -331,4 +331,5 @@ def clock(seconds: float) -> str:
 
 def counts(report: RunReport) -> str:
     """What a run did so far, in words."""
-    return f"{report.shown} frames shown, {report.skipped} skipped, {report.asked} asked about"
+    frames = "1 frame" if report.shown == 1 else f"{report.shown} frames"
+    return f"{frames} shown, {report.skipped} skipped, {report.asked} asked about"

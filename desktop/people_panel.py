@@ -85,6 +85,7 @@ class PeoplePanel(QWidget):
         table.setAccessibleName("People in sight and their answers")
         if (rows := table.verticalHeader()) is not None:  # a header without rows is falsy
             rows.setVisible(False)
+            rows.setMinimumSectionSize(round(rows.fontMetrics().height() * 1.6))
         if (header := table.horizontalHeader()) is not None:
             header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
             header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)

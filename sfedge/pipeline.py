@@ -60,7 +60,8 @@ class Session:
         self.model_name = model.name
         self.notice = model.notice  # the model's limits, to be shown wherever its answers are
         self.device = model.device  # where it really runs
-        self.is_live = source.info.is_live if config.live is None else config.live
+        is_live = source.info.is_live if config.live is None else config.live
+        self.is_live = is_live and source.info.frames != 1  # a single picture has no pace
         self.tasks = tuple(bundle.manifest.task(name) for name in config.tasks)
         self._source, self._detector, self._model = source, detector, model
         self._resources = resources
@@ -298,6 +299,7 @@ def open_session(
             offline=config.offline,
             width=opened.info.width,
             height=opened.info.height,
+            source=opened.info.name,
             progress=progress,
         )
         resources.callback(detector.close)

@@ -21,7 +21,8 @@ import click
     help="Length of the clip.",
 )
 @click.option("--offline", is_flag=True, help="Never fetch anything.")
-def demo(out: Path, seconds: float, offline: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def demo(out: Path, seconds: float, offline: bool, as_json: bool) -> int:
     """Run the main job on a clip of two people that is made on the spot.
 
     The clip is put together from photographs that scikit-image and matplotlib carry.
@@ -33,5 +34,6 @@ def demo(out: Path, seconds: float, offline: bool) -> int:
 
     make_folder(out)
     clip = out / "demo.mp4"
+    click.echo(f"making the clip {clip}", err=True)
     make_demo_clip(clip, seconds=seconds)
-    return run_source(str(clip), RunConfig(offline=offline), out)
+    return run_source(str(clip), RunConfig(offline=offline), out, as_json=as_json)

@@ -100,7 +100,7 @@ def merge(finds: Sequence[Find]) -> list[Detection]:
     A mean, and not the best box, because networks draw the same face a little differently and
     would otherwise take turns from frame to frame.
     """
-    rest = sorted(finds, key=lambda find: (-find.score, find.box))
+    rest = sorted(finds, key=lambda find: (-find.score, find.kind, find.box))
     detections = []
     while rest:
         best = rest[0]

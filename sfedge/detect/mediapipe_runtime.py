@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
@@ -28,7 +29,11 @@ _QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 # What LiteRT and absl write at the start and end of every network; errors begin otherwise.
 _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:")
 
+_CLOSE_SECONDS = 1.5  # a network that takes longer to close hangs
+
 _quieting = threading.Lock()
+_finalizing = threading.Lock()
+_finalizers: list["weakref.finalize[..., Any]"] = []
 
 
 def import_mediapipe() -> ModuleType:
@@ -66,23 +71,23 @@ def quiet() -> Iterator[None]:
 
     They are written by C++ straight to file descriptor 2, and no setting turns them off.
     """
-    try:
-        terminal = os.dup(2)
-    except OSError:  # a program without a terminal
+    # Never wait here: Python may collect, and so close, a detector while another one starts.
+    if not _is_open(2) or not _quieting.acquire(blocking=False):
         yield
         return
-    with _quieting, tempfile.TemporaryFile() as file:
-        sys.stderr.flush()
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            file.seek(0)
-            for line in file:
-                if not _CHATTER.match(line):
-                    os.write(2, line)
-            os.close(terminal)
+    terminal = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(terminal, 2)
+                file.seek(0)
+                os.write(2, b"".join(line for line in file if not _CHATTER.match(line)))
+    finally:
+        os.close(terminal)
+        _quieting.release()
 
 
 def call_apart(work: Callable[[], _T], seconds: float) -> _T:
@@ -111,8 +116,24 @@ def call_apart(work: Callable[[], _T], seconds: float) -> _T:
     return done[0]
 
 
-def close_tasks(tasks: MutableMapping[str, Any], seconds: float) -> None:
-    """Close MediaPipe tasks and forget them; those that hang are left behind after `seconds`."""
+def closing_at_end(owner: object, tasks: MutableMapping[str, Any]) -> "weakref.finalize[..., Any]":
+    """A function that closes tasks, which also happens when their owner or the program ends."""
+    finalizer = weakref.finalize(owner, _close, tasks)
+    finalizer.atexit = False  # that would be after Python has stopped the tasks' threads
+    with _finalizing:
+        if not _finalizers:
+            vars(threading)["_register_atexit"](_close_all)
+        _finalizers[:] = [other for other in _finalizers if other.alive] + [finalizer]
+    return finalizer
+
+
+def _close_all() -> None:
+    for finalizer in _finalizers:
+        finalizer()
+
+
+def _close(tasks: MutableMapping[str, Any]) -> None:
+    """Close MediaPipe tasks and forget them; those that hang are left behind."""
     closing = list(tasks.values())
     tasks.clear()
 
@@ -127,7 +148,7 @@ def close_tasks(tasks: MutableMapping[str, Any], seconds: float) -> None:
         return
     with quiet():
         try:
-            call_apart(close, seconds)
+            call_apart(close, _CLOSE_SECONDS)
         except TimeoutError:
             for task in closing:
                 _leave_behind(task)
@@ -145,6 +166,14 @@ def _leave_behind(task: Any) -> None:
     """
     for thread in task._lib._executor._threads:
         vars(concurrent.futures.thread)["_threads_queues"].pop(thread, None)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Faces, hands and persons by the networks of MediaPipe Tasks."""
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from sfedge.detect.looks import (
 )
 from sfedge.detect.mediapipe_runtime import (
     call_apart,
-    close_tasks,
+    closing_at_end,
     import_mediapipe,
     load_error,
     quiet,
@@ -49,7 +48,7 @@ _MOST_BODIES = 2  # people who are looked at more closely at a time; they take t
 _MOST_HANDS, _MOST_PERSONS = 8, 6  # in one look
 _HAND_FLESH = 0.12  # of the landmarks' extent: how far a hand reaches beyond its joints
 _SMALLEST_SIDE = 16  # pixels; there is nothing to see in less
-_START_SECONDS, _CLOSE_SECONDS = 30.0, 1.5  # a network that takes longer hangs
+_START_SECONDS = 30.0  # a network that takes longer hangs
 
 _FACE_SHORT, _FACE_FULL = "face-short-range", "face-full-range"
 _HANDS, _POSES = "hand-landmarker", "pose-landmarker"
@@ -76,8 +75,7 @@ class MediaPipeDetector:
         self._mediapipe = import_mediapipe()
         self._egocentric = egocentric
         self._tasks: dict[str, Any] = {}
-        # Also for a detector that nobody closes, and at the program's end.
-        self._release = weakref.finalize(self, close_tasks, self._tasks, _CLOSE_SECONDS)
+        self._release = closing_at_end(self, self._tasks)
         self._searched: float | None = None  # times of the latest search and look for bodies
         self._looked: float | None = None
         self._small: list[Box] = []

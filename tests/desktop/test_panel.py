@@ -1,22 +1,22 @@
-"""The table's texts, and the slot between worker and window."""
+"""The table's texts: who, what, how sure, how old, and which model says so."""
 
 import numpy as np
 import pytest
+from PyQt6.QtGui import QColor
 
 from desktop.people_panel import PeoplePanel, answer_text
-from desktop.worker import Shown, Slot
-from sfedge import Box, Frame, FrameResult, Prediction, RunReport, Track
+from desktop.worker import Opened
+from sfedge import Box, Frame, FrameResult, Prediction, SourceInfo, Track
 
-REPORT = RunReport(
-    frames=1, shown=1, skipped=0, asked=1, people=2, answers={}, losses=(), ended="",
-    is_complete=False, seconds={},
-)  # fmt: skip
+pytestmark = pytest.mark.usefixtures("application")
 
 
-def label(task: str, people: tuple[int, ...], name: str, chance: float, *, time: float = 2.0) -> Prediction:
-    rest = {"other": 1 - chance}
+def label(
+    task: str, people: tuple[int, ...], name: str, chance: float, *, time: float = 2.0
+) -> Prediction:
+    chances = {name: chance, "other": 1 - chance}
     return Prediction(
-        task=task, people=people, frame=0, time=time, label=name, probabilities={name: chance} | rest
+        task=task, people=people, frame=0, time=time, label=name, probabilities=chances
     )
 
 
@@ -26,18 +26,24 @@ def result_of(*predictions: Prediction, time: float = 2.5) -> FrameResult:
     tracks = (
         Track(2, box, None, (), 0.0, time),
         Track(1, box, None, (), 0.0, time, name="Ada"),
+        Track(3, box, None, (), 0.0, time),
     )
     return FrameResult(frame, tracks, (), predictions)
 
 
-def texts(panel: PeoplePanel) -> list[list[str]]:
-    return [
-        [panel.item(row, column).text() for column in range(panel.columnCount())]
-        for row in range(panel.rowCount())
-    ]
+def cell(panel: PeoplePanel, row: int, title: str) -> str:
+    table = panel.table
+    titles = [table.horizontalHeaderItem(c).text() for c in range(table.columnCount())]  # type: ignore[union-attr]
+    item = table.item(row, titles.index(title))
+    assert item is not None
+    return item.text()
 
 
-@pytest.mark.usefixtures("application")
+def opened(*tasks: str, notice: str = "") -> Opened:
+    source = SourceInfo("walk.mp4", 4, 4, 25.0, 1.0, 25, is_live=False)
+    return Opened(source, "small", notice, "cpu, fp32", tasks)
+
+
 def test_a_row_tells_what_is_known_of_a_person_and_how_old_it_is() -> None:
     panel = PeoplePanel()
     panel.show_result(
@@ -46,44 +52,81 @@ def test_a_row_tells_what_is_known_of_a_person_and_how_old_it_is() -> None:
             label("relation", (1, 2), "no_relation", 0.4),
         )
     )
-    first, second = texts(panel)
-    assert first[:2] == ["Ada", "happiness 72%, 0.5 s ago"]
-    assert first[-1] == "no relation 40% with 2, 0.5 s ago"
-    assert second[0] == "Person 2"
-    assert second[-1] == "no relation 40% with 1, 0.5 s ago"
-    assert second[1] == "–"
+    assert panel.heading.text() == "People in sight: 3"
+    assert cell(panel, 0, "Person") == "Ada"
+    assert cell(panel, 0, "Expression") == "happiness 72% · 0.5 s"
+    assert cell(panel, 0, "Relation with") == "2: no relation 40% · 0.5 s"
+    assert cell(panel, 1, "Person") == "Person 2"
+    assert cell(panel, 1, "Relation with") == "1: no relation 40% · 0.5 s"
+    assert cell(panel, 1, "Expression") == "–"
 
 
-@pytest.mark.usefixtures("application")
+def test_lines_keep_their_places_whichever_answer_came_last() -> None:
+    panel = PeoplePanel()
+    pairs = [label("domain", (1, 2), "intimate", 0.5), label("domain", (1, 3), "intimate", 0.6)]
+    for order in (pairs, pairs[::-1]):
+        panel.show_result(result_of(*order))
+        assert cell(panel, 0, "Domain with").splitlines() == [
+            "2: intimate 50% · 0.5 s",
+            "3: intimate 60% · 0.5 s",
+        ]
+
+
+def test_a_person_has_the_same_colour_as_on_the_picture() -> None:
+    from sfedge.annotate import Theme
+
+    panel = PeoplePanel()
+    panel.show_result(result_of())
+    item = panel.table.item(1, 0)
+    assert item is not None
+    assert item.data(1) == QColor(*Theme().colour(2))
+
+
 def test_rows_go_when_people_leave() -> None:
     panel = PeoplePanel()
     panel.show_result(result_of())
-    assert panel.rowCount() == 2
-    panel.clear_people()
-    assert panel.rowCount() == 0
+    assert panel.table.rowCount() == 3
+    nobody = Frame(np.zeros((4, 4, 3), np.uint8), 6, 3.0)
+    panel.show_result(FrameResult(nobody, (), (), ()))
+    assert panel.table.rowCount() == 0
+    assert panel.heading.text() == "People in sight: none"
 
 
-@pytest.mark.usefixtures("application")
 def test_old_answers_are_dimmed() -> None:
     panel = PeoplePanel()
-    panel.show_result(result_of(label("expression", (1,), "anger", 0.9, time=2.4)))
-    fresh = panel.item(0, 1).foreground().color()
-    panel.show_result(result_of(label("expression", (1,), "anger", 0.9, time=0.5)))
-    assert panel.item(0, 1).foreground().color() != fresh
+    colours = []
+    for time in (2.4, 0.5):
+        panel.show_result(result_of(label("expression", (1,), "anger", 0.9, time=time)))
+        item = panel.table.item(0, 1)
+        assert item is not None
+        colours.append(item.foreground().color())
+    assert colours[0] != colours[1]
+
+
+def test_the_model_and_its_limits_stand_above_the_answers() -> None:
+    panel = PeoplePanel()
+    panel.show_model(opened("expression", "gaze", notice="Learnt from drawings."))
+    assert panel.model.text() == "Answers by the model small, on cpu, fp32"
+    assert panel.notice.text() == "Learnt from drawings."
+    assert panel.notice.isVisibleTo(panel)
+    panel.show_model(opened("expression"))
+    assert not panel.notice.isVisibleTo(panel)
+
+
+def test_only_what_is_asked_has_a_column() -> None:
+    panel = PeoplePanel()
+    panel.show_model(opened("expression", "gaze"))
+    table = panel.table
+    shown = [
+        table.horizontalHeaderItem(c).text()  # type: ignore[union-attr]
+        for c in range(table.columnCount())
+        if not table.isColumnHidden(c)
+    ]
+    assert shown == ["Person", "Expression", "Looks at (x, y)"]
 
 
 def test_an_unsure_answer_carries_a_question_mark() -> None:
     gaze = Prediction(
         task="gaze", people=(1,), frame=0, time=0, point=(0.25, 0.5), peak=0.08, is_unsure=True
     )
-    assert answer_text(gaze, 0.0, 1) == "25%, 50% of the picture (8%) ?, 0.0 s ago"
-
-
-def test_the_slot_keeps_the_newest_and_tells_once() -> None:
-    slot = Slot()
-    first, second = (Shown(result_of(), np.zeros((1, 1, 3), np.uint8), REPORT) for _ in range(2))
-    assert slot.put(first)
-    assert not slot.put(second)
-    assert slot.take() is second
-    assert slot.take() is None
-    assert slot.put(first)
+    assert answer_text(gaze, 0.0, 1) == "25%, 50% · peak 8% ? · 0.0 s"

@@ -219,7 +219,7 @@ def test_a_signal_ends_the_command_with_its_code_and_playable_files(
 ) -> None:
     child = start(long_scene, tmp_path)
     child.send_signal(number)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=60)
     assert child.returncode == code, err
     assert "Traceback" not in err
     assert f"{tmp_path}/: sway.annotated.part.mp4, sway.part.jsonl" in out
@@ -234,7 +234,7 @@ def test_even_a_killed_command_leaves_playable_and_readable_files(
 ) -> None:
     child = start(long_scene, tmp_path)
     child.kill()
-    child.communicate(timeout=20)
+    child.communicate(timeout=60)
     rows = list(read_records(tmp_path / "sway.part.jsonl"))
     assert [row["type"] for row in rows].count("frame") >= 10
     with av.open(str(tmp_path / "sway.annotated.part.mp4")) as video:

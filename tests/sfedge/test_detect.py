@@ -154,10 +154,20 @@ def test_people_across_a_room_are_found_and_not_lost_between_searches(
         )
         seen = _seen(detector, picture, number / 25)
         assert [face for face in seen["face"] if iou(face, where) > 0.4], number
-        if number == 0:
-            (person,) = seen["person"]
-            assert union([person, where]) == person
-            assert person.width < 12 * where.width
+
+
+@pytest.mark.parametrize("side", [25, 40, 60])
+def test_the_body_of_a_small_face_is_found(
+    side: int, detector: MediaPipeDetector, coffee: Picture, astronaut: Picture
+) -> None:
+    scale = side / (ASTRONAUT_FACE[2] - ASTRONAUT_FACE[0])
+    picture = _with_pasted(coffee, astronaut, 100, 80, scale)
+    x1, y1, x2, y2 = (value * scale for value in ASTRONAUT_FACE)
+    face = from_pixels(100 + x1, 80 + y1, 100 + x2, 80 + y2, width=1280, height=720)
+    (person,) = _seen(detector, picture)["person"]
+    assert union([person, face]) == person
+    assert 2 < person.width / face.width < 6
+    assert 3 < person.height / face.height < 8
 
 
 def _draw_hand(side: int) -> Picture:
@@ -363,6 +373,24 @@ def test_a_detector_that_nobody_closes_does_not_hold_up_the_programs_end() -> No
         "print('end')\n"
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "end\n", "")
+
+
+def test_detectors_start_and_end_together_and_without_a_terminal() -> None:
+    run = _run(
+        "import os, threading\n"
+        "from sfedge.detect import build_detector\n"
+        "def live():\n"
+        "    detector = build_detector(width=1, height=1)\n"
+        "    detector.close()\n"
+        "    ended.append(detector)\n"
+        "ended = []\n"
+        "os.close(2)\n"
+        "threads = [threading.Thread(target=live) for _ in range(3)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(len(ended))\n"
+    )
+    assert (run.returncode, run.stdout) == (0, "3\n")
 
 
 def test_closing_twice_is_allowed(paths: dict[str, Path]) -> None:

@@ -195,5 +195,5 @@ def test_the_picture_that_the_model_sees_is_its_own(quick: Scene) -> None:
         while not asker.is_idle:
             time.sleep(0.01)
         assert asker.collect() == []
-        assert asker.limit == 2  # 0.5 s of questions that take 0.2 s each
+        assert 1 <= asker.limit <= 2  # 0.5 s of questions that take 0.2 s or a bit more each
     assert seen == [0]

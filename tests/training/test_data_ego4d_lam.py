@@ -206,8 +206,7 @@ def test_whole_training_clips_are_held_out_for_validation(tmp_path: Path) -> Non
     clips = [_clip(key, [_face(1)], None) for key in keys]
     _release(tmp_path, clips, part="train", frames=1)
     train, val = (
-        {s.group for s in ego4d_lam.load(tmp_path, split).samples}
-        for split in ("train", "val")
+        {s.group for s in ego4d_lam.load(tmp_path, split).samples} for split in ("train", "val")
     )
     assert not train & val
     assert train | val == set(keys)

@@ -156,8 +156,7 @@ def test_whole_training_pictures_are_held_out_for_validation(tmp_path: Path) -> 
     paths = [f"train/00000000/{n:08d}.jpg" for n in range(300)]
     _release(tmp_path, "train", [_line(path) for path in paths for _ in range(2)])
     train, val = (
-        [s.group for s in gazefollow.load(tmp_path, split).samples]
-        for split in ("train", "val")
+        [s.group for s in gazefollow.load(tmp_path, split).samples] for split in ("train", "val")
     )
     assert not set(train) & set(val)
     assert sorted(train + val) == sorted(paths * 2)

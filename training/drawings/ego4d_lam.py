@@ -18,7 +18,7 @@ from training.drawings.person import Body, draw_person
 
 _WIDTH, _HEIGHT = 352, 224
 _SHOTS, _PEOPLE, _FRAMES = 4, 3, 2  # shots of a clip, people in each, frames of a shot
-_LEAST_LIDS = -0.3  # eyes never so narrow that the pupils are hidden
+_LEAST_LIDS = -0.2  # eyes never so narrow that the pupils are hidden
 _LISTS: dict[Split, str] = {"train": "train", "test": "val"}
 
 
@@ -66,12 +66,12 @@ def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Rec
 
 def _pose(rng: np.random.Generator, place: int, *, is_looking: bool) -> _Pose:
     unit = rng.uniform(30, 42)
-    yaw, pitch = rng.normal(0, 0.3), rng.normal(0, 0.12)
+    yaw, pitch = rng.normal(0, 0.24), rng.normal(0, 0.10)
     if is_looking:
-        yaw, gaze = float(np.clip(yaw, -0.55, 0.55)), (rng.normal(0, 0.03), rng.normal(0, 0.03))
+        yaw, gaze = float(np.clip(yaw, -0.5, 0.5)), (rng.normal(0, 0.03), rng.normal(0, 0.03))
     else:
         # The line of sight passes well beside the camera, by turning the head, the eyes or both.
-        angle = rng.uniform(0.40, 1.2)
+        angle = rng.uniform(0.45, 1.2)
         around = rng.choice([0.0, np.pi]) + rng.normal(0, 0.45)
         gaze = (angle * np.cos(around), 0.8 * angle * np.sin(around))
         share = rng.uniform(0.0, 1.0) if angle < 0.6 else rng.uniform(0.6, 1.0)

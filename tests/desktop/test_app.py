@@ -1,0 +1,233 @@
+"""The program around the window, as a user starts it: in a process of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import Scene
+
+from desktop.screen import no_screen
+from sfedge import libraries
+from sfedge.libraries import Library
+
+# Says when both people have answers, and what the screen then shows.
+WATCH = """
+import sys
+from desktop import main_window
+from desktop.app import main
+from PyQt6.QtCore import QTimer
+from PyQt6.QtGui import QGuiApplication
+
+def look():
+    QGuiApplication.primaryScreen().grabWindow(0).save(sys.argv[1])
+    print("shown", flush=True)
+
+def show_newest(self, before=main_window.MainWindow._show_newest, looks=[]):
+    before(self)
+    items = [self.people.table.item(row, 1) for row in range(self.people.table.rowCount())]
+    if len(items) == 2 and all(item and "%" in item.text() for item in items) and not looks:
+        looks.append(True)
+        QTimer.singleShot(300, look)
+
+main_window.MainWindow._show_newest = show_newest
+main(sys.argv[2:])
+"""
+
+# Has a slot fail, and says what the window shows then.
+BREAK = """
+import sys
+from desktop import main_window
+from desktop.app import main
+
+def show_result(self, result):
+    raise ValueError("odd")
+
+def show_fault(self, message, before=main_window.MainWindow._show_fault):
+    before(self, message)
+    print(self.video.text, flush=True)
+    self.close()
+
+main_window.PeoplePanel.show_result = show_result
+main_window.MainWindow._show_fault = show_fault
+main(sys.argv[1:])
+"""
+
+
+def start(
+    *words: object, code: str = "from desktop.app import main; main()", **changes: str | None
+) -> "subprocess.Popen[str]":
+    environment = {**os.environ, **{k: v for k, v in changes.items() if v is not None}}
+    for name in (name for name, value in changes.items() if value is None):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(
+    *words: object, code: str = "from desktop.app import main; main()", **changes: str | None
+) -> tuple[int, str, str]:
+    process = start(*words, code=code, **changes)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def without_qt(module: str) -> str:
+    return f"import sys; sys.modules[{module!r}] = None; from desktop.app import main; main()"
+
+
+def test_help_needs_no_qt() -> None:
+    code, out, err = run("--help", code=without_qt("PyQt6"))
+    assert (code, err) == (0, "")
+    assert "sfedge-desktop walk.mp4" in out
+
+
+def test_without_pyqt6_a_sentence_says_how_to_install_it() -> None:
+    code, out, err = run(code=without_qt("PyQt6"))
+    assert (code, out) == (1, "")
+    assert err == (
+        "sfedge-desktop: error: the window needs PyQt6. "
+        "Install it: pip install 'sfedge[desktop]'.\n"
+    )
+
+
+def test_an_unknown_task_is_told_with_the_near_one() -> None:
+    code, _, err = run("--tasks", "expresion")
+    assert code == 2
+    assert "Did you mean 'expression'?" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can lack a screen")
+@pytest.mark.parametrize(
+    ("display", "what"),
+    [
+        (None, "there is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set)"),
+        (":987", "the screen :987 does not answer"),
+    ],
+)
+def test_without_a_screen_a_sentence_says_so(display: str | None, what: str) -> None:
+    code, out, err = run(QT_QPA_PLATFORM=None, WAYLAND_DISPLAY=None, DISPLAY=display)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"sfedge-desktop: error: {what}")
+    assert "`sfedge run SOURCE` works without a screen." in err
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_platform_is_told_with_what_qt_said() -> None:
+    code, _, err = run(QT_QPA_PLATFORM="nonsense")
+    assert code == 1
+    assert 'Could not find the Qt platform plugin "nonsense"' in err
+    assert err.count("\n") == 1
+
+
+def test_libraries_that_qt_lacks_are_named_with_their_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    absent = tuple(
+        Library(f"libabsent{n}.so.9", f"libabsent{n}-9", "PyQt6", f"libabsent{n}") for n in (1, 2)
+    )
+    monkeypatch.setattr(libraries, "LIBRARIES", absent)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert str(no_screen('Could not load the Qt platform plugin "xcb"')) == (
+        "the window needs libraries that are not installed here: libabsent1.so.9, "
+        "libabsent2.so.9. Run: sudo apt install libabsent1-9 libabsent2-9."
+    )
+
+
+def test_a_plugin_path_that_opencv_left_behind_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "missing.mp4"
+    code = BREAK.replace("main_window.PeoplePanel.show_result = show_result", "").replace(
+        "_show_fault", "_show_failure"
+    )
+    ended, out, err = run(path, code=code, QT_QPA_PLATFORM_PLUGIN_PATH=str(tmp_path))
+    assert ended == 0, err
+    assert "missing.mp4 cannot be played" in out
+
+
+def test_a_slot_that_fails_neither_aborts_nor_prints_a_traceback(two_people: Scene) -> None:
+    words = (two_people.video, "--tasks", "expression")
+    code, out, err = run(*words, code=BREAK)
+    assert code == 0, err
+    assert "This is a fault of the program (ValueError: odd)." in out
+    assert "Traceback" not in err
+    _, _, err = run(*words, "--debug", code=BREAK)
+    assert "ValueError: odd" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_within_two_seconds_while_it_opens(
+    number: signal.Signals, two_people: Scene
+) -> None:
+    code = BREAK.replace("PeoplePanel.show_result", "unused").replace(
+        "main(sys.argv",
+        "from PyQt6.QtCore import QTimer\n"
+        "play = main_window.MainWindow.play\n"
+        "def tell(self, source):\n"
+        "    play(self, source)\n"
+        "    QTimer.singleShot(0, lambda: print('opening', flush=True))\n"
+        "main_window.MainWindow.play = tell\n"
+        "main(sys.argv",
+    )
+    process = start(two_people.video, code=code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "opening\n"
+    begun = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - begun < 2
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
+@pytest.fixture
+def screen() -> Iterator[str]:
+    """A virtual screen's name, as DISPLAY tells it."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("there is no Xvfb: apt install xvfb")
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as pipe:
+            yield f":{pipe.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_a_real_window_shows_people_and_ends_on_a_signal(
+    screen: str, two_people: Scene, tmp_path: Path
+) -> None:
+    path = tmp_path / "screen.png"
+    words = (path, two_people.video, "--tasks", "expression")
+    process = start(*words, code=WATCH, DISPLAY=screen, QT_QPA_PLATFORM="xcb")
+    assert process.stdout is not None
+    shown = process.stdout.readline()
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert shown == "shown\n", err
+    assert time.monotonic() - begun < 2
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    seen = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    for red, green, blue in ((230, 159, 0), (0, 158, 115)):  # persons 1 and 2, picture and table
+        near = np.abs(seen - (red, green, blue)).max(axis=2) < 24
+        assert near.sum() > 200
