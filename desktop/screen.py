@@ -49,14 +49,17 @@ def no_screen(complaint: str) -> SfedgeError:
     Args:
         complaint: what Qt said before it gave up.
     """
-    if lacking := missing_libraries({"PyQt6"}):
+    here = "; `sfedge run SOURCE` works without a screen."
+    is_chosen = (
+        "QT_QPA_PLATFORM" in os.environ
+    )  # by the user, so that the usual reasons say nothing
+    if not is_chosen and (lacking := missing_libraries({"PyQt6"})):
         names = ", ".join(library.name for library in lacking)
         return MissingExtraError(
             f"the window needs libraries that are not installed here: {names}",
             fix=install_line({library.package for library in lacking}),
         )
-    here = "; `sfedge run SOURCE` works without a screen."
-    if sys.platform.startswith("linux") and not _displays():
+    if not is_chosen and sys.platform.startswith("linux") and not _displays():
         return SfedgeError(
             "there is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set)",
             fix=f"Start it in a desktop session, or over `ssh -X`{here}",

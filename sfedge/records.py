@@ -165,20 +165,18 @@ def read_records(path: str | Path) -> Iterator[Row]:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        with path.open("rb") as file:  # bytes: a row may be cut within a letter
             for number, line in enumerate(file, 1):
                 where = f"{path}:{number}"
-                if not line.endswith("\n"):
-                    warnings.warn(
-                        f"{where}: the row is cut off and left out.",
-                        CutRecordsWarning,
-                        stacklevel=2,
-                    )
+                if not line.endswith(b"\n"):
+                    text = f"{where}: the row is cut off and left out."
+                    warnings.warn(text, CutRecordsWarning, stacklevel=2)
                     return
                 yield _checked(line, where, is_first=number == 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DataError(f"no record file can be read ({reason})", where=str(path)) from error
+    except OSError as error:
+        raise DataError(
+            f"no record file can be read ({error.strerror or error})", where=str(path)
+        ) from error
 
 
 def record_schema() -> Row:
@@ -197,7 +195,7 @@ def output_error(error: OSError, path: Path) -> OutputError:
     )
 
 
-def _checked(line: str, where: str, *, is_first: bool) -> Row:
+def _checked(line: bytes, where: str, *, is_first: bool) -> Row:
     try:
         row = json.loads(line)
         kind = row["type"]

@@ -167,11 +167,16 @@ class VideoWriter:
     def _open_sound(self) -> Sound | None:
         if self._audio_from is None:
             return None
-        sound = Sound(self._audio_from, start=self._start, end=self._end)
-        if not sound.problem:
-            return sound
-        sound.close()
-        self._losses = (f"the sound could not be kept: {sound.problem}",)
+        try:
+            sound = Sound(self._audio_from, start=self._start, end=self._end)
+        except (av.error.FFmpegError, OSError) as error:
+            problem = error.strerror or str(error)
+        else:
+            if not sound.problem:
+                return sound
+            sound.close()
+            problem = sound.problem
+        self._losses = (f"the sound could not be kept: {problem}",)
         return None
 
     def _end_part(self) -> None:

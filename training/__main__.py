@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from sfedge import __version__
 from sfedge.errors import SfedgeError
 from training.card import DRAWN_MARK, build_card
 from training.checkpoint import load_model, load_pretrained, save_model
-from training.config import PRESETS
+from training.config import PRESETS, ModelConfig
 from training.data import LOADERS
+from training.data.mixture import ViewSpec
 from training.data.sample import Dataset, Sample, Split
 from training.evaluate import Figures, evaluate
-from training.model import build_model
+from training.losses import loss
+from training.model import SocialFusion, build_model
+from training.probes import LinearProbes, probe_loss
 from training.recipe import DATASET_TASKS, Recipe
 from training.train import train
 
@@ -72,62 +76,117 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @_run_options
-def pretrain(data: Path, out: Path, preset: str, **settings: Any) -> None:
+@click.option("--encoder-epochs", default=4, show_default=True, help="Of the encoder alone, first.")
+def pretrain(
+    data: Path,
+    out: Path,
+    preset: str,
+    encoder_epochs: int,
+    workers: int,
+    stop_after: int | None,
+    **settings: Any,
+) -> None:
     """Train every part of a preset without published weights, on DATA.
 
-    Its encoder and language model then stand in for CLIP and Llama in `train --pretrained`.
+    First the encoder under linear probes, then the whole network without LoRA. The encoder and
+    language model that come out stand in for CLIP and Llama in `train --pretrained`.
     """
-    _train(data, out, preset, None, {**settings, "pretraining": True})
+    recipe = _recipe({**settings, "pretraining": True})
+    model = _new_model(PRESETS[preset], recipe)
+    model.unfreeze_all()
+    loaded = _load(data, recipe.datasets, "train")
+    alone = [d for d in loaded if all(not s.boxes for s in d.samples)]
+    view, device = ViewSpec(model.encoder.input, model.encoder.grid), _device()
+    if alone and encoder_epochs:
+        names = tuple(d.name for d in alone)
+        probes = LinearProbes(model.encoder, [t for n in names for t in DATASET_TASKS[n]])
+        train(
+            probes,
+            {d.name: d.samples for d in alone},
+            replace(recipe, datasets=names, epochs=encoder_epochs),
+            out / "encoder",
+            loss=probe_loss,
+            view=view,
+            device=device,
+            workers=workers,
+        )
+    _train_and_save(model, recipe, loaded, data, out, workers=workers, stop_after=stop_after)
 
 
 @main.command(name="train")
 @_run_options
 @click.option("--pretrained", type=_FOLDER, help="`model` folder of a pre-training.")
 def train_command(
-    data: Path, out: Path, preset: str, pretrained: Path | None, **settings: Any
+    data: Path,
+    out: Path,
+    preset: str,
+    pretrained: Path | None,
+    workers: int,
+    stop_after: int | None,
+    **settings: Any,
 ) -> None:
     """Run the recipe on DATA: connector, box embedding, gaze head and LoRA are trained.
 
     DATA holds one folder for each dataset, in its native layout. A run that was stopped goes on
     where it was.
     """
-    _train(data, out, preset, pretrained, settings)
-
-
-def _train(
-    data: Path, out: Path, preset: str, pretrained: Path | None, settings: dict[str, Any]
-) -> None:
-    workers, stop_after = settings.pop("workers"), settings.pop("stop_after")
-    datasets = tuple(name.strip() for name in settings.pop("datasets").split(","))
-    recipe = Recipe(datasets=datasets, **settings)
-    config = PRESETS[preset]
-    if config.is_self_trained and pretrained is None and not recipe.pretraining:
+    config, recipe = PRESETS[preset], _recipe(settings)
+    if config.is_self_trained and pretrained is None:
         raise SfedgeError(
             f"preset {preset!r} has no published encoder and language model",
             where="--pretrained",
             fix="Run `python -m training pretrain` first and name its `model` folder here.",
         )
-    torch.manual_seed(recipe.seed)
-    model = build_model(config, with_lora=not recipe.pretraining)
+    model = _new_model(config, recipe)
     if pretrained is not None:
         load_pretrained(model, pretrained)
-    if recipe.pretraining:
-        model.unfreeze_all()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = _load(data, recipe.datasets, "train")
+    _train_and_save(model, recipe, loaded, data, out, workers=workers, stop_after=stop_after)
+
+
+def _recipe(settings: dict[str, Any]) -> Recipe:
+    names = tuple(name.strip() for name in settings.pop("datasets").split(","))
+    return Recipe(datasets=names, **settings)
+
+
+def _new_model(config: ModelConfig, recipe: Recipe) -> SocialFusion:
+    torch.manual_seed(recipe.seed)
+    return build_model(config, with_lora=not recipe.pretraining)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _train_and_save(
+    model: SocialFusion,
+    recipe: Recipe,
+    loaded: list[Dataset],
+    data: Path,
+    out: Path,
+    *,
+    workers: int,
+    stop_after: int | None,
+) -> None:
+    device = _device()
     steps = train(
         model,
         {dataset.name: dataset.samples for dataset in loaded},
         recipe,
         out,
+        loss=loss,
+        view=ViewSpec(model.encoder.input, model.token_grid),
         device=device,
         workers=workers,
         stop_after=stop_after,
     )
+    if steps == stop_after:
+        click.echo(f"Stopped after {steps} steps; the same command goes on")
+        return
     figures = evaluate(
         model, _samples(_load(data, recipe.datasets, "test")), device=device, workers=workers
     )
-    card = build_card(config, recipe, loaded, steps=steps, scores=figures, data=data)
+    card = build_card(model.config, recipe, loaded, steps=steps, scores=figures, data=data)
     save_model(out / "model", model, recipe, card)
     _print_figures(figures)
     click.echo(f"The model is in {out / 'model'}")
@@ -143,8 +202,7 @@ def evaluate_command(model: Path, data: Path, split: Split, datasets: str, as_js
     """Print the scores of MODEL on a split of DATA."""
     names = Recipe(datasets=tuple(name.strip() for name in datasets.split(","))).datasets
     network, _, _ = load_model(model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    figures = evaluate(network, _samples(_load(data, names, split)), device=device)
+    figures = evaluate(network, _samples(_load(data, names, split)), device=_device())
     if as_json:
         click.echo(json.dumps(figures, indent=1))
     else:

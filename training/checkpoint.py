@@ -10,16 +10,16 @@ progress.json          steps done, only there too
 """
 
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfedge.errors import DataError
 from training.config import ModelConfig
@@ -30,61 +30,49 @@ from training.states import frozen_state, load_state, trained_state
 _KEPT = 2  # checkpoints of a running training that stay
 
 
-def save_model(
-    folder: Path,
-    model: SocialFusion,
-    recipe: Recipe,
-    card: Mapping[str, Any],
-    *,
-    optimizer: torch.optim.Optimizer | None = None,
-    steps: int | None = None,
-) -> None:
+def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[str, Any]) -> None:
     """Write the model to `folder`; an earlier one there is replaced when the new one is whole."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    _write_json(part / "model.json", model.config.to_json())
-    _write_json(part / "recipe.json", recipe.to_json())
-    _write_json(part / "card.json", dict(card))
-    save_file(_on_cpu(trained_state(model)), part / "trained.safetensors")
-    if model.config.is_self_trained:
-        save_file(_on_cpu(frozen_state(model)), part / "frozen.safetensors")
-    if optimizer is not None:
-        save_file(_moments(optimizer), part / "optimizer.safetensors")
-        _write_json(part / "progress.json", {"steps": steps})
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(part, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with _replacing(folder) as part:
+        _write_json(part / "model.json", model.config.to_json())
+        _write_json(part / "recipe.json", recipe.to_json())
+        _write_json(part / "card.json", dict(card))
+        save_file(_on_cpu(trained_state(model)), part / "trained.safetensors")
+        if model.config.is_self_trained:
+            save_file(_on_cpu(frozen_state(model)), part / "frozen.safetensors")
 
 
 def save_progress(
-    run: Path, model: SocialFusion, recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int
+    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int
 ) -> None:
-    """A checkpoint that `load_progress` goes on from; the newest few stay."""
-    save_model(
-        run / "checkpoints" / f"step-{steps:08d}",
-        model,
-        recipe,
-        {},
-        optimizer=optimizer,
-        steps=steps,
-    )
+    """A checkpoint that `load_progress` goes on from: what learns, and how; the newest few stay."""
+    with _replacing(run / "checkpoints" / f"step-{steps:08d}") as part:
+        save_file(_on_cpu(_learning(model)), part / "parameters.safetensors")
+        save_file(_moments(optimizer), part / "optimizer.safetensors")
+        _write_json(part / "progress.json", {"steps": steps})
     for outdated in _checkpoints(run)[:-_KEPT]:
         shutil.rmtree(outdated)
 
 
-def load_progress(run: Path, model: SocialFusion, optimizer: torch.optim.Optimizer) -> int:
-    """Bring model and optimizer to the newest checkpoint of `run`; returns the steps done."""
+def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Bring model and optimizer to the newest checkpoint of `run`; returns the steps done.
+
+    Raises:
+        DataError: the checkpoint is damaged, or another model's.
+    """
     found = _checkpoints(run)
     if not found:
         return 0
     folder = found[-1]
-    load_state(model, _tensors(folder / "trained.safetensors"))
-    if model.config.is_self_trained:
-        load_state(model, _tensors(folder / "frozen.safetensors"))
+    parameters, own = _tensors(folder / "parameters.safetensors"), _learning(model)
+    if {n: t.shape for n, t in parameters.items()} != {n: t.shape for n, t in own.items()}:
+        raise DataError(
+            "this checkpoint is of another model",
+            where=str(folder),
+            fix="Name another folder with --out, or remove this run.",
+        )
+    with torch.no_grad():
+        for name, value in parameters.items():
+            own[name].copy_(value)
     _restore_moments(optimizer, _tensors(folder / "optimizer.safetensors"))
     return int(_read_json(folder / "progress.json")["steps"])
 
@@ -113,6 +101,25 @@ def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
 def load_pretrained(model: SocialFusion, folder: Path) -> None:
     """Take encoder and language model from a pre-training's `model` folder."""
     load_state(model, _tensors(folder / "frozen.safetensors"))
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write in, that takes the place of `folder` at the end."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _learning(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -3,11 +3,13 @@
 import csv
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
@@ -15,19 +17,23 @@ from training.batch import Batch
 from training.checkpoint import load_progress, save_progress
 from training.data.mixture import BatchDataset, ViewSpec, batch_loader, plan_epoch
 from training.data.sample import Sample
-from training.losses import loss
-from training.model import SocialFusion
 from training.recipe import Recipe
 
 _LOG_FIELDS = ("step", "learning_rate", "loss", "label_loss", "gaze_loss", "gradient_norm")
 
 
+_Model = TypeVar("_Model", bound=nn.Module)
+Loss = Callable[[_Model, Batch, float], tuple[Tensor, dict[str, Tensor]]]
+
+
 def train(
-    model: SocialFusion,
+    model: _Model,
     samples: Mapping[str, Sequence[Sample]],
     recipe: Recipe,
     run: Path,
     *,
+    loss: Loss[_Model],
+    view: ViewSpec,
     device: torch.device,
     workers: int = 0,
     save_every: float = 300.0,
@@ -43,6 +49,8 @@ def train(
         samples: of each dataset, by its name.
         recipe: all settings.
         run: folder for checkpoints and `log.csv`.
+        loss: of model, batch and heatmap weight: the scalar to descend, and parts to log.
+        view: what the model wants to see.
         device: where to compute.
         workers: processes that prepare batches.
         save_every: seconds between two checkpoints.
@@ -58,10 +66,9 @@ def train(
     total = recipe.epochs * per_epoch
     done = load_progress(run, model, optimizer)
     last = total if stop_after is None else min(total, stop_after)
-    spec = ViewSpec(model.encoder.input, model.token_grid)
     run.mkdir(parents=True, exist_ok=True)
     saved = time.monotonic()
-    batches = _batches(samples, recipe, spec, per_epoch, done, workers)
+    batches = _batches(samples, recipe, view, per_epoch, done, workers)
     with _Log(run / "log.csv", done) as log, tqdm(total=total, initial=done, unit="step") as bar:
         for step in range(done, last):
             model.train()
@@ -70,19 +77,20 @@ def train(
                 group["lr"] = rate
             batch = next(batches)  # a new epoch's loader draws from torch's generator
             torch.manual_seed(_step_seed(recipe.seed, step))  # dropout
-            row = _step(model, batch, recipe, optimizer, free, device)
+            row = _step(model, batch, loss, recipe, optimizer, free, device)
             log.write({"step": step, "learning_rate": rate} | row)
             bar.update()
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             if time.monotonic() - saved > save_every or step + 1 == last:
-                save_progress(run, model, recipe, optimizer, step + 1)
+                save_progress(run, model, optimizer, step + 1)
                 saved = time.monotonic()
     return last
 
 
 def _step(
-    model: SocialFusion,
+    model: _Model,
     batch: Batch,
+    loss: Loss[_Model],
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     free: list[torch.nn.Parameter],
@@ -110,14 +118,14 @@ def learning_rate(step: int, total: int, recipe: Recipe) -> float:
 def _batches(
     samples: Mapping[str, Sequence[Sample]],
     recipe: Recipe,
-    spec: ViewSpec,
+    view: ViewSpec,
     per_epoch: int,
     done: int,
     workers: int,
 ) -> Iterator[Batch]:
     for epoch in range(done // per_epoch, recipe.epochs):
         planned = plan_epoch(samples, batch=recipe.batch, seed=recipe.seed, epoch=epoch)
-        dataset = BatchDataset(planned, spec, augment=recipe.augment, seed=(recipe.seed, epoch, 1))
+        dataset = BatchDataset(planned, view, augment=recipe.augment, seed=(recipe.seed, epoch, 1))
         first = done - epoch * per_epoch if done > epoch * per_epoch else 0
         yield from batch_loader(dataset, first=first, workers=workers)
 

@@ -3,7 +3,6 @@
 import concurrent.futures.thread
 import os
 import re
-import sys
 import tempfile
 import threading
 import weakref

@@ -6,11 +6,8 @@ every part and every built file is known by its sha256, so that all machines run
 """
 
 import hashlib
-import io
-import struct
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,67 +15,25 @@ from typing import Literal
 from sfedge import cache
 from sfedge.cache import FetchError, Progress
 from sfedge.detect import wheel
-from sfedge.detect.metadata import with_normalisation
+from sfedge.detect.parts import (
+    FACE_FULL,
+    FACE_SHORT,
+    HAND,
+    PALM,
+    PERSON,
+    POSE,
+    Part,
+    Parts,
+    hand_task,
+    parts_in,
+    pose_task,
+    single,
+)
 from sfedge.errors import DetectorError, unknown_name
 
 LICENCE = "Apache-2.0"  # of all of them, by Google's model cards
 
-_GOOGLE = "https://storage.googleapis.com/mediapipe-assets/"
 _TIMEOUT = 5.0  # seconds to wait for Google before the wheel is tried
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A network as Google trained it. Hash and generation: MediaPipe's own external_files.bzl."""
-
-    file: str
-    generation: int  # version number that Google's store keeps a file under
-    size: int  # bytes
-    sha256: str
-
-    @property
-    def url(self) -> str:
-        return f"{_GOOGLE}{self.file}?generation={self.generation}"
-
-
-_FACE_SHORT = Part(
-    "face_detection_short_range.tflite",
-    generation=1677044301978921,
-    size=229_714,
-    sha256="bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-)
-_FACE_FULL = Part(
-    "face_detection_full_range_sparse.tflite",
-    generation=1674261618323821,
-    size=676_746,
-    sha256="2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-)
-_PALM = Part(
-    "palm_detection_full.tflite",
-    generation=1662745358034050,
-    size=2_339_846,
-    sha256="1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
-)
-_HAND = Part(
-    "hand_landmark_full.tflite",
-    generation=1661875760968579,
-    size=5_478_917,
-    sha256="11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
-)
-_PERSON = Part(
-    "pose_detection.tflite",
-    generation=1678737489600422,
-    size=2_959_046,
-    sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-)
-_POSE = Part(
-    "pose_landmark_full.tflite",
-    generation=1661875894245786,
-    size=6_440_512,
-    sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-)
-
-_Parts = Mapping[Part, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,68 +45,35 @@ class Network:
     size: int  # bytes
     sha256: str
     parts: tuple[Part, ...]
-    build: Callable[[_Parts], bytes]
+    build: Callable[[Parts], bytes]
     published: str | None = None  # sha256 of the file that Google offers for the same task
-
-
-def _single(part: Part) -> Callable[[_Parts], bytes]:
-    return lambda parts: parts[part]
-
-
-def _hand_task(parts: _Parts) -> bytes:
-    return _task(
-        {"hand_detector.tflite": parts[_PALM], "hand_landmarks_detector.tflite": parts[_HAND]}
-    )
-
-
-def _pose_task(parts: _Parts) -> bytes:
-    # Ranges of MediaPipe's own graphs: pose_detection_cpu and pose_landmark_by_roi_cpu.
-    person = with_normalisation(parts[_PERSON], mean=127.5, std=127.5)
-    pose = with_normalisation(parts[_POSE], mean=0.0, std=255.0)
-    return _task({"pose_detector.tflite": person, "pose_landmarks_detector.tflite": pose})
-
-
-def _task(entries: Mapping[str, bytes]) -> bytes:
-    """A task bundle: an uncompressed zip whose entries start at multiples of 64 bytes.
-
-    MediaPipe maps the entries; networks that lie askew would be copied first.
-    """
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
-        for name, data in entries.items():
-            info = zipfile.ZipInfo(name)  # of 1980: the same bytes every time
-            info.create_system = 3
-            gap = -(file.tell() + 30 + len(name) + 4) % 64
-            info.extra = struct.pack("<HH", 0xD935, gap) + bytes(gap)  # Android's alignment field
-            bundle.writestr(info, data)
-    return file.getvalue()
 
 
 NETWORKS: Mapping[str, Network] = {
     "face-short-range": Network(
         finds="faces within about 2 m",
-        file=_FACE_SHORT.file,
-        size=_FACE_SHORT.size,
-        sha256=_FACE_SHORT.sha256,
-        parts=(_FACE_SHORT,),
-        build=_single(_FACE_SHORT),
+        file=FACE_SHORT.file,
+        size=FACE_SHORT.size,
+        sha256=FACE_SHORT.sha256,
+        parts=(FACE_SHORT,),
+        build=single(FACE_SHORT),
         published="b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
     ),
     "face-full-range": Network(
         finds="faces across a room",
-        file=_FACE_FULL.file,
-        size=_FACE_FULL.size,
-        sha256=_FACE_FULL.sha256,
-        parts=(_FACE_FULL,),
-        build=_single(_FACE_FULL),
+        file=FACE_FULL.file,
+        size=FACE_FULL.size,
+        sha256=FACE_FULL.sha256,
+        parts=(FACE_FULL,),
+        build=single(FACE_FULL),
     ),
     "hand-landmarker": Network(
         finds="hands",
         file="hand_landmarker.task",
         size=7_819_189,
         sha256="6bbbde8c9ceef075c7daa9ccca97dcc45396ba44eaa19eea243e9ea0d2904ccc",
-        parts=(_PALM, _HAND),
-        build=_hand_task,
+        parts=(PALM, HAND),
+        build=hand_task,
         published="fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
     ),
     "pose-landmarker": Network(
@@ -159,8 +81,8 @@ NETWORKS: Mapping[str, Network] = {
         file="pose_landmarker_full.task",
         size=9_403_696,
         sha256="5d9a993117cb641a01986fb673aeaf769a468e562a069e7f1779938b67b47d2c",
-        parts=(_PERSON, _POSE),
-        build=_pose_task,
+        parts=(PERSON, POSE),
+        build=pose_task,
         published="5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1",
     ),
 }
@@ -257,7 +179,7 @@ def add(file: Path) -> list[str]:
     """
     if not file.is_file():
         raise DetectorError("there is no such file", where=str(file))
-    parts = _parts_in(file)
+    parts = parts_in(file)
     added = []
     for name, network in NETWORKS.items():
         if parts.keys() >= set(network.parts):
@@ -285,7 +207,7 @@ def _keep(network: Network, data: bytes) -> None:
     cache.write(folder() / network.file, [data])
 
 
-def _fetch_parts(wanted: Iterable[Part], progress: Progress | None) -> _Parts:
+def _fetch_parts(wanted: Iterable[Part], progress: Progress | None) -> Parts:
     folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as name:
         scratch = Path(name)
@@ -294,7 +216,7 @@ def _fetch_parts(wanted: Iterable[Part], progress: Progress | None) -> _Parts:
         except FetchError as error:
             google = error
         try:
-            return _parts_in(wheel.download(scratch, progress))
+            return parts_in(wheel.download(scratch, progress))
         except FetchError as error:
             raise DetectorError(
                 f"the detector networks cannot be fetched: {google} {error}",
@@ -314,30 +236,3 @@ def _from_google(part: Part, scratch: Path, progress: Progress | None) -> bytes:
         progress=progress,
     )
     return target.read_bytes()
-
-
-def _parts_in(file: Path) -> dict[Part, bytes]:
-    """The known parts in a wheel, a task bundle or a bare .tflite, recognised by their content."""
-    known = {part.sha256: part for network in NETWORKS.values() for part in network.parts}
-    sizes = {part.size for part in known.values()}
-    found = {}
-    for data in _contents(file, sizes):
-        part = known.get(hashlib.sha256(data).hexdigest())
-        if part:
-            found[part] = data
-    return found
-
-
-def _contents(file: Path, sizes: set[int]) -> Iterator[bytes]:
-    """The bytes of the file, or of its entries if it is a zip, where their size is one of these."""
-    if not zipfile.is_zipfile(file):
-        if file.stat().st_size in sizes:
-            yield file.read_bytes()
-        return
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for entry in archive.infolist():
-                if entry.file_size in sizes:
-                    yield archive.read(entry)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise DetectorError(f"cannot be read as a zip ({error})", where=str(file)) from error

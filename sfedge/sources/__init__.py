@@ -10,7 +10,6 @@ from sfedge.sources.base import MAX_PIXELS, Source, SourceInfo, without_credenti
 __all__ = ["MAX_PIXELS", "Source", "SourceInfo", "open_source", "without_credentials"]
 
 STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https")
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 # A web address that ends like this is a recording: it is read once, whole, at any speed.
 RECORDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".gif")
 
@@ -30,7 +29,7 @@ def open_source(
         SourceError: it does not exist, cannot be read, or holds no picture.
     """
     from sfedge.sources.camera import CameraSource
-    from sfedge.sources.folder import FolderSource
+    from sfedge.sources.folder import SUFFIXES, FolderSource
     from sfedge.sources.video import VideoSource
 
     if address.isdecimal():
@@ -58,6 +57,7 @@ def open_source(
             where=address,
             fix="Check the path; a camera is named by its number, such as 0.",
         )
-    if is_folder or path.suffix.lower() in IMAGES:
+    is_picture = path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".gif"  # they move
+    if is_folder or is_picture:
         return FolderSource(path, start=start, end=end, live=live)
     return VideoSource(str(path), start=start, end=end, live=live)

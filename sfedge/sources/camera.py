@@ -87,7 +87,9 @@ class CameraSource:
         began = time.monotonic()
         image, index, now = self._first, 0, 0.0
         self._first = None
-        while image is not None and (self._end is None or now < self._end):
+        while image is not None and not self._closed.is_set():
+            if self._end is not None and now >= self._end:
+                break
             if now >= self._start:
                 yield Frame(image, index, now)
             with self._lock:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,26 +62,32 @@ main(sys.argv[1:])
 """
 
 
+@contextmanager
 def start(
     *words: object, code: str = "from desktop.app import main; main()", **changes: str | None
-) -> "subprocess.Popen[str]":
+) -> Iterator["subprocess.Popen[str]"]:
+    """The program, with changes to its environment (None: not set); killed at the end."""
     environment = {**os.environ, **{k: v for k, v in changes.items() if v is not None}}
     for name in (name for name, value in changes.items() if value is None):
         environment.pop(name, None)
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(
     *words: object, code: str = "from desktop.app import main; main()", **changes: str | None
 ) -> tuple[int, str, str]:
-    process = start(*words, code=code, **changes)
-    out, err = process.communicate(timeout=60)
+    with start(*words, code=code, **changes) as process:
+        out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -141,6 +148,7 @@ def test_libraries_that_qt_lacks_are_named_with_their_packages(
     )
     monkeypatch.setattr(libraries, "LIBRARIES", absent)
     monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
     assert str(no_screen('Could not load the Qt platform plugin "xcb"')) == (
         "the window needs libraries that are not installed here: libabsent1.so.9, "
         "libabsent2.so.9. Run: sudo apt install libabsent1-9 libabsent2-9."
@@ -181,13 +189,13 @@ def test_a_signal_ends_it_within_two_seconds_while_it_opens(
         "main_window.MainWindow.play = tell\n"
         "main(sys.argv",
     )
-    process = start(two_people.video, code=code)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "opening\n"
-    begun = time.monotonic()
-    process.send_signal(number)
-    _, err = process.communicate(timeout=20)
-    assert time.monotonic() - begun < 2
+    with start(two_people.video, code=code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opening\n"
+        begun = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+        assert time.monotonic() - begun < 2
     assert process.returncode == 0, err
     assert "Traceback" not in err
 
@@ -217,14 +225,14 @@ def test_a_real_window_shows_people_and_ends_on_a_signal(
 ) -> None:
     path = tmp_path / "screen.png"
     words = (path, two_people.video, "--tasks", "expression")
-    process = start(*words, code=WATCH, DISPLAY=screen, QT_QPA_PLATFORM="xcb")
-    assert process.stdout is not None
-    shown = process.stdout.readline()
-    begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
-    assert shown == "shown\n", err
-    assert time.monotonic() - begun < 2
+    with start(*words, code=WATCH, DISPLAY=screen, QT_QPA_PLATFORM="xcb") as process:
+        assert process.stdout is not None
+        shown = process.stdout.readline()
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+        assert shown == "shown\n", err
+        assert time.monotonic() - begun < 2
     assert process.returncode == 0, err
     assert "Traceback" not in err
     seen = np.asarray(Image.open(path).convert("RGB")).astype(int)

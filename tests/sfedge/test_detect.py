@@ -1,28 +1,17 @@
-import os
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
-from dataclasses import astuple
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from sfedge.boxes import Box, clamped, from_pixels, iou, union
+from sfedge.boxes import Box, from_pixels, iou, union
 from sfedge.detect import build_detector, networks
 from sfedge.detect.base import Detector
-from sfedge.detect.looks import Find, body_squares, face_square, hand_squares, merge, tiles
-from sfedge.detect.mediapipe_runtime import call_apart, load_error
 from sfedge.detect.mediapipe_tasks import BODY_INTERVAL, MediaPipeDetector
-from sfedge.detect.pose import measure_pose
 from sfedge.errors import DetectorError
-from sfedge.structures import Detection, Frame, Kind
+from sfedge.structures import Frame, Kind
 
 Picture = NDArray[np.uint8]
 
@@ -277,168 +266,6 @@ def test_a_wearers_own_body_is_not_a_person(paths: dict[str, Path], astronaut: P
         detector.close()
 
 
-def _run(code: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-
-
-def test_nothing_of_mediapipes_chatter_reaches_the_terminal() -> None:
-    run = _run(
-        "import numpy as np, os\n"
-        "from sfedge.detect import build_detector\n"
-        "from sfedge.detect.mediapipe_runtime import quiet\n"
-        "from sfedge.structures import Frame\n"
-        "from skimage.data import astronaut\n"
-        "detector = build_detector(width=512, height=512)\n"
-        "print(len(detector.detect(Frame(astronaut(), 0, 0.0))))\n"
-        "detector.close()\n"
-        "with quiet(): os.write(2, b'an error of somebody else\\n')\n"
-    )
-    assert (run.returncode, run.stdout) == (0, "2\n")
-    assert run.stderr == "an error of somebody else\n"
-
-
-def test_qts_plugins_are_left_alone() -> None:
-    names = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
-    run = _run(
-        "import os\n"
-        f"os.environ.pop({names[0]!r}, None); os.environ[{names[1]!r}] = 'mine'\n"
-        "from sfedge.detect.mediapipe_runtime import import_mediapipe\n"
-        "import_mediapipe()\n"
-        f"print([os.environ.get(name) for name in {names!r}])\n"
-    )
-    assert run.stdout == "[None, 'mine']\n"
-
-
-def test_a_network_that_cannot_run_is_told_and_the_program_goes_on_and_ends(
-    paths: dict[str, Path], tmp_path: Path
-) -> None:
-    bad = tmp_path / "hand_landmarker.task"
-    with zipfile.ZipFile(paths["hand-landmarker"]) as bundle, zipfile.ZipFile(bad, "w") as swapped:
-        swapped.writestr("hand_detector.tflite", bundle.read("hand_landmarks_detector.tflite"))
-        swapped.writestr("hand_landmarks_detector.tflite", bundle.read("hand_detector.tflite"))
-    # A detector that failed once hung the next one, when Python collected what was left of it.
-    run = _run(
-        "import gc, time\n"
-        "from pathlib import Path\n"
-        "from sfedge.detect import networks\n"
-        "from sfedge.detect.mediapipe_tasks import MediaPipeDetector\n"
-        "from sfedge.errors import DetectorError\n"
-        "paths = networks.fetch()\n"
-        f"bad = paths | {{'hand-landmarker': Path({str(bad)!r})}}\n"
-        "for _ in range(2):\n"
-        "    start = time.monotonic()\n"
-        "    try:\n"
-        "        MediaPipeDetector(bad)\n"
-        "    except DetectorError as error:\n"
-        "        print(error)\n"
-        "    gc.collect()\n"
-        "    assert time.monotonic() - start < 8\n"
-        "MediaPipeDetector(paths).close()\n"
-        "MediaPipeDetector(bad)\n"
-    )
-    assert run.returncode == 1
-    line = f"{bad}: the network hand-landmarker does not start (CalculatorGraph::Run() failed)."
-    assert [text.startswith(line) for text in run.stdout.splitlines()] == [True, True]
-    assert run.stderr.splitlines()[-1].startswith("sfedge.errors.DetectorError")
-
-
-def test_a_network_that_hangs_holds_up_neither_close_nor_the_programs_end() -> None:
-    run = _run(
-        "import time\n"
-        "from sfedge.detect import build_detector\n"
-        "detector = build_detector(width=1, height=1)\n"
-        "detector._tasks['hand-landmarker']._lib._executor.submit(time.sleep, 60)\n"
-        "start = time.monotonic()\n"
-        "detector.close()\n"
-        "print(time.monotonic() - start < 2)\n"
-    )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "True\n", "")
-
-
-def test_a_detector_that_nobody_closes_does_not_hold_up_the_programs_end() -> None:
-    run = _run(
-        "import gc\n"
-        "from sfedge.detect import build_detector\n"
-        "first = [build_detector(width=1, height=1)]\n"
-        "first.append(first)\n"  # only the cycle collector frees it
-        "del first\n"
-        "gc.collect()\n"
-        "second = build_detector(width=1, height=1)\n"
-        "print('end')\n"
-    )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "end\n", "")
-
-
-def test_detectors_start_and_end_together_and_without_a_terminal() -> None:
-    run = _run(
-        "import os, threading\n"
-        "from sfedge.detect import build_detector\n"
-        "def live():\n"
-        "    detector = build_detector(width=1, height=1)\n"
-        "    detector.close()\n"
-        "    ended.append(detector)\n"
-        "ended = []\n"
-        "os.close(2)\n"
-        "threads = [threading.Thread(target=live) for _ in range(3)]\n"
-        "[thread.start() for thread in threads]\n"
-        "[thread.join() for thread in threads]\n"
-        "print(len(ended))\n"
-    )
-    assert (run.returncode, run.stdout) == (0, "3\n")
-
-
-def test_closing_twice_is_allowed(paths: dict[str, Path]) -> None:
-    detector = MediaPipeDetector(paths)
-    detector.close()
-    detector.close()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the loader's messages are Linux's")
-def test_a_missing_system_library_is_told_with_its_package(tmp_path: Path) -> None:
-    (tmp_path / "libGL.so.1").write_bytes(b"")
-    code = (
-        "from sfedge.detect.mediapipe_runtime import import_mediapipe\n"
-        "from sfedge.errors import DetectorError\n"
-        "try: import_mediapipe()\n"
-        "except DetectorError as error: print(error)\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "libGL.so.1" in run.stdout
-    assert run.stdout.endswith("`sudo apt install libgl1`.\n")
-
-
-@pytest.mark.parametrize(
-    ("message", "package"),
-    [
-        ("libGLESv2.so.2: cannot open shared object file: No such file or directory", "libgles2"),
-        ("libEGL.so.1: cannot open shared object file: No such file or directory", "libegl1"),
-        ("libgthread-2.0.so.0: cannot open shared object file", "libglib2.0-0"),
-    ],
-)
-def test_each_system_library_has_its_package(message: str, package: str) -> None:
-    assert f"apt install {package}`" in str(load_error(OSError(message)))
-
-
-def test_work_that_fails_apart_raises_here_and_work_that_hangs_is_left() -> None:
-    with pytest.raises(ZeroDivisionError):
-        call_apart(lambda: 1 // 0, 5)
-    with pytest.raises(TimeoutError):
-        call_apart(lambda: __import__("threading").Event().wait(), 0.05)
-    assert call_apart(lambda: 7, 5) == 7
-
-
 def test_offline_a_missing_network_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,107 +274,7 @@ def test_offline_a_missing_network_is_an_error(
         build_detector(offline=True, width=1, height=1)
 
 
-_sides = st.integers(16, 9000)
-_corner = st.floats(0, 1, allow_nan=False)
-
-
-@given(_sides, _sides, _corner, _corner)
-def test_every_small_face_lies_whole_in_a_tile(width: int, height: int, x: float, y: float) -> None:
-    squares = tiles(width, height)
-    assert len(squares) <= 24
-    # The largest face that a look at the whole frame may miss at 16:9 is a ninth of the height.
-    side = min(width, height) / 9
-    x1, y1 = x * (width - side) / width, y * (height - side) / height
-    face = clamped(x1, y1, x1 + side / width, y1 + side / height)
-    assert any(
-        tile.x1 - 1e-9 <= face.x1
-        and tile.y1 - 1e-9 <= face.y1
-        and face.x2 <= tile.x2 + 1e-9
-        and face.y2 <= tile.y2 + 1e-9
-        for tile in squares
-    )
-
-
-@st.composite
-def _finds(draw: st.DrawFn) -> Find:
-    x, y = draw(st.floats(0, 0.8)), draw(st.floats(0, 0.8))
-    box = Box(x, y, x + draw(st.floats(0.05, 0.2)), y + draw(st.floats(0.05, 0.2)))
-    return Find(draw(st.sampled_from(["face", "hand"])), box, draw(st.floats(0.5, 1)), box)
-
-
-@given(st.lists(_finds(), max_size=5))
-def test_merging_keeps_to_the_extent_of_what_was_found_in_any_order(finds: list[Find]) -> None:
-    merged = merge(finds)
-    assert len(merged) <= len(finds)
-    assert {d.kind for d in merged} == {f.kind for f in finds}
-    for detection in merged:
-        around = union([find.box for find in finds if find.kind == detection.kind])
-        assert union([around, detection.box]) == pytest.approx(around) or all(
-            abs(a - b) < 1e-9
-            for a, b in zip(astuple(union([around, detection.box])), astuple(around), strict=True)
-        )
-    for order in list(permutations(finds))[:6]:
-        assert merge(order) == merged
-
-
-def test_one_face_found_twice_is_their_weighted_mean_and_a_neighbour_stays() -> None:
-    first, second = Box(0.1, 0.1, 0.3, 0.3), Box(0.12, 0.1, 0.32, 0.3)
-    other = Box(0.31, 0.1, 0.5, 0.3)
-    finds = [
-        Find("face", box, score, box) for box, score in ((first, 0.9), (second, 0.6), (other, 0.8))
-    ]
-    mean, neighbour = merge(finds)
-    assert astuple(mean.box) == pytest.approx((0.108, 0.1, 0.308, 0.3))
-    assert mean.score == 0.9
-    assert neighbour == Detection("face", other, 0.8)
-
-
-@given(_sides, _sides, st.floats(0, 0.9), st.floats(0, 0.9), st.floats(0.001, 0.1))
-def test_squares_around_a_face_hold_it_or_lie_beside_it(
-    width: int, height: int, x: float, y: float, size: float
-) -> None:
-    face = Box(x, y, x + size, y + size)
-    for square in [face_square(face, width, height), *body_squares(face, width, height)]:
-        assert union([square, face]) == square
-    for square in hand_squares(face, width, height):
-        assert square.area < 0.6
-
-
-def _standing(facing: float = 1.0) -> NDArray[np.float64]:
-    """Landmarks of a person of 170 cm at 1 pixel a cm, the crown at y = 0, seen from the front."""
-    points = np.zeros((33, 3))
-    points[:, :2] = 100, 15
-    points[:, 2] = 1.0
-    for number, (x, y) in {
-        2: (97, 12), 5: (103, 12), 7: (93, 13), 8: (107, 13), 9: (97, 19), 10: (103, 19),
-        11: (82, 35), 12: (118, 35), 13: (78, 60), 14: (122, 60), 15: (75, 82), 16: (125, 82),
-        17: (74, 90), 18: (126, 90), 19: (75, 92), 20: (125, 92), 21: (76, 88), 22: (124, 88),
-        23: (90, 90), 24: (110, 90), 25: (90, 128), 26: (110, 128), 27: (90, 162), 28: (110, 162),
-        29: (90, 166), 30: (110, 166), 31: (86, 168), 32: (114, 168),
-    }.items():  # fmt: skip
-        points[number, :2] = 100 + facing * (x - 100), y
-    return points
-
-
-def test_a_standing_persons_box_reaches_from_the_crown_to_the_soles() -> None:
-    pose = measure_pose(_standing())
-    x1, y1, x2, y2 = pose.person
-    assert -4 <= y1 <= 0
-    assert 170 <= y2 <= 176
-    assert 65 <= x1 <= 73
-    assert 127 <= x2 <= 135
-    assert pose.head[1] <= 0
-    assert 22 <= pose.head[3] <= 28
-    assert pose.score == 1
-
-
-def test_a_person_seen_from_the_side_has_a_head_of_the_same_height() -> None:
-    front, side = measure_pose(_standing()), measure_pose(_standing(facing=0.1))
-    assert side.head[1] == pytest.approx(front.head[1], abs=1)
-
-
-def test_limbs_that_are_not_seen_do_not_count_but_hips_do() -> None:
-    points = _standing()
-    points[13:, 2] = 0.1  # a table hides all from the elbows down
-    _, _, _, bottom = measure_pose(points).person
-    assert 90 < bottom < 100
+def test_closing_twice_is_allowed(paths: dict[str, Path]) -> None:
+    detector = MediaPipeDetector(paths)
+    detector.close()
+    detector.close()

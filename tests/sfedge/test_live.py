@@ -1,18 +1,23 @@
+import contextlib
+import re
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
 from numpy.typing import NDArray
-from scenes import Scene, make_scene
+from scenes import Finished, Scene, make_scene
 
 import sfedge
 from sfedge import EngineError, Frame, FrameResult, Session, SourceError
 from sfedge.live import Asker, Capture
 from sfedge.model import Model
+from sfedge.records import read_records
 from sfedge.sources import open_source
 from sfedge.structures import Prediction, Query
 from sfedge.tasks import TASKS
@@ -20,9 +25,8 @@ from sfedge.tasks import TASKS
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
     yield
-    assert set(threading.enumerate()) <= before
+    assert not [one for one in threading.enumerate() if one.name.startswith("sfedge")]
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +201,68 @@ def test_the_picture_that_the_model_sees_is_its_own(quick: Scene) -> None:
         assert asker.collect() == []
         assert 1 <= asker.limit <= 2  # 0.5 s of questions that take 0.2 s or a bit more each
     assert seen == [0]
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Iterator[str]:
+    """The address of an endless stream: a network camera that sends ten pictures a second."""
+    clip = write_clip(
+        tmp_path / "clip.ts", 40, size=(640, 360), rate=10, options={"g": "5", "bf": "0"}
+    )
+    data = clip.read_bytes()
+    is_over = threading.Event()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):  # the watcher has left
+                for first in range(0, len(data), len(data) // 40):
+                    self.wfile.write(data[first : first + len(data) // 40])
+                    is_over.wait(0.1 if first > len(data) // 4 else 0)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://user:secret@127.0.0.1:{server.server_address[1]}/yard"
+        is_over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("ended_by", ["--end", "Ctrl-C"])
+def test_a_streams_run_ends_well_by_its_end_or_by_ctrl_c(
+    stream: str, tmp_path: Path, quick: Scene, command: Callable[..., Finished], ended_by: str
+) -> None:
+    words = ["run", stream, "--detections", quick.detections, "--tasks", "domain"]
+    words += ["--out", tmp_path / "out"]
+    if ended_by == "--end":
+        words += ["--end", "0.5"]
+        finished = command(*words)
+    else:
+
+        def press() -> None:
+            give_up = time.monotonic() + 60
+            while time.monotonic() < give_up:
+                if list(tmp_path.glob("out/*.jsonl")):
+                    time.sleep(0.3)
+                    return signal.raise_signal(signal.SIGINT)
+                time.sleep(0.05)
+
+        presser = threading.Thread(target=press)
+        presser.start()
+        finished = command(*words)
+        presser.join()
+    assert finished.code == 0, finished.err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(names) == 4
+    assert all(re.fullmatch(r"yard-\d{8}-\d{6}\.[a-z0-9.]+", name) for name in names)
+    assert not any(".part" in name for name in names)
+    rows = list(read_records(next((tmp_path / "out").glob("*.jsonl"))))
+    assert rows[0]["source"]["is_live"]
+    assert "secret" not in (tmp_path / "out" / names[-1]).read_text() + str(rows)
+    assert rows[-1]["is_complete"]
+    assert rows[-1]["frames"] == rows[-1]["shown"] + rows[-1]["skipped"]

@@ -20,6 +20,7 @@ from mediapipe.tasks.metadata import schema_py_generated as model_schema
 
 from sfedge.cache import file_sha256
 from sfedge.detect import networks, wheel
+from sfedge.detect import parts as parts_module
 from sfedge.detect.metadata import with_normalisation
 from sfedge.errors import DetectorError, UnknownNameError
 
@@ -53,7 +54,7 @@ def parts(wheel_file: Path) -> dict[str, bytes]:
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with nothing in it, and no way to Google."""
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(networks, "_GOOGLE", NOWHERE)
+    monkeypatch.setattr(parts_module, "GOOGLE", NOWHERE)
     return tmp_path / "cache" / "networks"
 
 
@@ -156,7 +157,7 @@ def test_networks_come_from_google(
 ) -> None:
     told: set[str] = set()
     with _store(parts) as address:
-        monkeypatch.setattr(networks, "_GOOGLE", address)
+        monkeypatch.setattr(parts_module, "GOOGLE", address)
         monkeypatch.setattr(wheel, "download", pytest.fail)
         paths = networks.fetch(progress=lambda what, *_: told.add(what))
     assert not networks.missing()
@@ -178,7 +179,7 @@ def test_a_page_in_the_place_of_a_network_is_not_taken(
 ) -> None:
     part = networks.NETWORKS["face-short-range"].parts[0]
     with _store({part.file: b"<html>Please sign in</html>".ljust(part.size)}) as address:
-        monkeypatch.setattr(networks, "_GOOGLE", address)
+        monkeypatch.setattr(parts_module, "GOOGLE", address)
         monkeypatch.setattr(wheel, "download", lambda *_: wheel_file)
         networks.fetch(["face-short-range"])
     assert networks.missing(["face-short-range"]) == []
@@ -229,7 +230,7 @@ def test_a_damaged_network_is_refused_offline_and_fetched_anew_online(
     with pytest.raises(DetectorError, match="hand-landmarker is damaged"):
         networks.fetch(["hand-landmarker"], offline=True)
     with _store(parts) as address:
-        monkeypatch.setattr(networks, "_GOOGLE", address)
+        monkeypatch.setattr(parts_module, "GOOGLE", address)
         networks.fetch(["hand-landmarker"])
     assert file.read_bytes() == ready["hand-landmarker"].read_bytes()
     assert networks.fetch(["hand-landmarker"], offline=True) == {"hand-landmarker": file}

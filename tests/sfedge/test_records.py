@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sfedge import records
@@ -204,6 +204,7 @@ def test_what_was_written_is_on_disk_before_the_files_are_closed(
     assert len(paths[1].read_text().splitlines()) == 2
 
 
+@example(cut=936)  # within a letter of two bytes
 @given(cut=st.integers(min_value=0, max_value=10_000))
 def test_a_file_that_was_cut_anywhere_reads_up_to_its_last_whole_row(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -251,7 +252,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         list(read_records(tmp_path / "none.jsonl"))
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00\n")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match=r"binary.jsonl:1: this is no row"):
         list(read_records(tmp_path / "binary.jsonl"))
 
 

@@ -4,6 +4,8 @@ import re
 import threading
 import time
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -368,6 +370,28 @@ def test_addresses_open_the_source_they_name(tmp_path: Path, astronaut: np.ndarr
     ):
         with open_source(address) as source:
             assert isinstance(source, kind), address
+
+
+def test_a_recording_on_the_web_is_read_once_and_whole(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 20)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        frames, losses = read(f"http://127.0.0.1:{server.server_port}/clip.mp4")
+        with pytest.raises(SourceError, match="not a video"):
+            read(f"http://127.0.0.1:{server.server_port}/other.mp4")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert [read_number(frame.image) for frame in frames] == list(range(20))
+    assert losses == ()
 
 
 def test_what_is_shown_of_an_address_holds_no_secret() -> None:

@@ -176,6 +176,20 @@ def test_a_source_without_sound_gives_a_video_without_sound_and_says_so(tmp_path
         assert [stream.type for stream in file.streams] == ["video"]
 
 
+def test_a_file_whose_sound_is_gone_is_told_and_the_picture_kept(tmp_path: Path) -> None:
+    writer = VideoWriter(
+        tmp_path / "out.mp4",
+        width=320,
+        height=240,
+        frame_rate=30,
+        audio_from=tmp_path / "removed.mp4",
+    )
+    writer.write(numbered(4), 0.0)
+    writer.finish()
+    assert writer.losses == ("the sound could not be kept: No such file or directory",)
+    assert [read_number(frame.image) for frame in read(tmp_path / "out.mp4")] == [4]
+
+
 def test_sound_that_begins_late_does_not_hold_up_the_partial_file(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "clip.mkv", 150, sound="aac", sound_from=4.0)
     run_writer(tmp_path / "out.mp4", source, 110)

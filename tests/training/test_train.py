@@ -15,9 +15,12 @@ from sfedge.boxes import Box
 from sfedge.errors import ConfigError, DataError, UnknownNameError
 from training.checkpoint import load_model, load_pretrained, save_model
 from training.config import PRESETS
+from training.data.mixture import ViewSpec
 from training.data.sample import Sample
 from training.evaluate import evaluate
+from training.losses import loss
 from training.model import SocialFusion, build_model
+from training.probes import LinearProbes, probe_loss
 from training.recipe import Recipe, recipe_from_json
 from training.states import frozen_state, trained_state
 from training.train import learning_rate, train
@@ -55,6 +58,20 @@ def fresh_model() -> SocialFusion:
     return build_model(CONFIG)
 
 
+def run_train(
+    model: SocialFusion,
+    samples: dict[str, list[Sample]],
+    recipe: Recipe,
+    run: Path,
+    *,
+    stop_after: int | None = None,
+) -> int:
+    view = ViewSpec(model.encoder.input, model.token_grid)
+    return train(
+        model, samples, recipe, run, loss=loss, view=view, device=CPU, stop_after=stop_after
+    )
+
+
 def losses(run: Path) -> list[str]:
     with (run / "log.csv").open(newline="", encoding="utf-8") as file:
         return [row["loss"] for row in csv.DictReader(file)]
@@ -65,14 +82,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     unbroken = fresh_model()
-    steps = train(unbroken, samples, RECIPE, whole, device=CPU)
+    steps = run_train(unbroken, samples, RECIPE, whole)
     assert steps == 12
-    assert train(fresh_model(), samples, RECIPE, stopped, device=CPU, stop_after=7) == 7
+    assert run_train(fresh_model(), samples, RECIPE, stopped, stop_after=7) == 7
     # What a killed run logged after its last checkpoint must not stand twice.
     with (stopped / "log.csv").open("a", encoding="utf-8") as file:
         file.write("7,0,0,0,0,0\n")
     resumed = fresh_model()
-    train(resumed, samples, RECIPE, stopped, device=CPU)
+    run_train(resumed, samples, RECIPE, stopped)
     assert losses(whole) == losses(stopped)
     for name, tensor in trained_state(unbroken).items():
         assert torch.equal(tensor, trained_state(resumed)[name]), name
@@ -80,7 +97,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 
 def test_only_the_recipes_parts_move(samples: dict[str, list[Sample]], tmp_path: Path) -> None:
     model, start = fresh_model(), fresh_model()
-    train(model, samples, replace(RECIPE, epochs=1), tmp_path, device=CPU)
+    run_train(model, samples, replace(RECIPE, epochs=1), tmp_path)
     assert all(torch.equal(t, frozen_state(start)[n]) for n, t in frozen_state(model).items())
     moved = [
         n for n, t in trained_state(model).items() if not torch.equal(t, trained_state(start)[n])
@@ -124,7 +141,7 @@ def test_pre_trained_parts_come_from_a_run_without_lora(
     parts = build_model(CONFIG, with_lora=False)
     parts.unfreeze_all()
     recipe = replace(RECIPE, epochs=1, pretraining=True)
-    train(parts, samples, recipe, tmp_path, device=CPU)
+    run_train(parts, samples, recipe, tmp_path)
     save_model(tmp_path / "model", parts, recipe, {})
     model = fresh_model()
     load_pretrained(model, tmp_path / "model")
@@ -166,3 +183,36 @@ def test_a_recipe_reads_back_and_tells_all_faults() -> None:
         Recipe(datasets=("gazefolow",))
     with pytest.raises(ConfigError, match="epoch_count"):
         recipe_from_json({"epoch_count": 3})
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    run_train(fresh_model(), samples, RECIPE, tmp_path, stop_after=1)
+    other = build_model(replace(CONFIG, lora_rank=3))
+    with pytest.raises(DataError, match="another model"):
+        run_train(other, samples, RECIPE, tmp_path)
+
+
+def test_probes_teach_the_encoder_of_the_model_they_stand_on(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    model = build_model(CONFIG, with_lora=False)
+    model.unfreeze_all()
+    before = model.encoder.visual.conv1.weight.detach().clone()
+    probes = LinearProbes(model.encoder, ["expression"])
+    recipe = replace(RECIPE, datasets=("affectnet",), pretraining=True)
+    view = ViewSpec(model.encoder.input, model.encoder.grid)
+    train(probes, {"affectnet": samples["affectnet"]}, recipe, tmp_path, loss=probe_loss, view=view,
+          device=CPU)  # fmt: skip
+    assert not torch.equal(before, model.encoder.visual.conv1.weight)
+    images = torch.randn(2, 3, 96, 96)
+    by_hand = model.encoder(images).reshape(2, -1) @ probes.heads["expression"].weight.T
+    assert torch.allclose(
+        probes(images, "expression"), by_hand + probes.heads["expression"].bias, atol=1e-5
+    )
+
+
+def test_a_probe_answers_no_heatmap() -> None:
+    with pytest.raises(ConfigError, match="gaze"):
+        LinearProbes(fresh_model().encoder, ["expression", "gaze"])
