@@ -20,7 +20,7 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell sfedge training export desktop tests docs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell sfedge training export desktop docs README.md CHANGELOG.md CONTRIBUTING.md
 
 # The runtime alone: no torch.
 .venv/.runtime: pyproject.toml $(LOCK)

@@ -5,8 +5,6 @@ from pathlib import Path
 from PyQt6.QtCore import QDeadlineTimer, QSize, Qt, QThread, pyqtSignal
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
 from PyQt6.QtWidgets import (
-    QFileDialog,
-    QInputDialog,
     QLabel,
     QMainWindow,
     QSplitter,
@@ -16,8 +14,8 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from desktop.cameras import camera_number, cameras
 from desktop.people_panel import PeoplePanel
+from desktop.source_dialog import choose_address, choose_camera, choose_file
 from desktop.video_view import VideoView
 from desktop.worker import Opened, Worker
 from sfedge import RunConfig, RunReport
@@ -25,7 +23,6 @@ from sfedge.sources import without_credentials
 
 _SIZE = QSize(1280, 900)  # at the start, where the screen has room for it
 _CLOSING_MS = 1000  # for a run to release its camera; the program ends within two seconds
-_VIDEOS = "Videos and pictures (*.mp4 *.m4v *.mov *.mkv *.avi *.webm *.mpg *.ts *.gif *.jpg *.png)"
 _WELCOME = (
     "Open a video or start a camera",
     "Drop a file here, or choose one (Ctrl+O), a camera (Ctrl+K) or a stream (Ctrl+L). Answers "
@@ -112,33 +109,18 @@ class MainWindow(QMainWindow):
         self.video.show_message("Stopped", f"Start plays {self._name} from its beginning.")
         self._show_state()
 
-    def choose_file(self) -> None:
+    def open_file(self) -> None:
         """Ask for a video or picture and play it."""
         folder = Path(self._source).parent if self._source else Path.home()
-        path, _ = QFileDialog.getOpenFileName(
-            self,
-            "Open a video",
-            str(folder if folder.is_dir() else Path.home()),
-            f"{_VIDEOS};;All files (*)",
-        )
-        if path:
-            self.play(path)
+        self._play_chosen(choose_file(self, folder))
 
-    def choose_camera(self) -> None:
-        """Ask which camera, by its name or number, and play it."""
-        found = [f"{camera.number}: {camera.name}" for camera in cameras()]
-        question = "Which camera?" if found else "No camera was found. Number of the camera:"
-        text, is_chosen = QInputDialog.getItem(self, "Camera", question, found or ["0"])
-        number = camera_number(text)
-        if is_chosen and number is not None:
-            self.play(number)
+    def open_camera(self) -> None:
+        """Ask for a camera and play it."""
+        self._play_chosen(choose_camera(self))
 
-    def choose_address(self) -> None:
+    def open_address(self) -> None:
         """Ask for a stream's address and play it."""
-        question = "Address of the stream (rtsp://…, http://…):"
-        address, is_chosen = QInputDialog.getText(self, "Stream", question)
-        if is_chosen and address.strip():
-            self.play(address.strip())
+        self._play_chosen(choose_address(self))
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         self.hide()
@@ -160,6 +142,10 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             url = data.urls()[0]
             self.play(url.toLocalFile() if url.isLocalFile() else url.toString())
+
+    def _play_chosen(self, source: str | None) -> None:
+        if source is not None:
+            self.play(source)
 
     @property
     def _name(self) -> str:
@@ -198,12 +184,12 @@ class MainWindow(QMainWindow):
 
     def _build_actions(self) -> None:
         icons = QStyle.StandardPixmap
-        open_file = self._action("&Open video…", icons.SP_DirOpenIcon, "Ctrl+O")
-        open_file.triggered.connect(self.choose_file)
-        open_camera = self._action("&Camera…", icons.SP_ComputerIcon, "Ctrl+K")
-        open_camera.triggered.connect(self.choose_camera)
-        open_address = self._action("St&ream…", icons.SP_DriveNetIcon, "Ctrl+L")
-        open_address.triggered.connect(self.choose_address)
+        file = self._action("&Open video…", icons.SP_DirOpenIcon, "Ctrl+O")
+        file.triggered.connect(self.open_file)
+        camera = self._action("&Camera…", icons.SP_ComputerIcon, "Ctrl+K")
+        camera.triggered.connect(self.open_camera)
+        address = self._action("St&ream…", icons.SP_DriveNetIcon, "Ctrl+L")
+        address.triggered.connect(self.open_address)
         self.start_action = self._action("S&tart", icons.SP_MediaPlay, "Ctrl+Return")
         self.start_action.triggered.connect(self.start)
         self.pause_action = self._action("&Pause", icons.SP_MediaPause, "Space")
@@ -213,7 +199,7 @@ class MainWindow(QMainWindow):
         self.stop_action.triggered.connect(self.stop)
         leave = self._action("&Quit", icons.SP_DialogCloseButton, "Ctrl+Q")
         leave.triggered.connect(self.close)
-        sources = [open_file, open_camera, open_address]
+        sources = [file, camera, address]
         controls = [self.start_action, self.pause_action, self.stop_action]
         if (menus := self.menuBar()) is not None:
             for title, actions in (("&File", [*sources, leave]), ("&Play", controls)):

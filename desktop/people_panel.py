@@ -27,6 +27,7 @@ _TITLES = {
 }
 _OLD = 1.0  # seconds from which an answer is shown dimmed
 _NONE = "–"
+_TIGHT = "\N{NO-BREAK SPACE}"
 
 
 class PeoplePanel(QWidget):
@@ -145,14 +146,14 @@ def answers_about(person: int, task: str, predictions: Iterable[Prediction]) -> 
 
 def answer_text(answer: Prediction, age: float, person: int) -> str:
     """One answer in few words: for a pair with whom, then what, how sure, how old in seconds."""
-    doubt = " ?" if answer.is_unsure else ""
+    doubt = f"{_TIGHT}?" if answer.is_unsure else ""
     if answer.point is not None and answer.peak is not None:
         x, y = answer.point
-        said = f"{x:.0%}, {y:.0%} · peak {answer.peak:.0%}"
+        said = f"{x:.0%}, {y:.0%}, peak{_TIGHT}{answer.peak:.0%}"
     else:
         label = answer.label or ""
         chance = (answer.probabilities or {}).get(label, 0.0)
         said = f"{label.replace('_', ' ')} {chance:.0%}"
     others = [str(other) for other in answer.people if other != person]
     whom = f"{', '.join(others)}: " if others else ""
-    return f"{whom}{said}{doubt} · {age:.1f} s"
+    return f"{whom}{said}{doubt} ·{_TIGHT}{age:.1f}{_TIGHT}s"

@@ -36,7 +36,12 @@ def cell(panel: PeoplePanel, row: int, title: str) -> str:
     titles = [table.horizontalHeaderItem(c).text() for c in range(table.columnCount())]  # type: ignore[union-attr]
     item = table.item(row, titles.index(title))
     assert item is not None
-    return item.text()
+    return plain(item.text())
+
+
+def plain(text: str) -> str:
+    """With usual spaces in place of those that no line is broken at."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def opened(*tasks: str, notice: str = "") -> Opened:
@@ -129,4 +134,4 @@ def test_an_unsure_answer_carries_a_question_mark() -> None:
     gaze = Prediction(
         task="gaze", people=(1,), frame=0, time=0, point=(0.25, 0.5), peak=0.08, is_unsure=True
     )
-    assert answer_text(gaze, 0.0, 1) == "25%, 50% · peak 8% ? · 0.0 s"
+    assert plain(answer_text(gaze, 0.0, 1)) == "25%, 50%, peak 8% ? · 0.0 s"
