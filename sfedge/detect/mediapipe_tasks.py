@@ -31,9 +31,9 @@ from sfedge.detect.pose import Corners, measure_pose
 from sfedge.errors import DataError, DetectorError
 from sfedge.structures import Detection, Frame, Image
 
-# Scores from which a find counts. On whole photographs without people, 16 of them, and on noise both
-# face networks stayed below 0.55; on faces of 20 to 80 pixels, in squares around them, the short-
-# range network reached 0.8 and more. In tiles the other one only makes proposals.
+# Scores from which a find counts. On 16 whole photographs without people and on noise both face
+# networks stayed below 0.55; on faces of 20 to 80 pixels, in squares around them, the short-range
+# one reached 0.8 and more. In tiles the full-range one only makes proposals.
 FACE_SCORE = 0.6
 CANDIDATE_SCORE = 0.5  # of a face in a tile
 HAND_SCORE = 0.5
