@@ -24,7 +24,7 @@ class RunConfig:
     engine: EngineName = "auto"
     interval: float = 0.5  # seconds between two questions of one task about one person (files)
     start: float = 0.0  # seconds; earlier frames are passed over
-    end: float | None = None  # seconds; later frames are not read
+    end: float | None = None  # seconds; frames at or after it are not read
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: the wearer's own hands are nobody's
     offline: bool = False  # never fetch anything

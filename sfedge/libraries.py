@@ -19,6 +19,7 @@ LIBRARIES = (
     Library("libGL.so.1", "libgl1", "opencv-contrib-python", "libGL.so"),
     Library("libglib-2.0.so.0", "libglib2.0-0", "opencv-contrib-python", "libglib-2.0"),
     Library("libgthread-2.0.so.0", "libglib2.0-0", "opencv-contrib-python", "libgthread-2.0"),
+    Library("libxcb.so.1", "libxcb1", "opencv-contrib-python", "libxcb.so"),
     Library("libEGL.so.1", "libegl1", "mediapipe", "libEGL.so"),
     Library("libGLESv2.so.2", "libgles2", "mediapipe", "libGLESv2.so"),
     Library("libEGL.so.1", "libegl1", "PyQt6", "libEGL.so"),

@@ -77,6 +77,7 @@ class VideoWriter:
         self._size = _even_size(width, height)
         self._rate = Fraction(frame_rate or 25).limit_denominator(1001)
         self._ticks, self._key_ticks = -1, -TICKS  # of the last frame, of the last key frame
+        self._frames = 0
         self._output: Any = None
         self._sound: Sound | None = None
         self._losses: tuple[str, ...] = ()
@@ -122,6 +123,7 @@ class VideoWriter:
                 self._output.mux(list(self._sound.packets(ticks / TICKS)))
             self._output.mux(self._picture.encode(frame))
         self._ticks = ticks
+        self._frames += 1
 
     def finish(self) -> None:
         """Move the finished video, with all of its sound, to its place.
@@ -193,7 +195,7 @@ class VideoWriter:
 
     def _assemble(self, final: Path) -> None:
         """The partial file's picture and the source's sound as a plain MP4, its index in front."""
-        sound = self._open_sound()
+        sound, found = self._open_sound(), 0
         with (
             av.open(str(self.partial)) as part,
             av.open(str(final), "w", format="mp4", options=_PLAIN) as output,
@@ -210,9 +212,12 @@ class VideoWriter:
                     output.mux(list(sound.packets(packet.pts / TICKS)))
                 packet.stream = picture
                 output.mux(packet)
+                found += 1
             if sound is not None:
                 output.mux(list(sound.packets(None)))
                 sound.close()
+        if found < self._frames:  # FFmpeg tells no failure of the last write, at closing
+            raise OSError(f"the disk took {found} of {self._frames} frames")
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:

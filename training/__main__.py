@@ -64,6 +64,7 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--learning-rate", default=Recipe().learning_rate, show_default=True),
             click.option("--warmup", default=Recipe().warmup, show_default=True),
             click.option("--gaze-weight", type=float, help="Lambda; default 1 / datasets."),
+            click.option("--augment/--no-augment", default=True, help="Flips, shifts, light."),
             click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32"),
             click.option("--seed", default=0, show_default=True),
             click.option("--workers", default=0, show_default=True, help="Processes for pictures."),

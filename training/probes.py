@@ -19,6 +19,9 @@ from training.encoders import Encoder
 class LinearProbes(nn.Module):
     """W_t flatten(f(x)) + b_t for each task t; the encoder learns where it is not frozen.
 
+    Flattened features are divided by the root of their number, so that a learning rate that suits
+    the encoder suits W_t, however wide it is.
+
     Args:
         encoder: f, from [B, 3, S, S] to [B, G*G, d_v].
         tasks: names of classification tasks; boxes are not seen.
@@ -44,8 +47,13 @@ class LinearProbes(nn.Module):
 
     def forward(self, images: Tensor, task: str) -> Tensor:
         """Logits of one task's labels: [B, labels]."""
-        logits: Tensor = self.heads[task](self.encoder(images).flatten(1))
+        logits: Tensor = self.heads[task](self.flatten(images))
         return logits
+
+    def flatten(self, images: Tensor) -> Tensor:
+        """[B, 3, S, S] to flat features [B, G*G*d_v]."""
+        features: Tensor = self.encoder(images).flatten(1)
+        return features / features.shape[1] ** 0.5
 
 
 def probe_loss(probes: LinearProbes, batch: Batch, _: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -54,7 +62,7 @@ def probe_loss(probes: LinearProbes, batch: Batch, _: float) -> tuple[Tensor, di
     Returns:
         The scalar to descend, and the same without gradient as `label_loss`.
     """
-    flat = probes.encoder(batch.images).flatten(1)  # [B, G*G*d_v]
+    flat = probes.flatten(batch.images)  # [B, G*G*d_v]
     losses = []
     for task in sorted(set(batch.tasks)):
         rows = torch.tensor([i for i, name in enumerate(batch.tasks) if name == task])

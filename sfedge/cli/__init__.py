@@ -10,6 +10,7 @@ import click
 
 from sfedge import __version__
 from sfedge.errors import SfedgeError, unknown_name
+from sfedge.libraries import advice
 
 # Each is loaded when it is called, or when the list of commands is shown.
 _COMMANDS = {
@@ -99,6 +100,8 @@ def _tell(error: Exception) -> int:
         if isinstance(error, click.UsageError) and error.ctx is not None:
             end = "" if text.endswith((".", "?")) else "."
             text = f"{text}{end} Try '{error.ctx.command_path} --help'."
+    elif isinstance(error, ImportError | OSError) and (fix := advice(error)):
+        text, code = f"a library of the system is missing ({error}). {fix}", 1
     else:
         text = f"this is a fault of the program ({type(error).__name__}: {error}). Run the command "
         text, code = text + "again with --debug and report what it prints.", 1

@@ -6,22 +6,22 @@ import click
 
 from sfedge.doctor import Report, examine
 
+_EPILOG = """\b
+Examples:
+  sfedge doctor
+  sfedge doctor --json
 
-@click.command()
+\b
+Exit codes:
+  0  sfedge can run
+  1  something must be mended first
+"""
+
+
+@click.command(epilog=_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> int:
-    r"""Look over this installation and say what is wrong and how to mend it.
-
-    \b
-    Examples:
-      sfedge doctor
-      sfedge doctor --json
-
-    \b
-    Exit codes:
-      0  sfedge can run
-      1  something must be mended first
-    """
+    """Look over this installation and say what is wrong and how to mend it."""
     report = examine()
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))

@@ -9,13 +9,19 @@ import click
 from sfedge.bundle import open_bundle
 from sfedge.engines.trt_build import MAX_BATCH, build_engines
 
+_EPILOG = """\b
+Examples:
+  sfedge engine build
+  sfedge engine build my-bundle.zip --precision fp16 --max-batch 4
+"""
 
-@click.group()
+
+@click.group(epilog=_EPILOG)
 def engine() -> None:
     """Compile a bundle's graphs for the device at hand."""
 
 
-@engine.command()
+@engine.command(epilog=_EPILOG)
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--precision", help="One that the bundle has; fp16 by default, else fp32.")
 @click.option(
@@ -27,15 +33,10 @@ def engine() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 def build(bundle: Path | None, precision: str | None, max_batch: int, as_json: bool) -> None:
-    r"""Build TensorRT engines from BUNDLE, a folder or zip; without one, from the demo model.
+    """Build TensorRT engines from BUNDLE, a folder or zip; without one, from the demo model.
 
     Needs TensorRT, and takes minutes for a large model. The engines go into the user's cache and
     run on this device with this version of TensorRT only.
-
-    \b
-    Examples:
-      sfedge engine build
-      sfedge engine build my-bundle.zip --precision fp16 --max-batch 4
     """
     with open_bundle(bundle) as opened:
         engines, folder = build_engines(

@@ -11,19 +11,20 @@ from sfedge.bundle import Bundle, open_bundle
 from sfedge.manifest import Manifest
 from sfedge.tasks import Task
 
+_EPILOG = """\b
+Examples:
+  sfedge info
+  sfedge info my-bundle.zip --json
+"""
 
-@click.command()
+
+@click.command(epilog=_EPILOG)
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
 def info(bundle: Path | None, as_json: bool) -> None:
-    r"""Verify BUNDLE and tell what it holds: tasks, sizes, training data, scores.
+    """Verify BUNDLE and tell what it holds: tasks, sizes, training data, scores.
 
     BUNDLE is a folder or a zip; without one, the demo model is described.
-
-    \b
-    Examples:
-      sfedge info
-      sfedge info my-bundle.zip --json
     """
     with open_bundle(bundle) as opened:
         opened.verify()

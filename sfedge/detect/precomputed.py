@@ -100,6 +100,8 @@ def _read_run(path: Path) -> ByFrame:
         if row["type"] != "frame":
             continue
         for person in row["people"]:
+            if not person["is_seen"]:
+                continue  # boxes that were only moved along; the tracker does that again
             track = str(person["id"])
             boxes: list[tuple[Kind, Any]] = [("person", person["person"]), ("face", person["face"])]
             boxes += [("hand", hand) for hand in person["hands"]]

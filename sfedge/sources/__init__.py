@@ -14,16 +14,13 @@ STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https
 RECORDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".gif")
 
 
-def open_source(
-    address: str, *, start: float = 0.0, end: float | None = None, live: bool = False
-) -> Source:
+def open_source(address: str, *, start: float = 0.0, end: float | None = None) -> Source:
     """The source that an address stands for; nothing else is ever opened.
 
     Args:
         address: a camera's number, a stream's address, a folder of pictures, a picture or a video.
         start: seconds; earlier frames are passed over, keeping their place in the numbering.
         end: seconds; frames at this time or later are not read. None for all.
-        live: play a recording at its own pace, as a camera would.
 
     Raises:
         SourceError: it does not exist, cannot be read, or holds no picture.
@@ -38,7 +35,7 @@ def open_source(
     scheme = scheme.lower()
     if separator and scheme in STREAMS:
         if scheme in ("http", "https") and urlsplit(address).path.lower().endswith(RECORDINGS):
-            return VideoSource(address, start=start, end=end, live=live)
+            return VideoSource(address, start=start, end=end)
         return CameraSource(address, start=start, end=end)
     if separator and scheme != "file":
         raise SourceError(
@@ -59,5 +56,5 @@ def open_source(
         )
     is_picture = path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".gif"  # they move
     if is_folder or is_picture:
-        return FolderSource(path, start=start, end=end, live=live)
-    return VideoSource(str(path), start=start, end=end, live=live)
+        return FolderSource(path, start=start, end=end)
+    return VideoSource(str(path), start=start, end=end)

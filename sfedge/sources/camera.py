@@ -78,25 +78,24 @@ class CameraSource:
     def close(self) -> None:
         """Release the device; never waits for a picture that does not come."""
         self._closed.set()
-        if self._lock.acquire(blocking=False):  # else the iteration releases it
-            self._leave()
-            self._lock.release()
+        self._leave_unless_read()
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames with start <= time < end, numbered as they arrive."""
         began = time.monotonic()
         image, index, now = self._first, 0, 0.0
         self._first = None
-        while image is not None and not self._closed.is_set():
-            if self._end is not None and now >= self._end:
-                break
-            if now >= self._start:
-                yield Frame(image, index, now)
-            with self._lock:
-                image = self._next(now, began)
-                if image is None:
-                    self._leave()
-            index, now = index + 1, time.monotonic() - began
+        try:
+            while image is not None and not self._closed.is_set():
+                if self._end is not None and now >= self._end:
+                    break
+                if now >= self._start:
+                    yield Frame(image, index, now)
+                with self._lock:
+                    image = self._next(now, began)
+                index, now = index + 1, time.monotonic() - began
+        finally:
+            self._leave_unless_read()
 
     def _next(self, last: float, began: float) -> Image | None:
         """The next picture, however many breaks lie before it; None once closed.
@@ -138,6 +137,11 @@ class CameraSource:
         if not is_good or picture is None:
             return None
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def _leave_unless_read(self) -> None:
+        if self._lock.acquire(blocking=False):  # else the iteration does it at its end
+            self._leave()
+            self._lock.release()
 
     def _leave(self) -> None:
         if self._capture is not None:

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +31,8 @@ class FolderSource:
         SourceError: there is no picture, or the folder cannot be read.
     """
 
-    def __init__(
-        self, path: Path, *, start: float = 0.0, end: float | None = None, live: bool = False
-    ) -> None:
-        self._start, self._end, self._is_live = start, end, live
+    def __init__(self, path: Path, *, start: float = 0.0, end: float | None = None) -> None:
+        self._start, self._end = start, end
         self._closed = threading.Event()
         self._losses: list[str] = []
         self._paths = _pictures(path)
@@ -55,7 +52,7 @@ class FolderSource:
             frame_rate=PICTURES_PER_SECOND,
             duration=len(self._paths) / PICTURES_PER_SECOND,
             frames=len(self._paths),
-            is_live=live,
+            is_live=False,
         )
 
     @property
@@ -85,7 +82,6 @@ class FolderSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Pictures with start <= time < end."""
-        began: float | None = None
         for index, path in enumerate(self._paths):
             now = index / PICTURES_PER_SECOND
             if self._closed.is_set() or (self._end is not None and now >= self._end):
@@ -98,9 +94,6 @@ class FolderSource:
                 reason = getattr(error, "strerror", None) or str(error)
                 self._losses.append(f"picture {index} ({path.name}) could not be read: {reason}")
                 continue
-            if self._is_live:
-                began = time.monotonic() - now if began is None else began
-                self._closed.wait(max(began + now - time.monotonic(), 0.0))
             yield Frame(image, index, now)
 
 

@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Iterator
 from itertools import chain
 from types import TracebackType
@@ -38,11 +37,9 @@ class VideoSource:
         SourceError: there is no such file, or no picture in it can be decoded.
     """
 
-    def __init__(
-        self, address: str, *, start: float = 0.0, end: float | None = None, live: bool = False
-    ) -> None:
+    def __init__(self, address: str, *, start: float = 0.0, end: float | None = None) -> None:
         self._address, self._name = address, without_credentials(address)
-        self._start, self._end, self._is_live = start, end, live
+        self._start, self._end = start, end
         self._closed, self._lock = threading.Event(), threading.Lock()
         self._lost = Spans("could not be decoded")
         self._damaged = Spans("could be decoded only in part")
@@ -60,7 +57,7 @@ class VideoSource:
             frame_rate=float(self._file.rate) if self._file.rate else None,
             duration=duration / av.time_base if duration and duration > 0 else None,
             frames=self._file.video.frames or None,
-            is_live=live,
+            is_live=False,
             audio_path=address
             if self._file.container.streams.audio and "://" not in address
             else None,
@@ -97,16 +94,12 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         """Frames with start <= time < end."""
         frames = self._frames()
-        began: float | None = None
         while True:
             with self._lock:
                 frame = None if self._closed.is_set() else next(frames, None)
                 if frame is None:
                     self._file.close()
                     return
-            if self._is_live:
-                began = time.monotonic() - frame.time if began is None else began
-                self._closed.wait(max(began + frame.time - time.monotonic(), 0.0))
             yield frame
 
     def _first_picture(self) -> av.VideoFrame:

@@ -42,22 +42,34 @@ main_window.MainWindow._show_newest = show_newest
 main(sys.argv[2:])
 """
 
-# Has a slot fail, and says what the window shows then.
-BREAK = """
+# Says what the window tells of a source that cannot be played, or of a fault.
+TELL = """
 import sys
 from desktop import main_window
 from desktop.app import main
 
-def show_result(self, result):
+Window = main_window.MainWindow
+for name in ("_show_failure", "_show_fault"):
+    def show(self, message, before=getattr(Window, name)):
+        before(self, message)
+        print(self.video.text, flush=True)
+        self.close()
+    setattr(Window, name, show)
+"""
+BREAK = """
+def fail(self, message):
     raise ValueError("odd")
-
-def show_fault(self, message, before=main_window.MainWindow._show_fault):
-    before(self, message)
-    print(self.video.text, flush=True)
-    self.close()
-
-main_window.PeoplePanel.show_result = show_result
-main_window.MainWindow._show_fault = show_fault
+Window._show_failure = fail
+"""
+# Says when a source is being opened.
+OPEN = """
+from PyQt6.QtCore import QTimer
+def play(self, source, before=Window.play):
+    before(self, source)
+    QTimer.singleShot(0, lambda: print("opening", flush=True))
+Window.play = play
+"""
+MAIN = """
 main(sys.argv[1:])
 """
 
@@ -111,7 +123,7 @@ def test_without_pyqt6_a_sentence_says_how_to_install_it() -> None:
 
 
 def test_an_unknown_task_is_told_with_the_near_one() -> None:
-    code, _, err = run("--tasks", "expresion")
+    code, _, err = run("--tasks", "expressions")
     assert code == 2
     assert "Did you mean 'expression'?" in err
     assert err.count("\n") == 1
@@ -156,40 +168,31 @@ def test_libraries_that_qt_lacks_are_named_with_their_packages(
 
 
 def test_a_plugin_path_that_opencv_left_behind_does_no_harm(tmp_path: Path) -> None:
-    path = tmp_path / "missing.mp4"
-    code = BREAK.replace("main_window.PeoplePanel.show_result = show_result", "").replace(
-        "_show_fault", "_show_failure"
-    )
-    ended, out, err = run(path, code=code, QT_QPA_PLATFORM_PLUGIN_PATH=str(tmp_path))
-    assert ended == 0, err
+    words, path = ("missing.mp4",), str(tmp_path)
+    code, out, err = run(*words, code=TELL + MAIN, QT_QPA_PLATFORM_PLUGIN_PATH=path)
+    assert code == 0, err
     assert "missing.mp4 cannot be played" in out
 
 
-def test_a_slot_that_fails_neither_aborts_nor_prints_a_traceback(two_people: Scene) -> None:
-    words = (two_people.video, "--tasks", "expression")
-    code, out, err = run(*words, code=BREAK)
+def test_a_slot_that_fails_neither_aborts_nor_prints_a_traceback() -> None:
+    code, out, err = run("missing.mp4", code=TELL + BREAK + MAIN)
     assert code == 0, err
     assert "This is a fault of the program (ValueError: odd)." in out
     assert "Traceback" not in err
-    _, _, err = run(*words, "--debug", code=BREAK)
+
+
+def test_debug_prints_where_it_failed() -> None:
+    code, _, err = run("missing.mp4", "--debug", code=TELL + BREAK + MAIN)
+    assert code == 0
     assert "ValueError: odd" in err
+    assert "in fail" in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_within_two_seconds_while_it_opens(
     number: signal.Signals, two_people: Scene
 ) -> None:
-    code = BREAK.replace("PeoplePanel.show_result", "unused").replace(
-        "main(sys.argv",
-        "from PyQt6.QtCore import QTimer\n"
-        "play = main_window.MainWindow.play\n"
-        "def tell(self, source):\n"
-        "    play(self, source)\n"
-        "    QTimer.singleShot(0, lambda: print('opening', flush=True))\n"
-        "main_window.MainWindow.play = tell\n"
-        "main(sys.argv",
-    )
-    with start(two_people.video, code=code) as process:
+    with start(two_people.video, code=TELL + OPEN + MAIN) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "opening\n"
         begun = time.monotonic()

@@ -12,6 +12,7 @@ from clips import numbered, read_number
 
 from sfedge.errors import SourceError
 from sfedge.sources import camera, open_source
+from sfedge.structures import Image
 
 
 @contextmanager
@@ -126,6 +127,24 @@ def test_closing_from_another_thread_ends_a_stream_soon() -> None:
         assert time.monotonic() - began < 0.5
         reader.join(timeout=5)
         assert not reader.is_alive()
+    assert source._capture is None  # type: ignore[attr-defined]
+
+
+def test_a_camera_that_is_closed_while_it_is_read_is_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = camera.CameraSource._read
+
+    def read_and_close(self: camera.CameraSource) -> Image | None:
+        picture = read(self)
+        self.close()  # as another thread does, which never waits
+        return picture
+
+    with mjpeg_server() as port:
+        source = camera.CameraSource(f"http://127.0.0.1:{port}/live")
+        monkeypatch.setattr(camera.CameraSource, "_read", read_and_close)
+        assert [frame.index for frame in source] == [0]
+    assert source._capture is None
 
 
 def test_a_camera_that_is_not_there_is_told_with_those_that_are(

@@ -9,7 +9,6 @@ from PIL import Image
 
 from sfedge.errors import SourceError
 from sfedge.sources import open_source
-from sfedge.sources.folder import FolderSource
 
 UPRIGHT = {  # by EXIF orientation (EXIF 2.32, tag 274): what brings the stored picture upright
     1: lambda x: x,
@@ -157,7 +156,7 @@ def test_a_folder_without_a_readable_picture_is_refused(tmp_path: Path) -> None:
 def test_closing_ends_the_iteration(tmp_path: Path) -> None:
     for number in range(3):
         shade(number).save(tmp_path / f"{number}.png")
-    source = FolderSource(tmp_path, live=True)
+    source = open_source(str(tmp_path))
     seen = []
     for frame in source:
         seen.append(frame.index)

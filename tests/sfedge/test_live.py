@@ -115,7 +115,39 @@ def test_a_model_that_fails_ends_the_run_with_its_error(
         watch(session)
 
 
-def test_a_source_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None:
+@pytest.fixture
+def running() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def test_a_recording_keeps_its_own_pace(tmp_path: Path, running: threading.Event) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [0.0, 0.1, 0.35, 0.4])
+    begun = time.monotonic()
+    with open_source(str(clip)) as source, Capture(source, running) as capture:
+        arrivals = [(time.monotonic() - begun, frame.time) for frame in capture]
+    assert capture.captured == 4
+    assert arrivals[-1][1] == pytest.approx(0.4)
+    for arrived, due in arrivals:
+        assert arrived >= due
+
+
+def test_stopping_does_not_wait_for_the_next_picture(
+    tmp_path: Path, running: threading.Event
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [0.0, 60.0])
+    with open_source(str(clip)) as source, Capture(source, running) as capture:
+        seen = []
+        for frame in capture:
+            seen.append(frame.time)
+            capture.stop()
+    assert seen == [0.0]
+
+
+def test_a_source_that_fails_ends_the_run_with_its_error(
+    tmp_path: Path, running: threading.Event
+) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 5)
 
     with open_source(str(clip)) as source:
@@ -127,8 +159,6 @@ def test_a_source_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None
                 yield from list(source)[:2]
                 raise SourceError("the camera was unplugged")
 
-        running = threading.Event()
-        running.set()
         with Capture(Unplugged(), running) as capture:  # type: ignore[arg-type]
             with pytest.raises(SourceError, match="unplugged"):
                 list(capture)

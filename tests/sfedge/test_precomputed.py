@@ -168,9 +168,11 @@ def _run_row() -> dict[str, Any]:
 
 
 def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> None:
+    hands = (Box(0.4, 0.4, 0.5, 0.5),)
     tracks = (
-        Track(4, Box(0.1, 0, 0.5, 1), Box(0.2, 0.1, 0.3, 0.3), (Box(0.4, 0.4, 0.5, 0.5),), 0, 1),
-        Track(7, Box(0.6, 0, 0.9, 1), None, (), 0, 1),
+        Track(4, Box(0.1, 0, 0.5, 1), Box(0.2, 0.1, 0.3, 0.3), hands, 0, last_seen=0.2),
+        Track(7, Box(0.6, 0, 0.9, 1), None, (), 0, last_seen=0.2),
+        Track(9, Box(0.7, 0, 1, 1), None, (), 0, last_seen=0.1),  # missed here, moved along
     )
     result = FrameResult(_frame(5, 0.2), tracks, (), ())
     path = tmp_path / "run.jsonl"
@@ -188,7 +190,7 @@ def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> N
 def test_damaged_records_are_told_with_their_row(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     frame = {"type": "frame", "frame": 0, "time": 0.0}
-    person = {"id": 1, "person": [0.5, 0, 0.5, 1], "face": None, "hands": []}
+    person = {"id": 1, "is_seen": True, "person": [0.5, 0, 0.5, 1], "face": None, "hands": []}
     rows = [_run_row(), {**frame, "people": [person]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(DataError, match=r"run\.jsonl:2: box .* is empty"):

@@ -1,7 +1,6 @@
 """Video files: times, numbers, orientation and colours of their frames."""
 
 import threading
-import time
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -274,30 +273,6 @@ def test_what_is_shown_of_an_address_holds_no_secret() -> None:
     )
     assert without_credentials("http://cam/video?user=me&pwd=secret") == "http://cam/video?..."
     assert without_credentials("a/path with @ and ?.mp4") == "a/path with @ and ?.mp4"
-
-
-def test_a_recording_played_live_keeps_its_pace(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.mp4", [0.0, 0.1, 0.35, 0.4])
-    began = time.monotonic()
-    with open_source(str(path), live=True) as source:
-        arrivals = [(time.monotonic() - began, frame.time) for frame in source]
-        assert source.info.is_live
-    first = arrivals[0][0]
-    for arrived, due in arrivals:
-        assert arrived - first > due - 0.02
-
-
-def test_closing_from_another_thread_ends_a_live_recording_at_once(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.mp4", [0.0, 60.0])
-    source = open_source(str(path), live=True)
-    seen: list[float] = []
-    reader = threading.Thread(target=lambda: seen.extend(frame.time for frame in source))
-    reader.start()
-    threading.Event().wait(0.3)
-    source.close()
-    reader.join(timeout=5)
-    assert not reader.is_alive()
-    assert seen[0] == 0.0
 
 
 def test_closing_while_reading_as_fast_as_possible_is_safe(tmp_path: Path) -> None:

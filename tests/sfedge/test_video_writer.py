@@ -1,5 +1,6 @@
 """The annotated video: true times, the source's sound, and what is left after any end."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -298,6 +299,28 @@ def test_a_full_disk_is_told_in_one_sentence_and_what_was_written_stays(tmp_path
         frames = list(source)  # the last fragment ends where the disk did
     assert len(frames) >= 30
     assert [read_number(frame.image) for frame in frames] == list(range(len(frames)))
+
+
+@pytest.mark.parametrize("lacking", [600, 5000])  # a part of the last fragment, all of it
+def test_a_disk_that_is_full_at_the_very_end_is_told_too(tmp_path: Path, lacking: int) -> None:
+    with VideoWriter(tmp_path / "whole.mp4", width=320, height=240, frame_rate=30) as writer:
+        for number in range(40):
+            writer.write(numbered(number), number / 30)
+    room = writer.partial.stat().st_size - lacking
+    with VideoWriter(tmp_path / "out.mp4", width=320, height=240, frame_rate=30) as writer:
+        for number in range(40):
+            writer.write(numbered(number), number / 30)
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+        try:
+            writer.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        with pytest.raises(OutputError, match=r"took 3\d of 40 frames.*in .*out\.part\.mp4"):
+            writer.finish()
+    assert not (tmp_path / "out.mp4").exists()
+    with open_source(str(writer.partial)) as source:
+        assert len(list(source)) >= 30
 
 
 @pytest.mark.parametrize("place", ["no/such/folder/out.mp4", "file/out.mp4"])
