@@ -20,6 +20,8 @@ HEATMAP_SIZE = 64  # side of the gaze heatmap in cells (paper, section 3.4; Gaze
 # share the encoder's pass; the frame is seen whole.
 _MARGINS: dict[str, float] = {"face": 0.15, "person": 0.10, "frame": 0.0}
 
+_PEAK = 0.2  # a heatmap whose highest cell is below this points nowhere in particular
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -99,9 +101,16 @@ def _paper_tasks() -> dict[str, Task]:
     text = resources.files("sfedge").joinpath("tasks.json").read_text(encoding="utf-8")
     tasks = {}
     for name, data in json.loads(text).items():
-        fields = {"name": name, "margin": _MARGINS[data["view"]], "threshold": 0.0, **data}
-        tasks[name] = task_from_json(fields, where="sfedge/tasks.json")
+        fields = {"name": name, "margin": _MARGINS[data["view"]], "threshold": _threshold(data)}
+        tasks[name] = task_from_json(fields | data, where="sfedge/tasks.json")
     return tasks
+
+
+def _threshold(data: dict[str, Any]) -> float:
+    """Halfway from chance to certainty; a bundle may bring its own, measured on its model."""
+    if data["output"] == "heatmap":
+        return _PEAK
+    return round((1 + 1 / len(data["labels"])) / 2, 3)
 
 
 TASKS: dict[str, Task] = _paper_tasks()

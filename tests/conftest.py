@@ -5,11 +5,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from scenes import Finished, Scene, make_scene
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# A busy machine is no fault of the code.
+settings.register_profile("sfedge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sfedge")
 
 
 @pytest.fixture(scope="session")

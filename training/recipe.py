@@ -1,6 +1,5 @@
 """How a model is trained: every setting of a run, its default and where that comes from."""
 
-import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -93,8 +92,3 @@ def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
     if unknown:
         raise ConfigError(f"unknown settings {', '.join(unknown)}", where=where)
     return Recipe(**(data | {"datasets": tuple(data.get("datasets", tuple(DATASET_TASKS)))}))
-
-
-def recipe_text(recipe: Recipe) -> str:
-    """The recipe as indented JSON, for logs and model cards."""
-    return json.dumps(recipe.to_json(), indent=1)

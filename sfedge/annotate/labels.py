@@ -20,12 +20,13 @@ _PHRASES: dict[str, str] = {
 _LABELS = {"looking": "looking at me", "not_looking": "not looking at me"}
 _GREY: Colour = (70, 70, 70)
 _FOREHEAD = 0.3  # of a face box's height
+_NOW = 0.05  # seconds; a younger answer would read 0.0 s
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     text: str
-    age: str  # "" for a fresh answer
+    age: str  # "" for one of this very frame
     colour: Colour
 
 
@@ -84,7 +85,8 @@ class Labels:
 
     def _line(self, answer: Prediction, result: FrameResult) -> _Line:
         is_fresh = answer in result.fresh
-        age = "" if is_fresh else f"{result.age(answer):.1f}s"
+        seconds = result.age(answer)
+        age = "" if is_fresh and seconds < _NOW else f"{seconds:.1f}s"  # live, fresh ones age, too
         return _Line(phrase(answer), age, self._theme.text if is_fresh else self._theme.carried)
 
     def _put(

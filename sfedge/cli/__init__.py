@@ -93,6 +93,9 @@ def _invoke(words: Sequence[str]) -> int:
 
 def _tell(error: Exception) -> int:
     """Print an error in one line; its exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the whole help
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     if isinstance(error, SfedgeError):
         text, code = str(error), error.exit_code
     elif isinstance(error, click.ClickException):

@@ -137,9 +137,12 @@ def run_source(
 ) -> int:
     """Run a source into a folder and tell how it went; the exit code."""
     from sfedge.cli.models import download_bar
+    from sfedge.engines.ort import clash, installed_flavours
     from sfedge.pipeline import open_session
     from sfedge.process import process
 
+    if (problem := clash(installed_flavours())) is not None:
+        click.echo(f"sfedge: warning: {problem[0]}. {problem[1]}", err=True)
     with download_bar() as fetching:
         session = open_session(source, config, progress=fetching)
     with session:

@@ -150,6 +150,16 @@ def test_an_older_answer_looks_different_from_a_fresh_one(kind: str) -> None:
         assert np.abs(older - 90.0).sum() < np.abs(fresh - 90.0).sum()
 
 
+def test_an_answer_that_arrives_late_says_by_how_much() -> None:
+    def labels(asked: float) -> Image:
+        image, answer = grey(), replace(told("expression", 1), time=asked)
+        shown = result(image, tracks=(person(1, 0.1),), fresh=(answer,), now=1.0)
+        annotate.Labels(Theme(), lambda image: ()).draw(image, shown)
+        return image
+
+    assert changed(labels(1.0), labels(0.4)).any()
+
+
 def test_an_unsure_answer_is_marked() -> None:
     tracks = (person(1, 0.1), person(2, 0.6))
     for sure in (told("expression", 1), told("relation", 1, 2), gaze_at(0.5, 0.5)):

@@ -55,6 +55,16 @@ def test_every_command_has_help_with_examples(command: Command, name: str) -> No
     assert "\\b" not in finished.out  # click's mark, where it was not understood
 
 
+@pytest.mark.parametrize("words", [(), ("models",), ("engine",)])
+def test_a_command_without_its_words_shows_its_help(
+    command: Command, words: tuple[str, ...]
+) -> None:
+    finished = command(*words)
+    assert finished.code == 2
+    assert finished.out == ""
+    assert finished.err == command(*words, "--help").out
+
+
 def test_the_version_is_told(command: Command) -> None:
     assert command("--version").out == f"sfedge, version {sfedge.__version__}\n"
 
@@ -171,6 +181,18 @@ def test_a_run_prints_json_where_a_program_reads_it(
     assert rows[0]["settings"]["live"] is True
     assert all(0.5 <= row["time"] < 1 for row in rows if row["type"] == "frame")
     assert told["seconds"]["ask"] > 0
+
+
+def test_a_run_on_two_onnx_runtimes_says_that_they_clash(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "onnxruntime_gpu-1.31.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    finished = command("run", tmp_path / "none.mp4")
+    assert "warning: onnxruntime and onnxruntime-gpu are installed over each" in finished.err
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in finished.err
 
 
 def test_real_detectors_find_the_people_where_they_are(

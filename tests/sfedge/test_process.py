@@ -3,6 +3,7 @@ import hashlib
 import json
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,22 @@ def test_a_signal_keeps_what_was_done_under_the_partial_names_and_an_older_run_i
     scene: Scene, tmp_path: Path, number: int, ending: str
 ) -> None:
     (tmp_path / "sway.jsonl").write_text("of an earlier run")
+
+    def interrupt() -> None:
+        give_up = time.monotonic() + 60
+        records = tmp_path / "sway.part.jsonl"
+        while time.monotonic() < give_up:
+            if records.exists() and '"type": "frame"' in records.read_text():
+                return signal.raise_signal(number)
+            time.sleep(0.01)
+
     with sfedge.open(
         scene.video, detections=scene.detections, tasks=["expression"], live=True
     ) as session:
-        timer = threading.Timer(0.7, signal.raise_signal, [number])
-        timer.start()
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
         outcome = process(session, tmp_path, progress=False)
-        timer.join()
+        interrupter.join()
     assert outcome.signal == number
     assert 0 < outcome.report.shown < CLIP_FRAMES
     assert (outcome.report.ended, outcome.report.is_complete) == (ending, False)
