@@ -4,13 +4,13 @@ BIN := .venv/bin
 LOCK := constraints/py311.txt
 EXTRAS := --extra cpu --extra gpu --extra demo --extra desktop --extra training --extra export --extra dev
 
-.PHONY: demo test test-all check lock wheel demo-bundle clean
+.PHONY: demo test test-all check bench lock wheel demo-bundle clean
 
 demo: .venv/.runtime
 	$(BIN)/sfedge demo --out out
 
 test: .venv/.dev check
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow"
 
 test-all: .venv/.dev check
 	$(BIN)/python -m pytest
@@ -20,10 +20,22 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell sfedge training export desktop docs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell sfedge training export desktop benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md
+
+# What docs/performance.md tells, measured anew; wants a machine that does nothing else.
+bench: .venv/.dev
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.detectors
+	$(BIN)/python -m benchmarks.tracking
+
+# The pinned versions begin at 3.11.
+OLD := import sys; sys.version_info < (3, 11) and sys.exit( \
+  "Python 3.11 or newer is needed, %s is %d.%d. Run: rm -rf .venv && make $(MAKECMDGOALS) " \
+  "PYTHON=python3.11" % (sys.executable, *sys.version_info[:2]))
 
 # The runtime alone: no torch.
 .venv/.runtime: pyproject.toml $(LOCK)
+	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -c '$(OLD)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e ".[cpu,demo]"
 	touch $@
@@ -34,12 +46,12 @@ check: .venv/.dev
 	touch $@
 
 # Versions are pinned without index addresses; 3.10 (JetPack 6) is resolved, not run.
-lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 $(EXTRAS) \
+lock: .venv/.dev
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 $(EXTRAS) \
 	  --no-header --no-annotate --quiet -c constraints/held.txt -o $(LOCK)
-	uv pip compile pyproject.toml --python-version 3.10 --python-platform x86_64-manylinux_2_28 \
+	$(BIN)/uv pip compile pyproject.toml --python-version 3.10 --python-platform x86_64-manylinux_2_28 \
 	  --extra cpu --no-header --no-annotate --quiet -o constraints/py310-x86_64.txt
-	uv pip compile pyproject.toml --python-version 3.10 --python-platform aarch64-manylinux_2_28 \
+	$(BIN)/uv pip compile pyproject.toml --python-version 3.10 --python-platform aarch64-manylinux_2_28 \
 	  --extra cpu --no-header --no-annotate --quiet -o constraints/py310-aarch64.txt
 
 wheel: .venv/.dev

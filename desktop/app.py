@@ -13,8 +13,7 @@ from typing import NoReturn
 import click
 
 from desktop.screen import open_application, tell
-from sfedge import RunConfig, SfedgeError, __version__
-from sfedge.tasks import TASKS
+from sfedge import TASKS, RunConfig, SfedgeError, __version__, select_tasks
 
 _TICK_MS = 200  # Python looks at signals only when it gets to run
 _EPILOG = """\b
@@ -66,7 +65,7 @@ def main(
         logging.getLogger("desktop").setLevel(logging.DEBUG)
     try:
         config = RunConfig(
-            tasks=tuple(TASKS) if tasks is None else tuple(n.strip() for n in tasks.split(",")),
+            tasks=tuple(TASKS) if tasks is None else select_tasks(tasks),
             bundle=bundle,
             egocentric=egocentric,
             offline=offline,

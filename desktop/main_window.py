@@ -18,8 +18,7 @@ from desktop.people_panel import PeoplePanel
 from desktop.source_dialog import choose_address, choose_camera, choose_file
 from desktop.video_view import VideoView
 from desktop.worker import Opened, Worker
-from sfedge import RunConfig, RunReport
-from sfedge.sources import without_credentials
+from sfedge import RunConfig, RunReport, without_credentials
 
 _SIZE = QSize(1280, 900)  # at the start, where the screen has room for it
 _CLOSING_MS = 1000  # for a run to release its camera; the program ends within two seconds

@@ -16,8 +16,7 @@ from PyQt6.QtWidgets import (
 )
 
 from desktop.worker import Opened
-from sfedge import FrameResult, Prediction, Track
-from sfedge.tasks import TASKS
+from sfedge import TASKS, FrameResult, Prediction, Track
 
 _TITLES = {
     "looking_at_me": "Looks at camera",
@@ -120,7 +119,7 @@ class PeoplePanel(QWidget):
         column.addWidget(table, 1)
 
     def _write_name(self, row: int, track: Track) -> None:
-        from sfedge.annotate import Theme  # OpenCV; loaded by now, as the picture is drawn
+        from sfedge import Theme  # brings OpenCV; loaded by now, as the picture is drawn
 
         item = self._write(row, 0, track.name or f"Person {track.id}", 0.0)
         item.setData(Qt.ItemDataRole.DecorationRole, QColor(*Theme().colour(track.id)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sfedge.errors import MissingExtraError, SfedgeError
+from sfedge import MissingExtraError, SfedgeError
 from sfedge.libraries import advice, install_line, missing_libraries
 
 if TYPE_CHECKING:
@@ -86,7 +86,5 @@ def _displays() -> str:
 
 def _no_qt(error: ImportError) -> MissingExtraError:
     if isinstance(error, ModuleNotFoundError):
-        return MissingExtraError(
-            "the window needs PyQt6", fix="Install it: pip install 'sfedge[desktop]'."
-        )
+        return MissingExtraError("the window needs PyQt6", fix="Run: pip install PyQt6.")
     return MissingExtraError(f"PyQt6 does not load ({error})", fix=advice(error))

@@ -8,8 +8,7 @@ from PyQt6.QtCore import QObject, QThread, pyqtSignal
 from PyQt6.QtGui import QImage
 
 import sfedge
-from sfedge import FrameResult, RunConfig, RunReport, SfedgeError, SourceInfo
-from sfedge.structures import Image
+from sfedge import FrameResult, Image, RunConfig, RunReport, SfedgeError, SourceInfo
 
 _PATIENCE_MS = 5000  # for a run before this one to release its camera
 _POLL_MS = 100
@@ -104,7 +103,7 @@ class Worker(QObject):
             pass
         except SfedgeError as error:
             self.failed.emit(str(error))
-        except Exception as error:
+        except Exception as error:  # told in the window; raised in a slot it would end the program
             _log.debug("a run failed", exc_info=True)
             self.failed.emit(fault(error))
         finally:

@@ -48,7 +48,7 @@ def main(
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"exporting needs {error.name}, which is not installed",
-            fix="Install what it needs: pip install '.[cpu,demo,export]'.",
+            fix="Run in the checkout: pip install -e '.[cpu,export]'.",
         ) from error
     model, recipe, card = load_model(checkpoint)
     if notice is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sfedge.annotate.theme import Theme
     from sfedge.boxes import Box
     from sfedge.config import RunConfig
     from sfedge.errors import (
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
     from sfedge.pipeline import open_session as open  # noqa: A004 - as codecs.open and gzip.open
     from sfedge.records import read_records
     from sfedge.report import RunReport
-    from sfedge.sources.base import SourceInfo
-    from sfedge.structures import Detection, Frame, FrameResult, Prediction, Track
-    from sfedge.tasks import TASKS, Task
+    from sfedge.sources.base import SourceInfo, without_credentials
+    from sfedge.structures import Detection, Frame, FrameResult, Image, Prediction, Track
+    from sfedge.tasks import TASKS, Task, select_tasks
 
 _HOMES = {
+    "Theme": "sfedge.annotate.theme",
     "Box": "sfedge.boxes",
     "RunConfig": "sfedge.config",
     "BundleError": "sfedge.errors",
@@ -57,13 +59,16 @@ _HOMES = {
     "open": "sfedge.pipeline",
     "read_records": "sfedge.records",
     "SourceInfo": "sfedge.sources.base",
+    "without_credentials": "sfedge.sources.base",
     "Detection": "sfedge.structures",
     "Frame": "sfedge.structures",
     "FrameResult": "sfedge.structures",
+    "Image": "sfedge.structures",
     "Prediction": "sfedge.structures",
     "Track": "sfedge.structures",
     "TASKS": "sfedge.tasks",
     "Task": "sfedge.tasks",
+    "select_tasks": "sfedge.tasks",
 }
 
 __all__ = [
@@ -77,6 +82,7 @@ __all__ = [
     "EngineError",
     "Frame",
     "FrameResult",
+    "Image",
     "MissingExtraError",
     "OutputError",
     "Prediction",
@@ -87,12 +93,15 @@ __all__ = [
     "SourceError",
     "SourceInfo",
     "Task",
+    "Theme",
     "Track",
     "UnknownNameError",
     "UsageError",
     "__version__",
     "open",
     "read_records",
+    "select_tasks",
+    "without_credentials",
 ]
 
 

@@ -8,26 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfedge.boxes import Box, clamped, intersection, union
+from sfedge.colours import sample_lab
 from sfedge.errors import DataError
 from sfedge.people import Sighting
 from sfedge.structures import Image
 
-_SAMPLES = 24  # pixels looked at per side of a region
 _LIGHT_BINS, _COLOUR_BINS = 8, 16
 _LIGHT_SHARE = 0.4  # of the similarity; the rest is colour, which shade changes less
-_TORSO_SHARE = 0.65  # clothes tell people apart better than hair and skin
+# Head, chest and waist; clothes tell people apart better than hair and skin. The waist stands
+# alone since a picture of somebody near often ends above it.
+_SHARES = np.array([0.35, 0.4, 0.25])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Appearance:
-    """Colour histograms of the head and the torso, and how much of each is to be trusted."""
+    """Colour histograms of head, chest and waist, and how much of each is to be trusted."""
 
-    histograms: NDArray[np.float64]  # (2, bins): lightness, then colour; each part sums to 1
-    trust: NDArray[np.float64]  # (2,) in [0, 1]: the share in the picture that nobody covers
+    histograms: NDArray[np.float64]  # (3, bins): lightness, then colour; each part sums to 1
+    trust: NDArray[np.float64]  # (3,) in [0, 1]: the share in the picture that nobody covers
 
     @property
     def is_clear(self) -> bool:
-        """Whether the clothes are in the picture and hardly covered by another person."""
+        """Whether the chest is in the picture and hardly covered by another person."""
         return bool(self.trust[1] >= 0.7)
 
 
@@ -61,32 +63,42 @@ def similarity(a: Appearance, b: Appearance) -> tuple[float, float]:
     alike = np.sqrt(a.histograms * b.histograms)
     light, colour = alike[:, :_LIGHT_BINS].sum(1), alike[:, _LIGHT_BINS:].sum(1)
     parts = _LIGHT_SHARE * light + (1 - _LIGHT_SHARE) * colour
-    weights = np.minimum(a.trust, b.trust) * (1 - _TORSO_SHARE, _TORSO_SHARE)
+    weights = np.minimum(a.trust, b.trust) * _SHARES
     trust = float(weights.sum())
     return (float((parts * weights).sum()) / trust if trust > 0 else 0.0), trust
 
 
 def blend(old: Appearance, new: Appearance, share: float) -> Appearance:
-    """`old` with `share` of `new` mixed in, region by region as far as `new` is trusted more."""
-    amount = np.where(old.trust > 0, share * new.trust, np.sign(new.trust))[:, None]
-    histograms = old.histograms * (1 - amount) + new.histograms * amount
-    return Appearance(histograms, np.maximum(old.trust * (1 - share), new.trust))
+    """`old` with `new` mixed in, region by region.
+
+    A view as good as the old ones gets `share`, a better one soon takes their place, and one that
+    is cut or covered leaves hardly a trace.
+    """
+    quality = np.divide(new.trust, old.trust, out=np.ones(3), where=old.trust > 0)
+    amount = np.where(old.trust > 0, np.minimum(share * quality**3, 1.0), np.sign(new.trust))
+    histograms = old.histograms + amount[:, None] * (new.histograms - old.histograms)
+    return Appearance(histograms, old.trust + amount * (new.trust - old.trust))
 
 
-def _regions(sighting: Sighting) -> tuple[tuple[Box | None, float], tuple[Box | None, float]]:
-    """Head and torso, and the share of each that lies in the picture."""
+def _regions(sighting: Sighting) -> list[tuple[Box | None, float]]:
+    """Head, chest and waist, and the share of each that lies in the picture."""
     face, person = sighting.face, sighting.person
     if face is not None:
         x, w, h = face.centre[0], face.width, face.height
-        head = _part(face.x1 - 0.15 * w, face.y1 - 0.4 * h, face.x2 + 0.15 * w, face.y2)
-        torso = _part(x - 0.9 * w, face.y2 + 0.4 * h, x + 0.9 * w, face.y2 + 2.4 * h)
-        return head, torso
-    x, w, h = person.centre[0], person.width, person.height
-    torso = _part(x - 0.25 * w, person.y1 + 0.22 * h, x + 0.25 * w, person.y1 + 0.48 * h)
-    return (None, 0.0), torso
+        return [
+            _part(face.x1 - 0.15 * w, face.y1 - 0.4 * h, face.x2 + 0.15 * w, face.y2),
+            _part(x - 0.9 * w, face.y2 + 0.4 * h, x + 0.9 * w, face.y2 + 1.2 * h),
+            _part(x - 0.9 * w, face.y2 + 1.2 * h, x + 0.9 * w, face.y2 + 2.4 * h),
+        ]
+    x, w, top, h = person.centre[0], person.width, person.y1, person.height
+    return [
+        (None, 0.0),
+        _part(x - 0.25 * w, top + 0.22 * h, x + 0.25 * w, top + 0.32 * h),
+        _part(x - 0.25 * w, top + 0.32 * h, x + 0.25 * w, top + 0.48 * h),
+    ]
 
 
-def _outline(regions: tuple[tuple[Box | None, float], ...]) -> Box | None:
+def _outline(regions: Sequence[tuple[Box | None, float]]) -> Box | None:
     boxes = [box for box, _ in regions if box is not None]
     return union(boxes) if boxes else None
 
@@ -112,12 +124,7 @@ def _look(
     overlaps = sorted((intersection(box, k) for k in known if k), reverse=True)
     overlaps = overlaps[1:2] + [intersection(box, other) for other in others if other]
     covered = max(overlaps, default=0.0) / box.area
-    height, width = image.shape[:2]
-    middle = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-    rows = ((box.y1 + middle * box.height) * height).astype(np.intp)
-    columns = ((box.x1 + middle * box.width) * width).astype(np.intp)
-    pixels = np.ascontiguousarray(image[rows[:, None], columns])
-    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.intp)
+    lab = sample_lab(image, box).astype(np.intp)
     light = np.bincount(lab[:, 0] * _LIGHT_BINS >> 8, minlength=_LIGHT_BINS)
     # Nearly all colours have a and b within 64 of grey; the bins cover that, edges hold the rest.
     a, b = np.clip((lab[:, 1:] - 64) * _COLOUR_BINS >> 7, 0, _COLOUR_BINS - 1).T

@@ -7,7 +7,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -38,6 +38,23 @@ def cache_folder() -> Path:
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # A relative path is to be ignored, by the XDG base directory specification.
     return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "sfedge"
+
+
+@contextmanager
+def within(place: Path) -> Iterator[None]:
+    """Turn what the system refuses at a place in the cache into one sentence.
+
+    Raises:
+        OutputError: it did refuse, as where the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot be read or written ({error.strerror or error})",
+            where=str(place),
+            fix="Make room there, allow access to it, or name another folder in SFEDGE_CACHE.",
+        ) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -104,21 +121,18 @@ def write(target: Path, chunks: Iterable[bytes]) -> None:
     """
     part = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
-        part = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)  # mkstemp's 0600 would shut out other users of a shared cache
-        part.replace(target)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror or error})",
-            where=str(target),
-            fix="Make room there, or name another folder in SFEDGE_CACHE.",
-        ) from error
+        with within(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(
+                dir=target.parent, prefix=f"{target.name}.", suffix=".part"
+            )
+            part = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                file.writelines(chunks)
+                file.flush()
+                os.fsync(file.fileno())
+            part.chmod(0o644)  # mkstemp's 0600 would shut out other users of a shared cache
+            part.replace(target)
     finally:
         if part is not None:
             with suppress(OSError):

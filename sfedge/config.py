@@ -28,7 +28,7 @@ class RunConfig:
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: the wearer's own hands are nobody's
     offline: bool = False  # never fetch anything
-    live: bool | None = None  # newest frame wins; None: live for cameras and streams only
+    live: bool = False  # a recording plays at its own pace, as cameras and streams always do
     smoothing: float = 0.5  # seconds, time constant of the answers' running mean; 0 for none
     max_people: int = 8  # per frame, the largest first
     max_pairs: int = 6  # per frame, the nearest first

@@ -111,7 +111,7 @@ def _photographs() -> tuple[Image, Image]:
     except ImportError as error:
         raise MissingExtraError(
             f"the demo clip is made from photographs of scikit-image and matplotlib ({error})",
-            fix="Run `pip install 'sfedge[demo]'`.",
+            fix="Run: pip install scikit-image matplotlib.",
         ) from error
     with Pillow.open(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))) as picture:
         hopper = np.array(picture.convert("RGB"))

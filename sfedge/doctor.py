@@ -13,7 +13,7 @@ from sfedge.bundle import open_bundle
 from sfedge.cache import cache_folder
 from sfedge.engines import ENGINES
 from sfedge.engines.ort import FLAVOURS, clash, installed_flavours
-from sfedge.errors import BundleError, EngineError
+from sfedge.errors import BundleError, EngineError, OutputError
 from sfedge.gpus import Gpu, find_gpus
 from sfedge.libraries import advice, install_line, missing_libraries
 from sfedge.model import Model
@@ -133,14 +133,21 @@ def _check_engines(report: Report) -> None:
             report.engines[name] = problem
             if problem.is_fatal:
                 report.problems.append(problem)
+    why = report.engines["cuda"]
+    if report.gpus and why:
+        report.add(f"{report.gpus[0].name} is not used: engine cuda: {why.what}", why.fix)
 
 
 def _check_networks(report: Report) -> None:
     from sfedge.detect import networks
 
     report.cache = str(cache_folder())
-    for listing in networks.listed():
-        report.networks[listing.name] = listing.status
+    try:
+        for listing in networks.listed():
+            report.networks[listing.name] = listing.status
+    except OutputError as error:
+        report.add(f"{error.where}: {error.what}", error.fix, is_fatal=True)
+        return
     lacking = [name for name, status in report.networks.items() if status != "ready"]
     if lacking:
         report.add(
@@ -148,9 +155,9 @@ def _check_networks(report: Report) -> None:
             "The first run fetches them; or run: sfedge models fetch.",
         )
         folder = _nearest(cache_folder())
-        if not os.access(folder, os.W_OK):
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
             report.add(
-                f"{folder} cannot be written, and the networks must go there",
+                f"{folder} is no folder that can be written, and the networks must go there",
                 "Name another folder in SFEDGE_CACHE.",
                 is_fatal=True,
             )
@@ -177,5 +184,5 @@ def _version(distribution: str) -> str:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
+    """The folder itself, or the nearest path above it that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())

@@ -167,6 +167,7 @@ def _check(manifest: Manifest, where: str) -> None:
     missing_rows = sorted(
         {a for task in manifest.tasks for a in task.answers} - set(manifest.answers)
     )
+    cropped = [t.name for t in manifest.tasks if t.output == "heatmap" and t.view != "frame"]
     wanted = [PREFIX_NAME] + [f"{p}/{g}.onnx" for p in manifest.precisions for g in GRAPHS]
     absent = [path for path in wanted if path not in paths]
     problems = [
@@ -179,6 +180,8 @@ def _check(manifest: Manifest, where: str) -> None:
             (not manifest.tasks, "no task is listed"),
             (len({t.name for t in manifest.tasks}) != len(manifest.tasks), "a task stands twice"),
             (bool(missing_rows), f"answers without a row: {missing_rows}"),
+            # A heatmap's cells are places in the frame, smoothed as such while the person moves.
+            (bool(cropped), f"a heatmap of less than the whole frame: {cropped}"),
             (manifest.box_embedding not in get_args(BoxEmbedding), "unknown box embedding"),
             (shape.grid % shape.pool != 0, "the grid is not a multiple of the pooling"),
             (min(manifest.input.std) <= 0, "a standard deviation is not positive"),

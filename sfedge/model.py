@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,6 @@ class Model:
         self.tasks: tuple[Task, ...] = tuple(manifest.task(name) for name in names)
         self.name = manifest.name
         self.notice = manifest.notice
-        self.card: Mapping[str, Any] = manifest.card
         self.choice = choose_engine(engine)
         self.precision = choose_precision(self.choice.name, manifest)
         self._manifest = manifest
@@ -89,13 +88,10 @@ class Model:
         """Where and how precisely it runs, as told to the user."""
         return f"{self._engines['encoder'].device}, {self.precision}"
 
-    def threshold(self, task: str) -> float:
-        """Probability (or heatmap peak) below which the task's answers are unsure.
-
-        Raises:
-            BundleError: the bundle has no such task.
-        """
-        return self._manifest.task(task).threshold
+    @property
+    def engine_note(self) -> str:
+        """Why an NVIDIA GPU that is there is not used, for the user to read; "" otherwise."""
+        return self.choice.note
 
     def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
         """One prediction per query, in their order; each distinct view is encoded once.

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from sfedge.errors import UsageError
+from sfedge.errors import OutputError, UsageError
 from sfedge.pipeline import Session
 from sfedge.records import output_error
 
@@ -78,13 +78,17 @@ def move(held: OutputFiles, files: OutputFiles) -> None:
     """Put the files, which are now at `held`, in place of those of an earlier run.
 
     Raises:
-        OutputError: a file cannot be moved.
+        OutputError: a file cannot be moved; the message names those that were.
     """
+    moved: list[str] = []
     for part, path in zip(held.all, files.all, strict=True):
         try:
             part.replace(path)
         except OSError as error:
-            raise output_error(error, path) from error
+            told = output_error(error, path)
+            done = f" In place are {', '.join(moved)}." if moved else ""
+            raise OutputError(told.what, where=told.where, fix=told.fix + done) from error
+        moved.append(str(path))
 
 
 def _stem(name: str) -> str:

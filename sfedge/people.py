@@ -8,7 +8,8 @@ import numpy as np
 
 from sfedge.assign import assign
 from sfedge.boxes import Box, clamped, intersection, iou
-from sfedge.structures import Detection
+from sfedge.colours import skin_share
+from sfedge.structures import Detection, Image
 
 # Sizes are told in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
 # Shoulders are then some 3 faces wide and, from half a face above the brows, a grown-up 7.5 faces
@@ -21,6 +22,9 @@ _SMALLEST_HAND, _LARGEST_HAND, _LARGEST_HAND_EGOCENTRIC = 0.25, 2.5, 1.8
 _BOTTOM = 0.98  # a box that ends below this is cut by the picture's lower edge
 _SAME_THING = 0.7  # two boxes of one kind that overlap more are one thing found twice
 _FACE_MISFIT, _HAND_MISFIT = 0.6, 1.4  # no worse pair belongs together
+# A hand without its owner's skin wears a glove, or is another's: it must be nearer. Of one's own
+# hand at least this share has the colour of the face (see `sfedge.colours`).
+_FOREIGN_SKIN, _SKIN = 0.8, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ class Sighting:
     track: str | None = None  # identity that the detections came with
 
 
-def group(detections: Sequence[Detection], *, egocentric: bool = False) -> list[Sighting]:
+def group(
+    detections: Sequence[Detection], image: Image | None = None, *, egocentric: bool = False
+) -> list[Sighting]:
     """One sighting per person; a face, its hands and its body are put together.
 
     Hands that belong to nobody are left out, as are boxes found twice. The order of the
@@ -43,6 +49,7 @@ def group(detections: Sequence[Detection], *, egocentric: bool = False) -> list[
 
     Args:
         detections: all of one frame.
+        image: the frame's, for the colours of skin; None to go by the places alone.
         egocentric: the camera is worn, so a hand that comes in over the lower edge, or is far
             larger than the faces, is its wearer's and nobody else's.
     """
@@ -62,7 +69,7 @@ def group(detections: Sequence[Detection], *, egocentric: bool = False) -> list[
     if egocentric:
         hands = [hand for hand in hands if hand.box.y2 < _BOTTOM]
     largest = _LARGEST_HAND_EGOCENTRIC if egocentric else _LARGEST_HAND
-    misfit = np.array([[_hand_misfit(h, s, largest) for s in sightings] for h in hands])
+    misfit = np.array([[_hand_misfit(h, s, largest, image) for s in sightings] for h in hands])
     misfit = misfit.reshape(len(hands), len(sightings))
     owner = assign(np.hstack([misfit, misfit]), _HAND_MISFIT)  # each person has two places
     return [
@@ -155,8 +162,17 @@ def _sighting(face: Detection | None, person: Detection | None) -> Sighting:
     )
 
 
-def _hand_misfit(hand: Detection, sighting: Sighting, largest: float) -> float:
-    """How badly a hand fits a person: its distance in arm's lengths, dearer outside the body."""
+def _hand_misfit(hand: Detection, sighting: Sighting, largest: float, image: Image | None) -> float:
+    """How badly a hand fits a person, by its place and its skin."""
+    misfit = _hand_displacement(hand, sighting, largest)
+    if image is None or sighting.face is None or not 0 <= misfit <= _HAND_MISFIT:
+        return misfit
+    share = skin_share(image, sighting.face, hand.box)
+    return misfit + _FOREIGN_SKIN * (1 - min(share / _SKIN, 1.0))
+
+
+def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> float:
+    """A hand's distance in arm's lengths, dearer outside the body; -1 where it is known to fit."""
     if hand.track is not None and hand.track == sighting.track:
         return -1.0
     if not _may_be_one(hand.track, sighting.track):

@@ -60,7 +60,9 @@ class Session:
         self.model_name = model.name
         self.notice = model.notice  # the model's limits, to be shown wherever its answers are
         self.device = model.device  # where it really runs
-        is_live = source.info.is_live if config.live is None else config.live
+        self.engine_note = model.engine_note  # why an NVIDIA GPU is not used; "" otherwise
+        # Read one by one, the frames of a camera would get older and older.
+        is_live = source.info.is_live or config.live
         self.is_live = is_live and source.info.frames != 1  # a single picture has no pace
         self.tasks = tuple(bundle.manifest.task(name) for name in config.tasks)
         self._source, self._detector, self._model = source, detector, model
@@ -312,8 +314,6 @@ def _configured(config: RunConfig | None, settings: Mapping[str, Any]) -> RunCon
         if name not in known:
             unknown_name("setting", name, known)
     values = dict(settings)
-    if isinstance(values.get("tasks"), str):
-        values["tasks"] = values["tasks"].split(",")
     for name in ("bundle", "detections"):
         if values.get(name) is not None:
             values[name] = Path(values[name])

@@ -11,7 +11,7 @@ from types import FrameType
 from sfedge import records
 from sfedge.errors import SfedgeError, SourceError
 from sfedge.outputs import OutputFiles, make_folder, move, output_files, refuse_inputs
-from sfedge.pipeline import Session
+from sfedge.pipeline import STOPPED, Session
 from sfedge.record_writer import RecordWriter
 from sfedge.report import RunReport
 from sfedge.run_metadata import model_facts, now, write_metadata
@@ -35,10 +35,11 @@ def process(
 ) -> Outcome:
     """Run a session to its end and write what it tells into the folder `out`.
 
-    The files grow under names with `.part` in them and are moved into place at the end, over
-    those of an earlier run. Where the run is cut short they keep these names, playable and
-    readable. In the main thread Ctrl-C and SIGTERM end the run after the frame at hand; for a
-    camera or stream Ctrl-C is the usual end, and the files are moved into place.
+    The files grow under names with `.part` in them and are moved into place together at the end,
+    over those of an earlier run. Where the run is cut short they keep these names, playable and
+    readable. In the main thread Ctrl-C and SIGTERM end the run after the frame at hand, a second
+    one ends it at once; for a camera or stream the first is the usual end, and the files are moved
+    into place.
 
     Args:
         session: an open session that was not iterated yet.
@@ -49,6 +50,8 @@ def process(
     Raises:
         OutputError: the folder or a file cannot be written.
         SfedgeError: the source, a detector or the model failed; the message names what is kept.
+        KeyboardInterrupt: Ctrl-C came before the first frame, or twice.
+        SystemExit: the same of SIGTERM.
     """
     files = output_files(session, out)
     parts = files.partial
@@ -57,32 +60,30 @@ def process(
     started = now()
     writers: _Writers | None = None
     try:
-        with _stopping_on_signals(session) as caught, _bar(session, progress) as advance:
-            for result in session:
-                if writers is None:
-                    writers = _Writers(
-                        session, files.video, parts, started, every_frame=every_frame
-                    )
-                writers.write(session, result)
-                advance()
-        cut_by = caught[0] if caught and not session.is_endless else None
-        report = session.report
-        if cut_by is not None:
-            report = replace(report, ended=_ENDINGS[cut_by])
-        if writers is None:
-            raise _nothing_to_show(session, report, cut_by)
-        if cut_by is not None:
-            writers.keep(report)
-            write_metadata(session, report, started, parts, parts)
-            return Outcome(report, parts, cut_by)
-        report = writers.finish(report)
-        held = replace(parts, video=files.video)  # the writer has moved it
-        write_metadata(session, report, started, held, files)
-        move(held, files)
-        return Outcome(report, files, None)
+        with _stopping_on_signals(session) as caught:
+            with _bar(session, progress) as advance:
+                for result in session:
+                    if writers is None:
+                        writers = _Writers(
+                            session, files.video, parts, started, every_frame=every_frame
+                        )
+                    writers.write(session, result)
+                    advance()
+            report = session.report
+            if writers is None:
+                raise _end_by(caught[0]) if caught else _nothing_to_show(session, report)
+            if caught and report.ended == STOPPED and not session.is_endless:
+                report = replace(report, ended=_ENDINGS[caught[0]])
+                writers.keep(report)
+                write_metadata(session, report, started, parts, parts)
+                return Outcome(report, parts, caught[0])
+            report = writers.finish(report)
+            write_metadata(session, report, started, parts, files)
+            move(parts, files)
+            return Outcome(report, files, None)
     except BaseException as error:
         if writers is not None:
-            writers.keep(replace(session.report, ended=f"failed: {_one_line(error)}"))
+            writers.keep(replace(session.report, ended=_ending(error), is_complete=False))
             if isinstance(error, SfedgeError):
                 raise _naming_parts(error, parts) from error
         raise
@@ -121,7 +122,7 @@ class _Writers:
                 width=info.width,
                 height=info.height,
                 frame_rate=info.frame_rate,
-                audio_from=None if info.audio_path is None else Path(info.audio_path),
+                audio_from=info.audio_path,
                 start=config.start,
                 end=config.end,
             )
@@ -138,12 +139,12 @@ class _Writers:
             self._records.write(result)
 
     def finish(self, report: RunReport) -> RunReport:
-        """Complete the video with its sound and the records with a summary.
+        """Complete the video with its sound and the records with a summary, where they grew.
 
         Returns:
             The report, with what was lost of the sound.
         """
-        self._video.finish()
+        self._video.finish(self._video.partial)
         if self._video.losses:
             losses = (*report.losses, *self._video.losses)
             report = replace(report, losses=losses, is_complete=False)
@@ -164,13 +165,13 @@ class _Writers:
 def _stopping_on_signals(session: Session) -> Iterator[list[int]]:
     """Within, SIGINT and SIGTERM stop the session; yields the signals that came.
 
-    A second signal does not wait for the frame at hand.
+    A second signal waits neither for the frame at hand nor for the files.
     """
     caught: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         if caught:
-            raise KeyboardInterrupt
+            raise _end_by(number)
         caught.append(number)
         session.stop()
 
@@ -205,14 +206,21 @@ def _bar(session: Session, progress: bool | None) -> Iterator[Callable[[], objec
         yield bar.update
 
 
-def _nothing_to_show(session: Session, report: RunReport, cut_by: int | None) -> BaseException:
-    if cut_by is not None:
-        return KeyboardInterrupt() if cut_by == signal.SIGINT else SystemExit(128 + cut_by)
-    return SourceError(
-        "no frame was read" + "".join(f"; {loss.rstrip('.')}" for loss in report.losses),
-        where=session.info.name,
-        fix="Check --start and --end against the length of the video.",
-    )
+def _end_by(number: int) -> BaseException:
+    """What ends the program as the signal would have, its files released."""
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _nothing_to_show(session: Session, report: RunReport) -> SourceError:
+    if report.ended == STOPPED:
+        what, fix = "the run was stopped before its first frame", ""
+    elif session.is_endless:
+        what = "no picture came between --start and --end"
+        fix = "They count from the first picture of the camera; leave it more time."
+    else:
+        what, fix = "no frame was read", "Check --start and --end against the length of the video."
+    lost = "".join(f"; {loss.rstrip('.')}" for loss in report.losses)
+    return SourceError(what + lost, where=session.info.name, fix=fix)
 
 
 def _naming_parts(error: SfedgeError, parts: OutputFiles) -> SfedgeError:
@@ -222,5 +230,10 @@ def _naming_parts(error: SfedgeError, parts: OutputFiles) -> SfedgeError:
     return type(error)(error.what, where=error.where, fix=fix.strip())
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _ending(error: BaseException) -> str:
+    """Why the run ended, as the records tell it."""
+    if isinstance(error, KeyboardInterrupt):
+        return _ENDINGS[signal.SIGINT]
+    if isinstance(error, SystemExit):
+        return _ENDINGS[signal.SIGTERM]
+    return f"failed: {' '.join(str(error).split()) or type(error).__name__}"

@@ -70,9 +70,7 @@ class RecordWriter:
         """Write the people of a frame and its answers; nothing where nobody is seen."""
         self._remember(result)
         answers = result.predictions if self._every_frame else result.fresh
-        rows = [
-            prediction_row(answer, result, self._boxes(answer), self._model) for answer in answers
-        ]
+        rows = [self._row(answer, result) for answer in answers]
         self._write(([frame_row(result)] if result.tracks else []) + rows)
         self._write_table(table_row(row) for row in rows)
 
@@ -98,17 +96,18 @@ class RecordWriter:
                 break
             del self._seen[index]
 
-    def _boxes(self, prediction: Prediction) -> list[Box | None]:
-        """What was marked or cut out of each person: the face or the whole person."""
+    def _row(self, prediction: Prediction, result: FrameResult) -> Row:
+        """An answer with what was marked or cut out of each person: the face or all of them."""
         task = self._tasks[prediction.task]
         is_face = task.view == "face" or task.output == "heatmap"
-        _, tracks = self._seen.get(prediction.frame, (0.0, {}))
+        _, seen = self._seen.get(prediction.frame, (0.0, {}))
+        tracks = [seen.get(person) for person in prediction.people]
         boxes: list[Box | None] = []
-        for person in prediction.people:
-            track = tracks.get(person)
+        for track in tracks:
             face = track.face if track and is_face else None
             boxes.append(face or (track.person if track else None))
-        return boxes
+        names = [track.name if track else None for track in tracks]
+        return prediction_row(prediction, result, boxes, self._model, names)
 
     def _write(self, rows: Iterable[Row]) -> None:
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]

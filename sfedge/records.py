@@ -102,9 +102,21 @@ def frame_row(result: FrameResult) -> Row:
 
 
 def prediction_row(
-    prediction: Prediction, result: FrameResult, boxes: Sequence[Box | None], model: str
+    prediction: Prediction,
+    result: FrameResult,
+    boxes: Sequence[Box | None],
+    model: str,
+    names: Sequence[str | None] = (),
 ) -> Row:
-    """An answer as it stands at the frame of `result`; `boxes` are of the frame asked about."""
+    """An answer as it stands at the frame of `result`.
+
+    Args:
+        prediction: the answer.
+        result: what it is shown with.
+        boxes: of each of its people, in the frame asked about.
+        model: name of the model.
+        names: of each of its people; left out of the row where none is known.
+    """
     row: Row = {
         "type": "prediction",
         "frame": prediction.frame,
@@ -117,6 +129,8 @@ def prediction_row(
         "is_unsure": prediction.is_unsure,
         "model": model,
     }
+    if any(name is not None for name in names):
+        row["names"] = list(names)
     if prediction.label is not None and prediction.probabilities is not None:
         row["label"] = prediction.label
         row["probability"] = round(prediction.probabilities[prediction.label], 4)

@@ -1,6 +1,5 @@
 """A file's sound, cut to a span of time and made to fit into an MP4."""
 
-import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ import av.error
 from av.bitstream import BitStreamFilterContext
 
 from sfedge.clock import SteadyClock, container_start
+from sfedge.sources.container import MAX_READ_ERRORS
 
 # What MP4 players know; anything else is encoded to AAC.
 _COPIED = ("aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac")
@@ -21,16 +21,17 @@ class Sound:
     """The first sound track of a file, as packets for another container.
 
     Args:
-        path: any file that FFmpeg reads.
+        path: any file that FFmpeg reads, or the address of one on the web.
         start: seconds of the file's clock that become zero; a packet that reaches beyond is kept.
         end: seconds of the file's clock at which it stops; None for all.
     """
 
-    def __init__(self, path: Path, *, start: float, end: float | None) -> None:
+    def __init__(self, path: Path | str, *, start: float, end: float | None) -> None:
         self._input = av.open(str(path), metadata_errors="replace")
         tracks = self._input.streams.audio
         self._next: Any = None
         self.problem = ""  # why there is nothing to be had, a clause
+        self._faults: dict[str, None] = {}  # each once, in the order they were met
         if not tracks:
             self.problem = "the file has no sound"
         elif not (tracks[0].codec_context and tracks[0].codec_context.sample_rate):
@@ -50,6 +51,11 @@ class Sound:
     def begins(self) -> float | None:
         """Seconds from `start` to the first packet; None if there is none."""
         return None if self._next is None else float(self._next.pts * self._time_base)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Sentences on what could not be read or decoded so far."""
+        return tuple(self._faults)
 
     def add_to(self, output: Any) -> None:
         """Add a stream for this sound to a container that is not written to yet."""
@@ -83,22 +89,35 @@ class Sound:
         self._input.close()
 
     def _read(self) -> Iterator[Any]:
-        """Packets within the span, on the new clock; what cannot be read is left out."""
+        """Packets within the span, on the new clock; what cannot be read is told and left out."""
         clock = SteadyClock(self._input, self._stream, _PACKET)
         last: int | None = None
-        with contextlib.suppress(av.error.FFmpegError, OSError):
-            for packet in self._input.demux(self._stream):
-                clock.set(packet)
-                if packet.size == 0 or packet.pts is None:
-                    continue
-                packet.pts -= self._zero
-                packet.dts = packet.pts  # sound is stored in the order it is heard
-                if self._end is not None and packet.pts >= self._end:
-                    return
-                is_early = self._is_cut and packet.pts + (packet.duration or 1) <= 0
-                if not is_early and (last is None or packet.pts > last):
-                    last = packet.pts
+        for packet in self._all_packets():
+            clock.set(packet)
+            if packet.size == 0 or packet.pts is None:
+                continue
+            packet.pts -= self._zero
+            packet.dts = packet.pts  # sound is stored in the order it is heard
+            if self._end is not None and packet.pts >= self._end:
+                return
+            is_early = self._is_cut and packet.pts + (packet.duration or 1) <= 0
+            if not is_early and (last is None or packet.pts > last):
+                last = packet.pts
+                yield packet
+
+    def _all_packets(self) -> Iterator[Any]:
+        """Packets of the sound; read errors are told and passed over."""
+        errors = 0
+        while errors < MAX_READ_ERRORS:
+            try:
+                for packet in self._input.demux(self._stream):
+                    errors = 0
                     yield packet
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                errors += 1
+                reason = error.strerror or error
+                self._faults[f"part of the sound could not be read ({reason})"] = None
 
     def _fitted(self, packet: Any) -> Iterator[Any]:
         """What one packet of the file becomes; None brings what is still held back."""
@@ -114,6 +133,9 @@ class Sound:
             yield each
 
     def _decoded(self, packet: Any) -> list[Any]:
-        with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+        try:
             return list(self._stream.codec_context.decode(packet))
-        return []
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self._faults[f"part of the sound could not be decoded ({reason})"] = None
+            return []

@@ -1,11 +1,12 @@
 """One followed person: boxes over time, where to expect them, and what speaks for a sighting."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sfedge.appearance import Appearance, blend, similarity
-from sfedge.boxes import Box, clamped
+from sfedge.boxes import Box, clamped, iou
 from sfedge.errors import DataError
 from sfedge.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_misfit, person_around
 from sfedge.structures import Track
@@ -20,7 +21,8 @@ _NEAR, _SPEED, _FAR = 1.0, 5.0, 6.0
 _HIDDEN_COST = 0.6  # after a second out of sight, so that those in sight come first
 _VELOCITY_MEMORY = 0.25  # time constant of the running mean of the velocity
 _COASTING = 1.0  # time constant with which a person out of sight comes to rest
-_NEWEST = 0.1  # share of the newest sight in the remembered appearance
+_NEWEST = 0.1  # least share of the newest sight in the remembered appearance
+_SAME_HAND = 0.3  # intersection over union from which a carried hand is the one seen elsewhere
 
 
 class Place(NamedTuple):
@@ -117,12 +119,13 @@ class Target:
             self.face, self.face_seen = _place(sighting.face), time
         if sighting.is_person_seen:
             self.body, self.body_seen = _place(sighting.person), time
-        if sighting.hands:
+        if sighting.hands or sighting.is_person_seen:  # whoever looks for bodies looks for hands
             self.hands, self.hands_seen = [_place(hand) for hand in sighting.hands], time
         if self.appearance is None:
             self.appearance = appearance
-        elif appearance.is_clear or not self.appearance.is_clear:
-            self.appearance = blend(self.appearance, appearance, _NEWEST)
+        else:
+            share = max(_NEWEST, 1 / (self.sightings + 1))  # the mean of the first sights
+            self.appearance = blend(self.appearance, appearance, share)
         if time - self.face_seen > _STALE:
             self.face = None
         if time - self.body_seen > _STALE:
@@ -131,6 +134,14 @@ class Target:
         self.sightings += 1
         self.score = max(self.score, sighting.score)
         self.name = self.name or sighting.track
+
+    def leave_hands(self, hands: Sequence[Box]) -> None:
+        """Give up carried hands where others have now been seen to have theirs."""
+        self.hands = [
+            mine
+            for mine in self.hands
+            if (box := mine.box()) is None or all(iou(box, hand) <= _SAME_HAND for hand in hands)
+        ]
 
     def expected(self) -> Sighting | None:
         """How this person should be seen now; None outside the picture."""

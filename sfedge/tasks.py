@@ -116,14 +116,19 @@ def _threshold(data: dict[str, Any]) -> float:
 TASKS: dict[str, Task] = _paper_tasks()
 
 
-def select_tasks(names: Iterable[str], known: Iterable[str] = TASKS) -> tuple[str, ...]:
+def select_tasks(names: str | Iterable[str], known: Iterable[str] = TASKS) -> tuple[str, ...]:
     """The given task names, each once, in the order of `known`.
+
+    Args:
+        names: one by one, or in a text with commas between them, such as "relation, gaze".
+        known: all that may be named.
 
     Raises:
         UnknownNameError: a name is none of `known`; the message suggests the nearest.
     """
     order = tuple(known)
-    wanted = set(names)
+    parts = names.split(",") if isinstance(names, str) else names
+    wanted = {part.strip() for part in parts} - {""}
     for name in sorted(wanted):
         if name not in order:
             unknown_name("task", name, order, where="--tasks")

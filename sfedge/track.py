@@ -15,9 +15,10 @@ from sfedge.target import STRANGER, Target, misfit
 _SURE = 0.65  # a score that needs no second sight
 _TRIAL = 0.35  # an unconfirmed person out of sight is dropped after this
 _DECISION = 0.5  # a newcomer who may be a returner is looked at this long before getting an id
-# The same person gives 0.99 under a shaking box and 0.96 at 15 % less light; two men in dark suits
-# 0.93 (measured on photographs). Below, or with a rival this close, a newcomer gets a new id.
-_RECOGNISED, _RIVAL_MARGIN = 0.94, 0.04
+# The same person gives 0.99 under a shaking box and 0.97 at 15 % less light; two men in dark suits
+# up to 0.94, others up to 0.91 (measured on photographs). Below, or with a rival this close, a
+# newcomer gets a new id; at once where nobody absent comes near.
+_RECOGNISED, _RIVAL_MARGIN, _RESEMBLES = 0.95, 0.04, 0.85
 _MOST_REMEMBERED = 64  # people
 
 
@@ -67,7 +68,7 @@ class Tracker:
         for person in self._people:
             person.advance(step)
 
-        sightings = group(detections, egocentric=self._egocentric)
+        sightings = group(detections, frame.image, egocentric=self._egocentric)
         expected = [person.expected() for person in self._people if not person.is_ended]
         looks = appearances(frame.image, sightings, [e for e in expected if e is not None])
         partners = self._match(sightings, looks, time)
@@ -81,6 +82,10 @@ class Tracker:
                 partner = Target(time, time, sighting.track)
                 self._people.append(partner)
             partner.observe(sighting, look, time)
+        hands = [hand for sighting in sightings for hand in sighting.hands]
+        for person in self._people:
+            if person.hands_seen < time:
+                person.leave_hands(hands)
 
         for person in list(self._people):
             if person.id is None and person.missed == 0:
@@ -111,19 +116,24 @@ class Tracker:
             return
         absent = [p for p in self._people if p.id and p.missed and not p.name and p.appearance]
         if absent:
-            if time - person.first_seen < _DECISION and not _is_settled(person):
-                return
-            known = self._recognise(person, absent)
-            if known is not None:
+            known, likeness = self._recognise(person, absent)
+            is_settled = _is_settled(person)
+            has_waited = time - person.first_seen >= _DECISION
+            if known is not None and (is_settled or has_waited):
                 known.resume(person)
                 self._people.remove(person)
                 return
+            if not has_waited and not (is_settled and likeness < _RESEMBLES):
+                return
         person.id = self._new_id()
 
-    def _recognise(self, newcomer: Target, absent: Sequence[Target]) -> Target | None:
-        """The one absent person who looks like the newcomer, if no other known one does."""
+    def _recognise(self, newcomer: Target, absent: Sequence[Target]) -> tuple[Target | None, float]:
+        """The absent person who looks like the newcomer and no other known one does, if any.
+
+        Also how much like the newcomer any absent person looks, in [0, 1].
+        """
         if newcomer.appearance is None or not newcomer.appearance.is_clear:
-            return None
+            return None, 0.0
         alike: list[tuple[float, Target]] = []
         for person in self._people:
             if person is newcomer or person.id is None or person.appearance is None:
@@ -134,7 +144,8 @@ class Tracker:
         degree, person = alike[0]
         rival = alike[1][0] if len(alike) > 1 else 0.0
         is_one = degree >= _RECOGNISED and degree - rival >= _RIVAL_MARGIN
-        return person if is_one and person in absent else None
+        likeness = max(degree for degree, person in alike if person in absent)
+        return (person if is_one and person in absent else None), likeness
 
     def _forget(self, time: float) -> None:
         """End those out of sight for too long, drop those whom nothing can bring back."""

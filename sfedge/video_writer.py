@@ -53,7 +53,8 @@ class VideoWriter:
         width: of the picture in pixels; odd sizes are filled up by repeating the last column.
         height: the same.
         frame_rate: average, for the encoder's rate control and the last frame's length.
-        audio_from: file whose sound is copied, bit by bit where MP4 can hold it, else as AAC.
+        audio_from: file, or recording on the web, whose sound is copied, bit by bit where MP4 can
+            hold it, else as AAC.
         start: seconds of the source that become zero, for picture and sound.
         end: seconds of the source where the sound ends; None for all of it.
 
@@ -68,7 +69,7 @@ class VideoWriter:
         width: int,
         height: int,
         frame_rate: float | None,
-        audio_from: Path | None = None,
+        audio_from: Path | str | None = None,
         start: float = 0.0,
         end: float | None = None,
     ) -> None:
@@ -125,8 +126,11 @@ class VideoWriter:
         self._ticks = ticks
         self._frames += 1
 
-    def finish(self) -> None:
+    def finish(self, place: Path | None = None) -> None:
         """Move the finished video, with all of its sound, to its place.
+
+        Args:
+            place: in the same folder, also that of the partial file; None for `path`.
 
         Raises:
             OutputError: no frame was written, or the file cannot be; the partial file stays.
@@ -138,10 +142,11 @@ class VideoWriter:
             with self._telling():
                 self._end_part()
                 self._assemble(final)
-                final.replace(self.path)
+                final.replace(place or self.path)
         finally:
             final.unlink(missing_ok=True)
-        self.partial.unlink(missing_ok=True)
+        if place != self.partial:
+            self.partial.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Release the files; what was written and not finished stays, playable."""
@@ -175,6 +180,7 @@ class VideoWriter:
             problem = error.strerror or str(error)
         else:
             if not sound.problem:
+                self._losses = ()
                 return sound
             sound.close()
             problem = sound.problem
@@ -191,6 +197,7 @@ class VideoWriter:
         finally:
             output.close()
             if self._sound is not None:
+                self._losses = self._sound.losses
                 self._sound.close()
 
     def _assemble(self, final: Path) -> None:
@@ -215,6 +222,7 @@ class VideoWriter:
                 found += 1
             if sound is not None:
                 output.mux(list(sound.packets(None)))
+                self._losses = sound.losses
                 sound.close()
         if found < self._frames:  # FFmpeg tells no failure of the last write, at closing
             raise OSError(f"the disk took {found} of {self._frames} frames")

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 import torch
 
 from sfedge import __version__
-from sfedge.errors import SfedgeError
+from sfedge.errors import SfedgeError, UsageError
 from training.card import DRAWN_MARK, build_card
 from training.checkpoint import load_model, load_pretrained, save_model
 from training.config import PRESETS, ModelConfig
@@ -21,11 +20,10 @@ from training.data.sample import Dataset, Sample, Split
 from training.evaluate import Figures, evaluate
 from training.losses import loss
 from training.model import SocialFusion, build_model
+from training.options import FOLDER, datasets_option, preset_option, run_options
 from training.probes import LinearProbes, probe_loss
 from training.recipe import DATASET_TASKS, Recipe
 from training.train import train
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.group()
@@ -34,7 +32,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("root", type=_FOLDER)
+@click.argument("root", type=FOLDER)
 @click.option("--count", default=8000, show_default=True, help="Training samples a dataset.")
 @click.option("--val", default=300, show_default=True, help="Validation samples a dataset.")
 @click.option("--test", default=1000, show_default=True, help="Test samples a dataset.")
@@ -52,32 +50,15 @@ def draw(root: Path, count: int, val: int, test: int, seed: int) -> None:
     click.echo(f"Drawings are in {root}")
 
 
-def _run_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(
-        [
-            click.argument("data", type=_FOLDER),
-            click.option("--out", type=_FOLDER, required=True, help="Folder of this run."),
-            click.option("--preset", type=click.Choice(sorted(PRESETS)), default="tiny"),
-            click.option("--datasets", default=",".join(DATASET_TASKS), show_default=True),
-            click.option("--epochs", default=Recipe().epochs, show_default=True),
-            click.option("--batch", default=Recipe().batch, show_default=True),
-            click.option("--learning-rate", default=Recipe().learning_rate, show_default=True),
-            click.option("--warmup", default=Recipe().warmup, show_default=True),
-            click.option("--gaze-weight", type=float, help="Lambda; default 1 / datasets."),
-            click.option("--augment/--no-augment", default=True, help="Flips, shifts, light."),
-            click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32"),
-            click.option("--seed", default=0, show_default=True),
-            click.option("--workers", default=0, show_default=True, help="Processes for pictures."),
-            click.option("--stop-after", type=int, help="Stop after this step, to resume later."),
-        ]
-    ):
-        command = option(command)
-    return command
-
-
 @main.command()
-@_run_options
-@click.option("--encoder-epochs", default=4, show_default=True, help="Of the encoder alone, first.")
+@preset_option(name for name, config in PRESETS.items() if config.unpublished)
+@run_options
+@click.option(
+    "--encoder-epochs",
+    default=4,
+    show_default=True,
+    help="Epochs of the encoder alone under linear probes, before the whole; 0 for none.",
+)
 def pretrain(
     data: Path,
     out: Path,
@@ -100,7 +81,9 @@ def pretrain(
     view, device = ViewSpec(model.encoder.input, model.encoder.grid), _device()
     if alone and encoder_epochs:
         names = tuple(d.name for d in alone)
-        probes = LinearProbes(model.encoder, [t for n in names for t in DATASET_TASKS[n]])
+        probes = LinearProbes(
+            model.encoder, [t for n in names for t in DATASET_TASKS[n]], with_pooled=True
+        )
         train(
             probes,
             {d.name: d.samples for d in alone},
@@ -115,12 +98,31 @@ def pretrain(
 
 
 @main.command(name="train")
-@_run_options
-@click.option("--pretrained", type=_FOLDER, help="`model` folder of a pre-training.")
+@preset_option(PRESETS)
+@run_options
+@click.option(
+    "--encoder-weights",
+    metavar="NAME",
+    help="Weights of the preset's encoder: a tag of its library (open_clip, timm), a file, a "
+    "folder with one safetensors file, or owner/name on the Hugging Face hub. [the preset's]",
+)
+@click.option(
+    "--language",
+    metavar="NAME",
+    help="The Llama to adapt: a folder as transformers saves it, or owner/name on the Hugging "
+    "Face hub. [the preset's]",
+)
+@click.option(
+    "--pretrained",
+    type=FOLDER,
+    help="`model` folder of a pre-training; brings the parts that have no published weights.",
+)
 def train_command(
     data: Path,
     out: Path,
     preset: str,
+    encoder_weights: str | None,
+    language: str | None,
     pretrained: Path | None,
     workers: int,
     stop_after: int | None,
@@ -132,11 +134,22 @@ def train_command(
     where it was.
     """
     config, recipe = PRESETS[preset], _recipe(settings)
-    if config.is_self_trained and pretrained is None:
-        raise SfedgeError(
-            f"preset {preset!r} has no published encoder and language model",
+    if encoder_weights is not None:
+        config = replace(config, encoder_weights=_in_full(encoder_weights))
+    if language is not None:
+        weights = language != "tiny"
+        config = replace(config, language=_in_full(language), language_weights=weights)
+    if config.unpublished and pretrained is None:
+        raise UsageError(
+            f"preset {preset!r} has no published weights for: {', '.join(config.unpublished)}",
             where="--pretrained",
             fix="Run `python -m training pretrain` first and name its `model` folder here.",
+        )
+    if pretrained is not None and not config.unpublished:
+        raise UsageError(
+            "encoder and language model have published weights",
+            where="--pretrained",
+            fix="Leave it out.",
         )
     model = _new_model(config, recipe)
     if pretrained is not None:
@@ -146,8 +159,17 @@ def train_command(
 
 
 def _recipe(settings: dict[str, Any]) -> Recipe:
-    names = tuple(name.strip() for name in settings.pop("datasets").split(","))
-    return Recipe(datasets=names, **settings)
+    return Recipe(datasets=_names(settings.pop("datasets")), **settings)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _in_full(name: str) -> str:
+    """A local path from the root, so that the saved model finds it from anywhere; else `name`."""
+    path = Path(name)
+    return str(path.resolve()) if path.exists() else name
 
 
 def _new_model(config: ModelConfig, recipe: Recipe) -> SocialFusion:
@@ -194,14 +216,20 @@ def _train_and_save(
 
 
 @main.command(name="evaluate")
-@click.argument("model", type=_FOLDER)
-@click.argument("data", type=_FOLDER)
-@click.option("--split", type=click.Choice(["val", "test"]), default="test")
-@click.option("--datasets", default=",".join(DATASET_TASKS), show_default=True)
+@click.argument("model", type=FOLDER)
+@click.argument("data", type=FOLDER)
+@click.option(
+    "--split",
+    type=click.Choice(["val", "test"]),
+    default="test",
+    show_default=True,
+    help="Which samples to answer.",
+)
+@datasets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate_command(model: Path, data: Path, split: Split, datasets: str, as_json: bool) -> None:
     """Print the scores of MODEL on a split of DATA."""
-    names = Recipe(datasets=tuple(name.strip() for name in datasets.split(","))).datasets
+    names = Recipe(datasets=_names(datasets)).datasets
     network, _, _ = load_model(model)
     figures = evaluate(network, _samples(_load(data, names, split)), device=_device())
     if as_json:

@@ -4,7 +4,7 @@ model.json             ModelConfig
 recipe.json            Recipe
 card.json              data, recipe, scores, versions: the model card
 trained.safetensors    connector, box embedding, gaze head, LoRA
-frozen.safetensors     encoder and language model, only where no published weights name them
+frozen.safetensors     encoder and language model, each only where it has no published weights
 optimizer.safetensors  AdamW's moments, only in checkpoints of a running training
 progress.json          steps done, only there too
 """
@@ -25,7 +25,7 @@ from sfedge.errors import DataError
 from training.config import ModelConfig
 from training.model import SocialFusion, build_model
 from training.recipe import Recipe, recipe_from_json
-from training.states import frozen_state, load_state, trained_state
+from training.states import frozen_state, load_state, part_of, trained_state
 
 _KEPT = 2  # checkpoints of a running training that stay
 
@@ -37,8 +37,9 @@ def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[
         _write_json(part / "recipe.json", recipe.to_json())
         _write_json(part / "card.json", dict(card))
         save_file(_on_cpu(trained_state(model)), part / "trained.safetensors")
-        if model.config.is_self_trained:
-            save_file(_on_cpu(frozen_state(model)), part / "frozen.safetensors")
+        if own := model.config.unpublished:
+            frozen = {n: t for n, t in frozen_state(model).items() if part_of(n) in own}
+            save_file(_on_cpu(frozen), part / "frozen.safetensors")
 
 
 def save_progress(
@@ -93,14 +94,20 @@ def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
     config = ModelConfig.from_json(_read_json(folder / "model.json"))
     model = build_model(config, with_lora=not recipe.pretraining)
     load_state(model, _tensors(folder / "trained.safetensors"))
-    if config.is_self_trained:
-        load_state(model, _tensors(folder / "frozen.safetensors"))
+    load_pretrained(model, folder)
     return model.eval(), recipe, _read_json(folder / "card.json")
 
 
 def load_pretrained(model: SocialFusion, folder: Path) -> None:
-    """Take encoder and language model from a pre-training's `model` folder."""
-    load_state(model, _tensors(folder / "frozen.safetensors"))
+    """Take the frozen parts that have no published weights from a `model` folder.
+
+    Raises:
+        DataError: the folder has no such part, or one that does not fit the model.
+    """
+    own = model.config.unpublished
+    tensors = _tensors(folder / "frozen.safetensors") if own else {}
+    for part in own:
+        load_state(model, {name: t for name, t in tensors.items() if part_of(name) == part})
 
 
 @contextmanager

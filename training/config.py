@@ -7,6 +7,7 @@ from sfedge.errors import ConfigError
 from sfedge.manifest import BoxEmbedding
 
 Pool = Literal[1, 2]
+FrozenPart = Literal["encoder", "language"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,13 @@ class ModelConfig:
             raise ConfigError("; ".join(faults), where="model")
 
     @property
-    def is_self_trained(self) -> bool:
-        """Whether encoder or language model have no published weights to be loaded from."""
-        return self.encoder_weights is None or not self.language_weights
+    def unpublished(self) -> tuple[FrozenPart, ...]:
+        """Frozen parts that have no published weights to be loaded from."""
+        parts: dict[FrozenPart, bool] = {
+            "encoder": self.encoder_weights is not None,
+            "language": self.language_weights,
+        }
+        return tuple(part for part, is_published in parts.items() if not is_published)
 
     def without_weights(self) -> "ModelConfig":
         """The same network with random weights: nothing is downloaded, sizes and speed stay."""

@@ -146,6 +146,6 @@ def _unavailable(name: str, error: Exception) -> ConfigError:
     return ConfigError(
         f"the language model cannot be loaded ({str(error).splitlines()[0]})",
         where=f"language {name}",
-        fix="Name a local folder that holds it, or accept its licence on the Hugging Face hub "
+        fix="Name a local folder that holds it (--language), or accept its licence on the hub "
         "and log in; `without_weights` builds the same sizes at random.",
     )

@@ -5,11 +5,13 @@ loads into one with adapters.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sfedge.errors import DataError
+from training.config import FrozenPart
 from training.model import SocialFusion
 
 _TRAINED = ("connector.", "gaze_head.", "box_embedding")
@@ -27,14 +29,14 @@ def frozen_state(model: SocialFusion) -> dict[str, Tensor]:
 
 
 def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
-    """Copy a trained state, a frozen state or both into the model, wherever it lies.
+    """Copy one part of the network or more into the model, wherever it lies.
 
     Raises:
         DataError: a part is incomplete, or a tensor is foreign or of another shape.
     """
     own = _state(model)
-    parts = {_is_trained(name) for name in tensors if name in own}
-    wanted = {name for name in own if _is_trained(name) in parts}
+    parts = {part_of(name) for name in tensors if name in own}
+    wanted = {name for name in own if part_of(name) in parts}
     faults = [
         *(["no tensor is the model's"] if not parts else []),
         *(f"{name} is missing" for name in sorted(wanted - set(tensors))),
@@ -54,6 +56,13 @@ def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+
+def part_of(name: str) -> Literal["trained"] | FrozenPart:
+    """Which part of the network a tensor belongs to."""
+    if _is_trained(name):
+        return "trained"
+    return "language" if name.startswith("llm.") else "encoder"
 
 
 def _state(model: SocialFusion) -> dict[str, Tensor]:

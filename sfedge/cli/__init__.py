@@ -1,8 +1,11 @@
 """The command `sfedge`: finds the subcommand, and turns every error into one line and a code."""
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
@@ -21,7 +24,7 @@ _COMMANDS = {
     "engine": "sfedge.cli.engine",
     "doctor": "sfedge.cli.doctor",
 }
-_INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+_INTERRUPTED, _TERMINATED = 130, 143  # what shells report for Ctrl-C and SIGTERM
 _EPILOG = """\b
 Examples:
   sfedge demo
@@ -70,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words  # may stand anywhere
     try:
-        code = _invoke([word for word in words if word != "--debug"])
+        with _unwinding_on_sigterm():
+            code = _invoke([word for word in words if word != "--debug"])
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, as `head`, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,6 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         code = _tell(error)
     sys.exit(code)
+
+
+@contextmanager
+def _unwinding_on_sigterm() -> Iterator[None]:
+    """Within, SIGTERM ends the program as Ctrl-C does, so that nothing temporary stays."""
+    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _invoke(words: Sequence[str]) -> int:

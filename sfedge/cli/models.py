@@ -28,18 +28,26 @@ def models() -> None:
     """
 
 
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+
+
 @models.command()
-def fetch() -> None:
+@_json_option
+def fetch(as_json: bool) -> None:
     """Fetch the networks that are missing or damaged."""
     lacking = networks.missing()
     with download_bar() as progress:
-        networks.fetch(progress=progress)
+        paths = networks.fetch(progress=progress)
+    if as_json:
+        told = {"fetched": lacking, "paths": {name: str(path) for name, path in paths.items()}}
+        click.echo(json.dumps(told, indent=1))
+        return
     fetched = f"Fetched {', '.join(lacking)}." if lacking else "All networks are there."
     click.echo(f"{fetched} They are in {networks.folder()}")
 
 
 @models.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@_json_option
 def list_(as_json: bool) -> None:
     """Show the networks, what they find, and whether they are there."""
     rows = [
@@ -68,28 +76,36 @@ def list_(as_json: bool) -> None:
 
 @models.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def add(file: Path) -> None:
+@_json_option
+def add(file: Path, as_json: bool) -> None:
     """Take networks from FILE: a mediapipe 0.10.21 wheel, or one of Google's model files."""
     added = networks.add(file)
     missing = networks.missing()
+    if as_json:
+        click.echo(json.dumps({"added": added, "missing": missing}, indent=1))
+        return
     rest = f" Still missing: {', '.join(missing)}." if missing else ""
     click.echo(f"Added {', '.join(added)}.{rest}")
 
 
 @contextmanager
 def download_bar() -> Iterator[Progress]:
-    """A progress bar on stderr, shown once something is fetched."""
-    bars: list[tqdm] = []
+    """A progress bar for each file that is fetched, where stderr is a terminal."""
+    bars: dict[str, tqdm] = {}
 
     def show(what: str, done: int, total: int) -> None:
-        if not bars or bars[-1].desc != what:
-            if bars:
-                bars[-1].close()
-            bars.append(tqdm(desc=what, total=total, unit="B", unit_scale=True, leave=False))
-        bars[-1].update(done - bars[-1].n)
+        if what not in bars:
+            close()
+            bars[what] = tqdm(
+                desc=what, total=total, unit="B", unit_scale=True, leave=False, disable=None
+            )
+        bars[what].update(done - bars[what].n)
+
+    def close() -> None:
+        for bar in bars.values():
+            bar.close()
 
     try:
         yield show
     finally:
-        if bars:
-            bars[-1].close()
+        close()

@@ -7,7 +7,7 @@ from typing import get_args
 import click
 
 from sfedge.config import EngineName, RunConfig
-from sfedge.tasks import TASKS
+from sfedge.tasks import TASKS, select_tasks
 
 _DEFAULTS = RunConfig()
 _LOSS = 1  # exit code of a run that finished with something lost
@@ -27,6 +27,7 @@ Exit codes:
   2    the command was written wrongly
   130  interrupted by Ctrl-C; what was done is kept under names with .part
   143  ended by SIGTERM; the same
+A camera or stream that Ctrl-C or SIGTERM ends is done: 0.
 """
 
 
@@ -115,10 +116,10 @@ def run(
 
     SOURCE is a video file, a folder of pictures, a picture, the number of a camera, or the
     address of a stream. The folder gets an annotated video with the sound kept, records (JSON
-    lines), a table (CSV) and metadata. A camera runs until Ctrl-C or --end seconds.
+    lines), a table (CSV) and metadata. A camera runs until Ctrl-C, SIGTERM or --end seconds.
     """
     config = RunConfig(
-        tasks=tuple(TASKS) if tasks is None else _names(tasks),
+        tasks=tuple(TASKS) if tasks is None else select_tasks(tasks),
         bundle=bundle,
         engine=engine,
         interval=interval,
@@ -127,7 +128,7 @@ def run(
         detections=detections,
         egocentric=egocentric,
         offline=offline,
-        live=True if live else None,
+        live=live,
     )
     return run_source(source, config, out, every_frame=every_frame, as_json=as_json)
 
@@ -148,6 +149,8 @@ def run_source(
     with session:
         notice = f": {session.notice}" if session.notice else ""
         click.echo(f"model {session.model_name} on {session.device}{notice}", err=True)
+        if session.engine_note:
+            click.echo(f"sfedge: note: {session.engine_note}", err=True)
         outcome = process(session, out, every_frame=every_frame)
     report, files = outcome.report, outcome.files
     for loss in report.losses:
@@ -172,10 +175,6 @@ def run_source(
         click.echo(f"sfedge: {report.ended}; what was done until then is kept.", err=True)
         return _SIGNALLED + outcome.signal
     return _LOSS if report.losses else 0
-
-
-def _names(tasks: str) -> tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in tasks.split(",")) if name)
 
 
 def _counts(frames: int, people: int, answers: int) -> str:

@@ -12,18 +12,10 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from sfedge.errors import DetectorError
+from sfedge.libraries import advice
 
 _T = TypeVar("_T")
 
-# Debian's packages for the libraries that MediaPipe and OpenCV load.
-_PACKAGES = {
-    "libEGL": "libegl1",
-    "libGLES": "libgles2",
-    "libGL": "libgl1",
-    "libgthread": "libglib2.0-0",
-    "libglib": "libglib2.0-0",
-    "libxcb": "libxcb1",
-}
 _QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 # What LiteRT and absl write at the start and end of every network; errors begin otherwise.
 _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:")
@@ -54,14 +46,15 @@ def import_mediapipe() -> ModuleType:
 def load_error(error: Exception) -> DetectorError:
     """What to tell the user where MediaPipe or a library of its cannot be loaded."""
     if isinstance(error, ModuleNotFoundError):
-        return DetectorError(f"MediaPipe is incomplete ({error})", fix="Install mediapipe again.")
-    for library, package in _PACKAGES.items():
-        if library in str(error):
-            return DetectorError(
-                f"MediaPipe lacks a system library ({error})",
-                fix=f"On Debian or Ubuntu run `sudo apt install {package}`.",
-            )
-    return DetectorError(f"MediaPipe cannot be loaded ({error})")
+        return DetectorError(
+            f"MediaPipe is incomplete ({error})",
+            fix="Run: pip install --force-reinstall mediapipe.",
+        )
+    if fix := advice(error):
+        return DetectorError(f"MediaPipe lacks a system library ({error})", fix=fix)
+    return DetectorError(
+        f"MediaPipe cannot be loaded ({error})", fix="`sfedge doctor` looks for the reason."
+    )
 
 
 @contextmanager

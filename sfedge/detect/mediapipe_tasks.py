@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sfedge.boxes import FULL, Box, from_pixels, to_pixels
+from sfedge.colours import skin_share
 from sfedge.detect.looks import (
     Find,
     body_squares,
@@ -38,6 +39,7 @@ FACE_SCORE = 0.6
 CANDIDATE_SCORE = 0.5  # of a face in a tile
 HAND_SCORE = 0.5
 HAND_SIDE_SCORE = 0.6  # of left or right; what can be either is seldom a hand
+HAND_SKIN = 0.03  # least share of a hand that has the colour of some face in the frame
 PERSON_SCORE = 0.5
 
 BODY_INTERVAL = 0.2  # seconds of the stream between two looks for hands and persons
@@ -111,7 +113,7 @@ class MediaPipeDetector:
         try:
             with quiet():
                 call_apart(start, _START_SECONDS)
-        except Exception as error:
+        except Exception as error:  # MediaPipe's failures share no base of their own
             self.close()
             if "cannot open shared object file" in str(error):
                 raise load_error(error) from error
@@ -163,7 +165,11 @@ class MediaPipeDetector:
                 continue
             for square in body_squares(face, width, height):
                 finds += self._find_persons(self._look_at(frame.image, square))
-        return merge(finds)
+        return [
+            found
+            for found in merge(finds)
+            if found.kind != "hand" or _has_skin(frame.image, found.box, faces)
+        ]
 
     def _whose_turn(self, faces: Sequence[Box]) -> list[Box]:
         count = min(len(faces), _MOST_BODIES)
@@ -200,8 +206,11 @@ class MediaPipeDetector:
     def _run(self, network: str, look: "_Look") -> Any:
         try:
             return self._tasks[network].detect(look.picture)
-        except Exception as error:
-            raise DetectorError(f"the network {network} failed ({_first_line(error)})") from error
+        except Exception as error:  # MediaPipe's failures share no base of their own
+            raise DetectorError(
+                f"the network {network} failed ({_first_line(error)})",
+                fix="Run again with --debug and report what it prints.",
+            ) from error
 
     def _look_at(self, image: Image, box: Box) -> "_Look":
         height, width = image.shape[:2]
@@ -277,6 +286,11 @@ _TASKS: Mapping[str, Callable[[Any, str], Any]] = {
     _HANDS: _hand_landmarker,
     _POSES: _pose_landmarker,
 }
+
+
+def _has_skin(image: Image, hand: Box, faces: Sequence[Box]) -> bool:
+    """Whether some face has the colour of this hand; clothes are taken for hands at times."""
+    return not faces or any(skin_share(image, face, hand) >= HAND_SKIN for face in faces)
 
 
 def _is_due(now: float, last: float | None, interval: float) -> bool:

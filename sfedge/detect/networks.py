@@ -34,6 +34,10 @@ from sfedge.errors import DetectorError, unknown_name
 LICENCE = "Apache-2.0"  # of all of them, by Google's model cards
 
 _TIMEOUT = 5.0  # seconds to wait for Google before the wheel is tried
+_KNOWN_FILES = (
+    f"Known are the wheel of {wheel.REQUIREMENT} and Google's hand_landmarker.task, "
+    "pose_landmarker_full.task and face detection .tflite files, all of version 1."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,7 @@ def listed(names: Iterable[str] | None = None) -> list[Listing]:
     """The networks, all or those named, each with its state; every file is read and hashed.
 
     Raises:
+        OutputError: the cache cannot be read.
         UnknownNameError: a name is not in NETWORKS.
     """
     listings = []
@@ -117,15 +122,21 @@ def listed(names: Iterable[str] | None = None) -> list[Listing]:
             unknown_name("network", name, NETWORKS)
         network, path = NETWORKS[name], folder() / NETWORKS[name].file
         status: Status = "missing"
-        if path.is_file():
-            known = cache.file_sha256(path) in (network.sha256, network.published)
-            status = "ready" if known else "damaged"
+        with cache.within(path):
+            if path.is_file():
+                known = cache.file_sha256(path) in (network.sha256, network.published)
+                status = "ready" if known else "damaged"
         listings.append(Listing(name, network, path, status))
     return listings
 
 
 def missing(names: Iterable[str] | None = None) -> list[str]:
-    """Names of the networks, all or those named, that are not whole in the cache."""
+    """Names of the networks, all or those named, that are not whole in the cache.
+
+    Raises:
+        OutputError: the cache cannot be read.
+        UnknownNameError: a name is not in NETWORKS.
+    """
     return [listing.name for listing in listed(names) if listing.status != "ready"]
 
 
@@ -146,7 +157,7 @@ def fetch(
 
     Raises:
         DetectorError: a network is missing and `offline` is set, or it cannot be had.
-        OutputError: the cache cannot be written.
+        OutputError: the cache cannot be read or written.
         UnknownNameError: a name is not in NETWORKS.
     """
     listings = listed(names)
@@ -163,7 +174,7 @@ def fetch(
         wanted = [part for listing in lacking for part in listing.network.parts]
         parts = _fetch_parts(wanted, progress)
         for listing in lacking:
-            _keep(listing.network, listing.network.build(parts))
+            cache.write(listing.path, [_built(listing.network, parts)])
     return {listing.name: listing.path for listing in listings}
 
 
@@ -174,55 +185,69 @@ def add(file: Path) -> list[str]:
     hand_landmarker.task, pose_landmarker_full.task and blaze_face_short_range.tflite.
 
     Raises:
-        DetectorError: the file is not there, or holds no known network.
+        DetectorError: the file is not there, cannot be read, or holds no known network.
         OutputError: the cache cannot be written.
     """
-    if not file.is_file():
-        raise DetectorError("there is no such file", where=str(file))
-    parts = parts_in(file)
-    added = []
-    for name, network in NETWORKS.items():
-        if parts.keys() >= set(network.parts):
-            _keep(network, network.build(parts))
-            added.append(name)
-    if not added:
+    try:
+        if not file.is_file():
+            raise DetectorError(
+                "there is no such file", where=str(file), fix=f"Check the path. {_KNOWN_FILES}"
+            )
         sha256 = cache.file_sha256(file)
-        for name, network in NETWORKS.items():
-            if sha256 in (network.sha256, network.published):
-                cache.write(folder() / network.file, [file.read_bytes()])
-                added.append(name)
-    if not added:
+        found = _networks_in(file, sha256)
+    except OSError as error:
+        raise DetectorError(
+            f"the file cannot be read ({error.strerror or error})",
+            where=str(file),
+            fix="Check that you may read it.",
+        ) from error
+    if not found:
         raise DetectorError(
             f"this file (sha256 {sha256[:12]}…) holds no network that sfedge knows",
             where=str(file),
-            fix=f"Known are the wheel of {wheel.REQUIREMENT} and Google's hand_landmarker.task, "
-            "pose_landmarker_full.task and face detection .tflite files, all of version 1.",
+            fix=_KNOWN_FILES,
         )
-    return added
+    for name, data in found.items():
+        cache.write(folder() / NETWORKS[name].file, [data])
+    return [*found]
 
 
-def _keep(network: Network, data: bytes) -> None:
+def _networks_in(file: Path, sha256: str) -> dict[str, bytes]:
+    """Each network that a file of this sha256 holds in parts, or is."""
+    parts = parts_in(file)
+    found = {}
+    for name, network in NETWORKS.items():
+        if parts.keys() >= set(network.parts):
+            found[name] = _built(network, parts)
+        elif sha256 in (network.sha256, network.published):
+            found[name] = file.read_bytes()
+    return found
+
+
+def _built(network: Network, parts: Parts) -> bytes:
+    data = network.build(parts)
     if hashlib.sha256(data).hexdigest() != network.sha256:
         raise DetectorError(f"{network.file} was built wrongly", fix="Please report this.")
-    cache.write(folder() / network.file, [data])
+    return data
 
 
 def _fetch_parts(wanted: Iterable[Part], progress: Progress | None) -> Parts:
-    folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as name:
-        scratch = Path(name)
-        try:
-            return {part: _from_google(part, scratch, progress) for part in wanted}
-        except FetchError as error:
-            google = error
-        try:
-            return parts_in(wheel.download(scratch, progress))
-        except FetchError as error:
-            raise DetectorError(
-                f"the detector networks cannot be fetched: {google} {error}",
-                fix="Check the connection and pip's index settings, or run "
-                f"`sfedge models add FILE` with a wheel of {wheel.REQUIREMENT}.",
-            ) from error
+    with cache.within(folder()):
+        folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as name:
+            scratch = Path(name)
+            try:
+                return {part: _from_google(part, scratch, progress) for part in wanted}
+            except FetchError as error:
+                google = error
+            try:
+                return parts_in(wheel.download(scratch, progress))
+            except FetchError as error:
+                raise DetectorError(
+                    f"the detector networks cannot be fetched: {google} {error}",
+                    fix="Check the connection, the room on the disk and pip's index settings, or "
+                    f"run `sfedge models add FILE` with a wheel of {wheel.REQUIREMENT}.",
+                ) from error
 
 
 def _from_google(part: Part, scratch: Path, progress: Progress | None) -> bytes:

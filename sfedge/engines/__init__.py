@@ -7,6 +7,7 @@ from pathlib import Path
 from sfedge.engines import ort
 from sfedge.engines.base import Engine
 from sfedge.errors import EngineError, unknown_name
+from sfedge.gpus import find_gpus
 from sfedge.graphs import GraphIO
 from sfedge.manifest import Manifest
 
@@ -45,6 +46,14 @@ class Choice:
     name: str
     passed: tuple[str, ...]
 
+    @property
+    def note(self) -> str:
+        """What somebody with an NVIDIA GPU must know who does not get what it can do; else ""."""
+        gpus = find_gpus()[0] if self.passed else []
+        if not gpus:
+            return ""
+        return f"{gpus[0].name} is not used, the engine {self.name} is. {' '.join(self.passed)}"
+
 
 def choose_engine(name: str = "auto") -> Choice:
     """The engine to run, known to run here; "auto" takes the fastest that does.
@@ -64,7 +73,7 @@ def choose_engine(name: str = "auto") -> Choice:
         try:
             ENGINES[candidate].check()
         except EngineError as error:
-            passed.append(f"{candidate}: {error}")
+            passed.append(f"The engine {candidate} cannot run: {error}")
         else:
             return Choice(candidate, tuple(passed))
     ENGINES[_AUTOMATIC[-1]].check()

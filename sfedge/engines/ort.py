@@ -21,9 +21,10 @@ from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
 # Distributions that write into the same folder `onnxruntime`; the last one installed wins.
 FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 
-_INSTALL_CPU = "pip install 'sfedge[cpu]'"
-_INSTALL_GPU = "pip install 'sfedge[gpu]'"
-_CUDA_LIBRARIES = " 'onnxruntime-gpu[cuda,cudnn]'"  # NVIDIA's, as pip packages
+_INSTALL_CPU = "pip install onnxruntime"
+_INSTALL_GPU = 'pip install "onnxruntime-gpu[cuda,cudnn]"'  # with NVIDIA's libraries
+# PyPI's onnxruntime-gpu links TensorRT 10; version 11 has another library name.
+INSTALL_TENSORRT = 'pip install --extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"'
 _ON_JETSON = "on a Jetson install the onnxruntime-gpu wheel of its JetPack"
 _CPU, _CUDA, _TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _FATAL = 4  # log level; everything below also comes as an exception
@@ -65,9 +66,7 @@ def check_cuda() -> None:
 
 def check_trt() -> None:
     """Raise EngineError where the TensorRT provider cannot run on this machine."""
-    # PyPI's onnxruntime-gpu links TensorRT 10; version 11 has another library name.
-    tensorrt = "pip install --extra-index-url https://pypi.nvidia.com 'tensorrt-cu13==10.*'"
-    _check_provider(_TRT, "tensorrt", f" && {tensorrt}")
+    _check_provider(_TRT, "tensorrt", f" && {INSTALL_TENSORRT}")
 
 
 def build_cpu(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
@@ -239,7 +238,7 @@ def _check_provider(provider: str, library: str, further: str) -> None:
     runtime = _runtime()
     flavours = installed_flavours()
     has_provider = provider in runtime.get_available_providers()
-    install = _INSTALL_GPU + _CUDA_LIBRARIES + further
+    install = _INSTALL_GPU + further
     if not has_provider and "onnxruntime" in flavours:
         install = f"pip uninstall -y onnxruntime && {install}"
     gpus, why = find_gpus()

@@ -12,6 +12,7 @@ from typing import Any
 from sfedge import cache
 from sfedge.bundle import Bundle
 from sfedge.engines import choose_precision
+from sfedge.engines.ort import INSTALL_TENSORRT
 from sfedge.errors import EngineError
 from sfedge.gpus import Gpu, find_gpus
 from sfedge.graphs import FLOAT, GraphIO, Port, check_ports, graph_io
@@ -23,7 +24,7 @@ MAX_BATCH = 64
 # TensorRT, and the kind of it for desktop RTX devices, in the order they are looked for.
 _MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 _INSTALL = (
-    "Run: pip install --extra-index-url https://pypi.nvidia.com tensorrt-cu13. On a Jetson: "
+    f"Run: {INSTALL_TENSORRT}. On a Jetson: "
     "sudo apt install python3-libnvinfer, and make the virtual environment with "
     "--system-site-packages."
 )
@@ -179,6 +180,7 @@ def _pieces(data: memoryview) -> Iterator[bytes]:
 def _logger(trt: ModuleType) -> Any:
     """A log that keeps the errors for the message and says nothing else."""
 
+    # The module is whichever TensorRT is installed, so that mypy does not know its classes.
     class Log(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)

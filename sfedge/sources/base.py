@@ -1,7 +1,7 @@
 """What every source of frames offers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -31,7 +31,8 @@ class SourceInfo:
     duration: float | None  # seconds; None for cameras and streams
     frames: int | None  # number of frames; None where the container does not say
     is_live: bool  # frames come whether or not they are read
-    audio_path: str | None = None  # file whose audio belongs to the picture
+    # The file or address whose sound belongs to the picture; with its credentials, so not shown.
+    audio_path: str | None = field(default=None, repr=False)
 
 
 class Source(Protocol):

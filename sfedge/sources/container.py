@@ -18,7 +18,7 @@ from sfedge.sources.base import MAX_PIXELS, without_credentials
 _MATROSKA = "matroska,webm"
 _LENGTH_IS_TOLD = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA, "avi")
 _LARGEST_HEADER = 1024  # bytes between two of Matroska's packets
-_MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
+MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
 
 
 class VideoFile:
@@ -124,7 +124,7 @@ class VideoFile:
     def _all_packets(self) -> Iterator[Any]:
         """Packets of all streams; read errors are passed over."""
         errors, end = 0, None
-        while errors < _MAX_READ_ERRORS:
+        while errors < MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux():
                     errors = 0

@@ -58,9 +58,7 @@ class VideoSource:
             duration=duration / av.time_base if duration and duration > 0 else None,
             frames=self._file.video.frames or None,
             is_live=False,
-            audio_path=address
-            if self._file.container.streams.audio and "://" not in address
-            else None,
+            audio_path=address if self._file.container.streams.audio else None,
         )
 
     @property
@@ -100,6 +98,8 @@ class VideoSource:
                 if frame is None:
                     self._file.close()
                     return
+            if self._closed.is_set():  # meanwhile, when the file could not be released
+                self.close()
             yield frame
 
     def _first_picture(self) -> av.VideoFrame:

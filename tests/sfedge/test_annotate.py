@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -274,16 +273,3 @@ def test_wrapped_lines_keep_all_words_and_fit(text: str, width: int) -> None:
 )
 def test_the_clock_counts_as_people_do(seconds: float, text: str) -> None:
     assert clock(seconds) == text
-
-
-def test_a_720p_picture_is_drawn_faster_than_a_camera_gives_the_next(
-    astronaut: NDArray[np.uint8],
-) -> None:
-    image = np.ascontiguousarray(np.tile(astronaut, (2, 3, 1))[:720, :1280])
-    annotators = annotate.build_annotators(model="test", notice=NOTICE)
-    spent = []
-    for index in range(20):
-        begun = time.process_time()
-        annotate.draw(busy(image, index / 25), annotators)
-        spent.append(time.process_time() - begun)
-    assert sorted(spent)[len(spent) // 2] < 0.030

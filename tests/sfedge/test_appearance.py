@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -84,6 +86,36 @@ def test_blending_moves_towards_the_new_look_and_stays_a_distribution() -> None:
 
     assert similarity(mixed, other)[0] > 0.99
     assert np.allclose(mixed.histograms.sum(1), 2.0)  # lightness and colour, one each
+
+
+def test_a_covered_view_leaves_hardly_a_trace_and_a_whole_one_soon_replaces_it() -> None:
+    image = astronaut()
+    whole = look(image, ASTRONAUT)
+    mine, near = seen(image, ASTRONAUT), seen(image, ASTRONAUT, 0.5)
+    false = look(hopper(), HOPPER)
+    covered = replace(false, trust=appearances(image, [mine, near], [])[0].trust)
+    assert covered.trust[1] < 0.5
+
+    remembered, learnt = whole, covered
+    for _ in range(10):
+        remembered = blend(remembered, covered, 0.1)
+        learnt = blend(learnt, whole, 0.1)
+
+    assert similarity(remembered, whole)[0] > 0.98
+    assert similarity(learnt, whole)[0] > 0.98
+
+
+def test_somebody_near_is_told_by_what_the_lower_edge_leaves_of_the_clothes() -> None:
+    image, other = astronaut()[:286], hopper()[:480]
+
+    cut, stranger = look(image, ASTRONAUT), look(other, HOPPER)
+    alike, trust = similarity(cut, look(astronaut(), ASTRONAUT))
+
+    assert cut.is_clear
+    assert cut.trust[2] == 0.0
+    assert alike > 0.97
+    assert trust > 0.6
+    assert similarity(cut, stranger)[0] < 0.9
 
 
 def test_a_picture_of_one_pixel_is_no_obstacle() -> None:

@@ -124,7 +124,7 @@ def test_closing_from_another_thread_ends_a_stream_soon() -> None:
         threading.Event().wait(0.2)
         began = time.monotonic()
         source.close()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2
         reader.join(timeout=5)
         assert not reader.is_alive()
     assert source._capture is None  # type: ignore[attr-defined]

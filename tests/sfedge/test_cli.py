@@ -272,6 +272,29 @@ def test_a_signal_ends_the_command_with_its_code_and_playable_files(
     assert not (tmp_path / "sway.annotated.mp4").exists()
 
 
+def test_sigterm_while_the_model_is_opened_leaves_nothing_temporary(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sfedge", "run", str(scene.video), "--out", str(tmp_path / "out")],
+        env={**PYTHONPATH, "TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    give_up = time.monotonic() + 60
+    while not list(scratch.glob("sfedge-bundle-*")):
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 143, err
+    assert err == ""
+    assert list(scratch.iterdir()) == []
+
+
 def test_even_a_killed_command_leaves_playable_and_readable_files(
     long_scene: Scene, tmp_path: Path
 ) -> None:

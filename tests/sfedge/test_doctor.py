@@ -12,7 +12,8 @@ from sfedge import libraries
 from sfedge.cli.doctor import doctor as doctor_command
 from sfedge.cli.info import info as info_command
 from sfedge.doctor import Report, examine
-from sfedge.libraries import Library, advice
+from sfedge.libraries import LIBRARIES, Library, advice, install_line
+from sfedge.tasks import TASKS
 
 
 @pytest.fixture
@@ -62,6 +63,22 @@ def test_networks_that_are_not_there_are_no_obstacle_to_a_first_run(
     assert not problem.is_fatal
     assert "sfedge models fetch" in problem.fix
     assert not cache.exists()  # looking changes nothing
+
+
+def test_a_cache_that_cannot_be_used_is_told_with_what_to_do(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "folder" / "networks" / "hand_landmarker.task"
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to("/proc/self/mem")  # opens, and fails at the first byte
+    for place, what in (("file", "is no folder"), ("folder", "cannot be read")):
+        monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / place))
+        report = examine()
+        (problem,) = [problem for problem in report.problems if what in problem.what]
+        assert problem.is_fatal
+        assert str(tmp_path / place) in problem.what
+        assert "SFEDGE_CACHE" in problem.fix
 
 
 def test_a_damaged_demo_model_is_told_with_its_file(
@@ -142,17 +159,25 @@ def test_what_loaders_say_leads_to_the_package(error: Exception, package: str) -
     assert advice(error) == f"Run: sudo apt install {package}."
 
 
+def test_the_documents_name_the_packages_of_the_detectors() -> None:
+    users = {"opencv-contrib-python", "mediapipe"}
+    line = install_line({lib.package for lib in LIBRARIES if lib.user in users})
+    page = Path(__file__).parents[2] / "docs" / "detectors.md"
+    assert line.removeprefix("Run: ").removesuffix(".") in page.read_text()
+
+
 def test_other_failures_lead_to_no_package() -> None:
     assert advice(ImportError("No module named 'cv2'")) == ""
 
 
 def test_info_tells_all_that_a_user_must_know_of_a_model(demo: Path) -> None:
+    gesture, gaze = (TASKS[name].threshold for name in ("gesture", "gaze"))
     _, out = invoke(info_command, str(demo))
     for expected in (
         "small",
         "Random weights.",
-        "gesture (sees the person +10%, 33 labels): call, like",
-        "gaze (sees the frame, one box marked, heatmap)",
+        f"gesture (sees the person +10%, 33 labels, unsure below {gesture:g}): call, like",
+        f"gaze (sees the frame, one box marked, heatmap, unsure below {gaze:g})",
         "is_drawn True",
         "scores: 0.5, 0.25",
         "fp32/encoder.onnx.data",

@@ -11,7 +11,9 @@ import onnx
 import pytest
 import small_bundle
 from onnx import TensorProto, helper
+from scenes import Finished, Scene
 
+from sfedge import doctor, engines
 from sfedge.config import EngineName
 from sfedge.engines import ENGINES, choose_engine, choose_precision, ort
 from sfedge.errors import EngineError, UnknownNameError
@@ -82,11 +84,45 @@ def test_auto_takes_what_runs_and_says_why_faster_ones_do_not() -> None:
     gpus, why = find_gpus()
     if choice.name == "cpu":
         (reason,) = choice.passed
-        assert reason.startswith("cuda: ")
+        assert reason.startswith("The engine cuda cannot run: ")
         assert gpus or why in reason
     else:
         assert gpus
         assert choice.passed == ()
+
+
+@pytest.fixture
+def orin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An NVIDIA GPU that the installed runtime cannot use."""
+    for module in (engines, ort, doctor):
+        monkeypatch.setattr(module, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
+
+
+def test_a_gpu_that_auto_cannot_use_is_told_with_what_mends_it(orin: None) -> None:
+    choice = choose_engine()
+    assert choice.name == "cpu"
+    assert choice.note.startswith("Orin is not used, the engine cpu is. The engine cuda cannot run")
+    assert 'pip install "onnxruntime-gpu[cuda,cudnn]"' in choice.note
+    assert choose_engine("cpu").note == ""  # it was asked for
+
+
+def test_without_a_gpu_there_is_nothing_to_tell() -> None:
+    if not find_gpus()[0]:
+        assert choose_engine().note == ""
+
+
+def test_a_run_and_the_doctor_tell_of_a_gpu_that_is_not_used(
+    orin: None, scene: Scene, command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    words = ("run", scene.video, "--detections", scene.detections, "--tasks", "domain")
+    model, note, *_ = command(*words, "--out", tmp_path).err.splitlines()
+    assert model.startswith("model ")
+    assert note.startswith("sfedge: note: Orin is not used, the engine cpu is. ")
+    assert "Orin" not in command(*words, "--out", tmp_path, "--engine", "cpu").err
+    report = doctor.examine()
+    (problem,) = [one for one in report.problems if "Orin is not used" in one.what]
+    assert not problem.is_fatal
+    assert "onnxruntime-gpu[cuda,cudnn]" in problem.fix
 
 
 def test_a_named_engine_is_never_replaced_by_another() -> None:
@@ -104,12 +140,11 @@ def test_a_named_engine_is_never_replaced_by_another() -> None:
     [
         (
             "cuda",
-            "Run: pip uninstall -y onnxruntime && pip install 'sfedge[gpu]' "
-            "'onnxruntime-gpu[cuda,cudnn]';",
+            'Run: pip uninstall -y onnxruntime && pip install "onnxruntime-gpu[cuda,cudnn]";',
         ),
         (
             "trt-ep",
-            "&& pip install --extra-index-url https://pypi.nvidia.com 'tensorrt-cu13==10.*'",
+            '&& pip install --extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"',
         ),
     ],
 )
@@ -144,8 +179,8 @@ def test_without_onnx_runtime_the_message_says_what_to_install() -> None:
         "try: choose_engine()\n"
         "except EngineError as error: print(error)\n"
     )
-    assert "pip install 'sfedge[cpu]'" in out
-    assert "pip install 'sfedge[gpu]'" in out
+    assert "pip install onnxruntime," in out
+    assert 'pip install "onnxruntime-gpu[cuda,cudnn]"' in out
 
 
 def test_two_flavours_of_onnx_runtime_are_noticed(
@@ -160,7 +195,8 @@ def test_two_flavours_of_onnx_runtime_are_noticed(
     found = ort.clash(ort.installed_flavours())
     assert found is not None
     assert found[0] == "onnxruntime and onnxruntime-gpu are installed over each other"
-    assert "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'sfedge[gpu]'" in found[1]
+    installed_again = 'onnxruntime onnxruntime-gpu && pip install "onnxruntime-gpu[cuda,cudnn]"'
+    assert f"Run: pip uninstall -y {installed_again}." in found[1]
     monkeypatch.setattr(ort, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
     with pytest.raises(EngineError, match="are installed over each other"):
         choose_engine("cuda")

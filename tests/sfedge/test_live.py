@@ -48,9 +48,7 @@ def watch(session: Session, seconds_per_frame: float = 0.0) -> list[FrameResult]
 
 def test_frames_come_in_order_and_each_is_shown_or_counted_as_skipped(quick: Scene) -> None:
     with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
-        begun = time.monotonic()
-        results = watch(session, 0.25)
-        lasted = time.monotonic() - begun
+        results = watch(session, 0.5)
         report = session.report
     indices = [result.index for result in results]
     assert indices == sorted(set(indices))
@@ -59,8 +57,9 @@ def test_frames_come_in_order_and_each_is_shown_or_counted_as_skipped(quick: Sce
     assert report.shown + report.skipped == report.frames
     assert report.skipped > 0
     assert report.is_complete
-    # The clip lasts 1.2 s and each frame is looked at for 0.25 s: nothing may pile up.
-    assert lasted < 2.5
+    # The clip lasts 1.2 s and each frame is looked at for 0.5 s: nothing may pile up. Four are
+    # shown, and a few more where the machine is busy and the clip takes longer to play.
+    assert report.shown <= 8
 
 
 def test_answers_come_with_an_age_and_only_about_frames_that_were_asked(quick: Scene) -> None:
@@ -73,7 +72,7 @@ def test_answers_come_with_an_age_and_only_about_frames_that_were_asked(quick: S
     for result, answer in fresh:
         assert answer.frame <= result.index
         assert shown[answer.frame] == answer.time
-        assert 0 <= result.age(answer) <= 1.2
+        assert result.age(answer) == pytest.approx(result.time - answer.time)
     assert len({answer.frame for _, answer in fresh}) <= report.asked <= report.shown
     assert sum(report.answers.values()) == len(fresh)
     for result in results:
@@ -94,11 +93,15 @@ def test_showing_never_waits_for_a_model_that_is_slower_than_the_camera(
     with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
         results = watch(session)
         report = session.report
-    assert report.skipped <= 3
-    assert report.asked <= 3 < report.shown
-    ages = [result.age(answer) for result in results for answer in result.fresh]
-    assert ages
-    assert all(0.4 <= age < 1.2 for age in ages)
+    # Had showing waited, each frame that was shown would have been one that was asked about.
+    assert report.shown >= 2 * report.asked
+    assert report.shown >= report.asked + 3
+    late = [(result, answer) for result in results for answer in result.fresh]
+    assert late
+    for result, answer in late:
+        assert result.age(answer) >= 0.4
+        shown_meanwhile = [one for one in results if answer.frame <= one.index < result.index]
+        assert len(shown_meanwhile) >= 2
 
 
 def test_a_model_that_fails_ends_the_run_with_its_error(
@@ -263,28 +266,60 @@ def stream(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("ended_by", ["--end", "Ctrl-C"])
-def test_a_streams_run_ends_well_by_its_end_or_by_ctrl_c(
-    stream: str, tmp_path: Path, quick: Scene, command: Callable[..., Finished], ended_by: str
+@pytest.mark.parametrize("live", [False, True])
+def test_a_stream_is_live_whatever_the_setting(stream: str, quick: Scene, live: bool) -> None:
+    with sfedge.open(stream, detections=quick.detections, live=live) as session:
+        assert session.is_live
+        watched = 0.0
+        for result in session:
+            watched = result.time
+            if watched > 1:
+                break
+            time.sleep(0.3)  # a slow screen
+        assert session.report.skipped > 0
+
+
+def test_a_stream_without_a_picture_in_time_is_told_so(
+    stream: str, tmp_path: Path, quick: Scene, command: Callable[..., Finished]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--detections", quick.detections, "--out", out, "--start", "0.3")
+    finished = command("run", stream, *words, "--end", "0.300001")
+    assert finished.code == 1
+    line = finished.err.splitlines()[-1]
+    assert "no picture came between --start and --end" in line
+    assert "leave it more time" in line
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("ended_by", ["--end", signal.SIGINT, signal.SIGTERM])
+def test_a_streams_run_ends_well_by_its_end_or_by_a_signal(
+    stream: str,
+    tmp_path: Path,
+    quick: Scene,
+    command: Callable[..., Finished],
+    ended_by: str | signal.Signals,
 ) -> None:
     words = ["run", stream, "--detections", quick.detections, "--tasks", "domain"]
     words += ["--out", tmp_path / "out"]
-    if ended_by == "--end":
-        words += ["--end", "0.5"]
+    if isinstance(ended_by, str):
+        words += [ended_by, "0.5"]
         finished = command(*words)
     else:
+        has_ended = threading.Event()
 
         def press() -> None:
             give_up = time.monotonic() + 60
-            while time.monotonic() < give_up:
-                if list(tmp_path.glob("out/*.jsonl")):
-                    time.sleep(0.3)
-                    return signal.raise_signal(signal.SIGINT)
-                time.sleep(0.05)
+            while not list(tmp_path.glob("out/*.jsonl")) and time.monotonic() < give_up:
+                if has_ended.wait(0.05):
+                    return
+            if not has_ended.wait(0.3):  # else it has failed, and the signal would end the tests
+                signal.raise_signal(ended_by)
 
         presser = threading.Thread(target=press)
         presser.start()
         finished = command(*words)
+        has_ended.set()
         presser.join()
     assert finished.code == 0, finished.err
     names = sorted(path.name for path in (tmp_path / "out").iterdir())

@@ -77,9 +77,10 @@ def test_a_network_that_cannot_run_is_told_and_the_program_goes_on_and_ends(
         "    except DetectorError as error:\n"
         "        print(error)\n"
         "    gc.collect()\n"
-        "    assert time.monotonic() - start < 25\n"
+        "    assert time.monotonic() - start < 60\n"
         "MediaPipeDetector(paths).close()\n"
-        "MediaPipeDetector(bad)\n"
+        "MediaPipeDetector(bad)\n",
+        seconds=250,
     )
     assert run.returncode == 1
     line = f"{bad}: the network hand-landmarker does not start (CalculatorGraph::Run() failed)."
@@ -95,7 +96,7 @@ def test_a_network_that_hangs_holds_up_neither_close_nor_the_programs_end() -> N
         "detector._tasks['hand-landmarker']._lib._executor.submit(time.sleep, 600)\n"
         "start = time.monotonic()\n"
         "detector.close()\n"
-        "print(time.monotonic() - start < 2)\n"
+        "print(time.monotonic() - start < 5)\n"
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "True\n", "")
 
@@ -148,7 +149,7 @@ def test_a_missing_system_library_is_told_with_its_package(tmp_path: Path) -> No
         check=False,
     )
     assert "libGL.so.1" in run.stdout
-    assert run.stdout.endswith("`sudo apt install libgl1`.\n")
+    assert run.stdout.endswith("Run: sudo apt install libgl1.\n")
 
 
 @pytest.mark.parametrize(
@@ -157,10 +158,11 @@ def test_a_missing_system_library_is_told_with_its_package(tmp_path: Path) -> No
         ("libGLESv2.so.2: cannot open shared object file: No such file or directory", "libgles2"),
         ("libEGL.so.1: cannot open shared object file: No such file or directory", "libegl1"),
         ("libgthread-2.0.so.0: cannot open shared object file", "libglib2.0-0"),
+        ("PortAudio library not found", "libportaudio2"),
     ],
 )
 def test_each_system_library_has_its_package(message: str, package: str) -> None:
-    assert f"apt install {package}`" in str(load_error(OSError(message)))
+    assert f"Run: sudo apt install {package}." in str(load_error(OSError(message)))
 
 
 def test_work_that_fails_apart_raises_here_and_work_that_hangs_is_left() -> None:

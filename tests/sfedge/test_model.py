@@ -228,7 +228,6 @@ def test_an_answer_below_its_tasks_threshold_is_unsure(
     ):
         # The query carries the paper's task; the bundle's threshold is the one that holds.
         (prediction,) = model.answer(frame, [query])
-        assert model.threshold(query.task.name) == best + shift
     assert prediction.is_unsure == (shift > 0)
 
 
@@ -272,7 +271,6 @@ def test_a_model_outlives_the_zip_it_came_from(tmp_path: Path, frame: Frame) -> 
 def test_a_model_tells_its_name_limits_and_device(bundle: Bundle) -> None:
     with Model(bundle, engine="cpu") as model:
         assert (model.name, model.notice) == ("small", "Random weights.")
-        assert model.card["data"] == {"is_drawn": True}
         assert model.device.startswith("cpu (onnxruntime ")
         assert model.device.endswith(", fp32")
 

@@ -1,7 +1,9 @@
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from sfedge.cache import file_sha256
 from sfedge.detect import networks, wheel
 from sfedge.detect import parts as parts_module
 from sfedge.detect.metadata import with_normalisation
-from sfedge.errors import DetectorError, UnknownNameError
+from sfedge.errors import DetectorError, OutputError, UnknownNameError
 
 NOWHERE = "http://127.0.0.1:9/"  # a port that nobody serves
 
@@ -239,7 +241,9 @@ def test_a_damaged_network_is_refused_offline_and_fetched_anew_online(
 def test_two_processes_may_fetch_at_once(empty: Path, parts: dict[str, bytes]) -> None:
     with _store(parts) as address:
         code = (
-            f"from sfedge.detect import networks;networks._GOOGLE = {address!r}; networks.fetch()"
+            "from sfedge.detect import networks, parts, wheel\n"
+            f"parts.GOOGLE, wheel.download = {address!r}, None\n"  # the store alone is asked
+            "networks.fetch()"
         )
         processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
         assert [process.wait(60) for process in processes] == [0, 0]
@@ -289,7 +293,7 @@ def test_what_is_no_network_is_refused(empty: Path, tmp_path: Path) -> None:
     broken.write_bytes(data)
     with pytest.raises(DetectorError, match=r"model\.task: cannot be read as a zip"):
         networks.add(broken)
-    with pytest.raises(DetectorError, match="no such file"):
+    with pytest.raises(DetectorError, match=r"no such file\. Check the path"):
         networks.add(tmp_path / "absent")
     assert not empty.exists()
 
@@ -323,3 +327,75 @@ def test_the_command_lists_and_adds(empty: Path, ready: dict[str, Path]) -> None
     refused = _sfedge("add", __file__)
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_command_tells_as_json_what_it_added_and_fetched(
+    empty: Path, ready: dict[str, Path]
+) -> None:
+    for name in [*ready][:-1]:
+        added = json.loads(_sfedge("add", str(ready[name]), "--json").stdout)
+        assert added["added"] == [name]
+    assert added["missing"] == ["pose-landmarker"]
+    shutil.copy(ready["pose-landmarker"], empty)
+    fetched = json.loads(_sfedge("fetch", "--json").stdout)
+    paths = {name: str(empty / path.name) for name, path in ready.items()}
+    assert fetched == {"fetched": [], "paths": paths}
+
+
+def _in_one_sentence(run: subprocess.CompletedProcess[str], place: str) -> bool:
+    return (
+        run.returncode == 1
+        and run.stderr.startswith(f"sfedge: error: {place}")
+        and run.stderr.endswith("or name another folder in SFEDGE_CACHE.\n")
+        and run.stderr.count("\n") == 1
+    )
+
+
+def test_a_file_in_the_place_of_the_cache_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "file"))
+    run = _sfedge("fetch")
+    assert _in_one_sentence(run, f"{tmp_path}/file/networks: cannot be read"), run.stderr
+
+
+def test_a_network_that_cannot_be_read_is_told_in_one_sentence(
+    empty: Path, ready: dict[str, Path]
+) -> None:
+    place = empty / ready["hand-landmarker"].name
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/proc/self/mem")  # opens, and fails at the first byte, for root as well
+    run = _sfedge("list")
+    assert _in_one_sentence(run, f"{place}: cannot be read"), run.stderr
+
+
+def test_a_disk_that_fills_while_fetching_is_told(
+    empty: Path, ready: dict[str, Path], parts: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with _store(parts) as address:
+        monkeypatch.setattr(parts_module, "GOOGLE", address)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+        try:
+            with pytest.raises(OutputError, match=r"File too large.*SFEDGE_CACHE"):
+                networks.fetch(["face-short-range"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, most))
+    assert not [*empty.iterdir()]
+
+
+def test_a_wheel_for_which_there_is_no_room_is_told_as_such(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def full(self: Path, *settings: int, **further: bool) -> None:
+        if self.name == "pip":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        make(self, *settings, **further)
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OutputError, match=r"networks: .*No space left on device.*SFEDGE_CACHE"):
+        networks.fetch()
+    assert not [*empty.iterdir()]

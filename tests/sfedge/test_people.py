@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,31 @@ def test_a_hand_out_of_everyones_reach_is_left_out() -> None:
 
     assert [s.hands for s in group([face(FACE_A), hand(far)])] == [()]
     assert group([hand(HAND_A)]) == []
+
+
+def test_a_hand_goes_to_whose_skin_it_has() -> None:
+    neighbour, between = Box(0.32, 0.20, 0.37, 0.29), Box(0.26, 0.22, 0.29, 0.28)
+    image = np.full((180, 320, 3), 120, np.uint8)
+    for box, colour in ((FACE_A, (224, 172, 150)), (neighbour, (120, 75, 40))):
+        image[_pixels(box)] = colour
+    for owner, colour in ((0, (200, 150, 130)), (1, (90, 55, 30))):  # in less light
+        image[_pixels(between)] = colour
+
+        seen = group([face(FACE_A), face(neighbour), hand(between)], image)
+
+        assert [s.hands for s in seen] == ([(between,), ()] if owner == 0 else [(), (between,)])
+
+
+def _pixels(box: Box) -> tuple[slice, slice]:
+    x1, y1, x2, y2 = (round(v) for v in (320 * box.x1, 180 * box.y1, 320 * box.x2, 180 * box.y2))
+    return slice(y1, y2), slice(x1, x2)
+
+
+def test_a_gloved_hand_near_its_body_keeps_its_owner() -> None:
+    image = np.full((180, 320, 3), (20, 60, 160), np.uint8)
+    image[_pixels(FACE_A)] = (224, 172, 150)
+
+    assert group([face(FACE_A), person(BODY_A), hand(HAND_A)], image)[0].hands == (HAND_A,)
 
 
 def test_a_person_has_two_hands_and_the_third_goes_to_whom_else_it_may_belong() -> None:

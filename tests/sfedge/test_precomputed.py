@@ -200,6 +200,38 @@ def test_damaged_records_are_told_with_their_row(tmp_path: Path) -> None:
         _detections(path)
 
 
+_PERSON = {"id": 1, "is_seen": True, "person": [0.1, 0, 0.5, 1], "face": None, "hands": []}
+
+
+@pytest.mark.parametrize(
+    ("people", "message"),
+    [
+        *(
+            ([{key: value for key, value in _PERSON.items() if key != name}], f"lacks '{name}'")
+            for name in _PERSON
+        ),
+        ([_PERSON | {"person": [0.1, 0, 0.5]}], "is damaged"),
+        ([_PERSON | {"person": ["a", 0, 0.5, 1]}], "is damaged"),
+        ([_PERSON | {"hands": 3}], "is damaged"),
+        ([7], "is damaged"),
+        (None, "is damaged"),
+    ],
+)
+def test_a_damaged_person_in_a_record_is_told_with_its_row(
+    tmp_path: Path, people: object, message: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    rows = [_run_row(), {"type": "frame", "frame": 0, "time": 0.0, "people": people}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=rf"run\.jsonl:2: .*{message}.*Expected is a record"):
+        _detections(path)
+
+
+def test_a_file_of_detections_that_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no such file or folder\. Check the path"):
+        _detections(tmp_path / "absent.csv")
+
+
 def _face(frame: int, person: str | None, x: float, size: float = 36) -> dict[str, Any]:
     return {
         "clip_uid": "c1",

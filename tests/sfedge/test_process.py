@@ -191,6 +191,114 @@ def test_an_error_half_way_keeps_what_was_done_and_names_it(
     assert rows[-1]["frames"] == 13
 
 
+def test_an_older_run_stays_in_place_until_all_four_files_are_finished(
+    scene: Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "sway.annotated.mp4").write_text("of an earlier run")
+    (tmp_path / "sway.metadata.part.json").mkdir()  # where nothing can be written
+    with pytest.raises(OutputError, match=r"sway.metadata.part.json: cannot be written") as error:
+        run(scene, tmp_path)
+    assert (tmp_path / "sway.annotated.mp4").read_text() == "of an earlier run"
+    kept = [tmp_path / f"sway.{end}" for end in ("annotated.part.mp4", "part.jsonl", "part.csv")]
+    assert "What was done before is kept in" in str(error.value)
+    assert all(str(path) in str(error.value) for path in kept)
+    assert len(decoded(kept[0])) == CLIP_FRAMES
+    assert len(packets(kept[0], "audio")) == len(packets(scene.video, "audio"))
+    assert list(read_records(kept[1]))[-1]["shown"] == CLIP_FRAMES
+
+
+def test_a_file_that_cannot_be_moved_is_told_with_those_that_were(
+    scene: Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "sway.csv").mkdir()
+    with pytest.raises(OutputError, match=r"sway.csv: cannot be written") as error:
+        run(scene, tmp_path, end=0.3)
+    message = str(error.value)
+    moved, kept = message.split("In place are ")[1].split(". What was done before is kept in ")
+    assert moved == f"{tmp_path / 'sway.annotated.mp4'}, {tmp_path / 'sway.jsonl'}"
+    assert kept == f"{tmp_path / 'sway.part.csv'}, {tmp_path / 'sway.metadata.part.json'}."
+
+
+@pytest.mark.parametrize(
+    ("second", "raised", "ending"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, "interrupted"),
+        (signal.SIGTERM, SystemExit, "terminated"),
+    ],
+)
+def test_a_second_signal_ends_the_run_at_once_as_that_signal_does(
+    scene: Scene, tmp_path: Path, second: int, raised: type[BaseException], ending: str
+) -> None:
+    class Twice(Session):
+        def draw(self, result: sfedge.FrameResult) -> sfedge.Image:
+            if result.index == 5:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(second)
+            return super().draw(result)
+
+    with sfedge.open(scene.video, detections=scene.detections, tasks=["domain"]) as session:
+        session.__class__ = Twice
+        with pytest.raises(raised) as caught:
+            process(session, tmp_path, progress=False)
+    if isinstance(caught.value, SystemExit):
+        assert caught.value.code == 143
+    assert len(decoded(tmp_path / "sway.annotated.part.mp4")) == 5
+    assert list(read_records(tmp_path / "sway.part.jsonl"))[-1]["ended"] == ending
+
+
+def test_a_signal_while_the_files_are_finished_lets_them_be_finished(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sfedge.video_writer import VideoWriter
+
+    finish = VideoWriter.finish
+
+    def interrupted(self: VideoWriter, place: Path | None = None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        finish(self, place)
+
+    monkeypatch.setattr(VideoWriter, "finish", interrupted)
+    outcome = run(scene, tmp_path, end=0.3)
+    assert outcome.signal is None
+    assert outcome.report.is_complete
+    assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+def test_a_second_signal_while_the_files_are_finished_leaves_the_partial_ones_alone(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sfedge.video_writer import VideoWriter
+
+    assemble = VideoWriter._assemble
+
+    def interrupted(self: VideoWriter, final: Path) -> None:
+        assemble(self, final)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(VideoWriter, "_assemble", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        run(scene, tmp_path, end=0.3)
+    assert caught.value.code == 143
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["sway.annotated.part.mp4", "sway.part.csv", "sway.part.jsonl"]
+    assert len(decoded(tmp_path / "sway.annotated.part.mp4")) == 3
+    last = list(read_records(tmp_path / "sway.part.jsonl"))[-1]
+    assert (last["ended"], last["is_complete"]) == ("terminated", False)
+
+
+def test_answers_carry_the_names_that_the_boxes_came_with(scene: Scene, tmp_path: Path) -> None:
+    head, *rows = scene.detections.read_text().splitlines()
+    names = {"0": "Eileen", "1": "Grace"}
+    cells = [row.rsplit(",", 1) for row in rows]
+    table = tmp_path / "named.csv"
+    table.write_text("\n".join([head, *(f"{rest},{names[track]}" for rest, track in cells)]))
+    outcome = run(scene, tmp_path / "out", end=0.3, detections=table)
+    rows_told = [r for r in read_records(outcome.files.records) if r["type"] == "prediction"]
+    told = {(row["task"], *row["names"]) for row in rows_told}
+    assert told == {("gaze", "Eileen"), ("gaze", "Grace"), ("domain", "Eileen", "Grace")}
+
+
 def test_no_run_writes_over_what_it_reads(scene: Scene, tmp_path: Path) -> None:
     table = tmp_path / "sway.csv"
     table.write_bytes(scene.detections.read_bytes())
@@ -212,6 +320,14 @@ def test_the_results_may_stand_beside_their_source(scene: Scene, tmp_path: Path)
 def test_a_part_without_frames_is_an_error_and_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(sfedge.SourceError, match=r"no frame was read.* Check --start"):
         run(scene, tmp_path, start=30.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_stopped_before_its_first_frame_says_so(scene: Scene, tmp_path: Path) -> None:
+    with sfedge.open(scene.video, detections=scene.detections, live=True) as session:
+        session.stop()
+        with pytest.raises(sfedge.SourceError, match="stopped before its first frame"):
+            process(session, tmp_path, progress=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,12 @@ def test_every_public_name_is_there_and_is_what_it_says() -> None:
             assert value.__module__.startswith("sfedge.")
     assert set(sfedge.__all__) <= set(dir(sfedge))
     assert sfedge.open.__name__ == "open_session"
+
+
+def test_each_public_name_is_told_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "library.md").read_text(encoding="utf-8")
+    missing = [name for name in sfedge.__all__ if not re.search(rf"`(sfedge\.)?{name}[`(]", text)]
+    assert not missing
 
 
 def test_a_wrong_name_is_an_attribute_error() -> None:
@@ -52,5 +59,5 @@ def test_settings_by_name_replace_those_of_a_config() -> None:
 
     config = _configured(sfedge.RunConfig(interval=2.0, egocentric=True), {"interval": 1.0})
     assert (config.interval, config.egocentric) == (1.0, True)
-    assert _configured(None, {"tasks": "relation,gaze"}).tasks == ("gaze", "relation")
+    assert _configured(None, {"tasks": "relation, gaze,"}).tasks == ("gaze", "relation")
     assert _configured(None, {"bundle": "my.zip"}).bundle == Path("my.zip")

@@ -161,6 +161,20 @@ def test_a_late_answer_has_the_boxes_of_the_frame_it_was_asked_about(
     assert (row["frame"], row["shown_frame"], row["age"]) == (1, 9, 0.8)
 
 
+def test_an_answer_carries_the_names_of_its_people_where_one_is_known(
+    writer: RecordWriter, paths: tuple[Path, Path]
+) -> None:
+    people = (track(1, name="José"), track(2, 0.5))
+    writer.start(first_row())
+    asked = (label("relation", (1, 2), 1, 0.1), gaze(1, 1, 0.1), gaze(2, 1, 0.1))
+    writer.write(result(1, 0.1, people))
+    writer.write(result(2, 0.2, (), asked))  # late, when both have left
+    rows = [row for row in read_records(paths[0]) if row["type"] == "prediction"]
+    for row in rows:
+        VALIDATOR.validate(row)
+    assert [row.get("names") for row in rows] == [["José", None], ["José"], None]
+
+
 @pytest.mark.parametrize(("every_frame", "frames"), [(False, [0]), (True, [0, 1, 2])])
 def test_carried_answers_are_written_where_every_frame_is_wanted(
     paths: tuple[Path, Path], every_frame: bool, frames: list[int]

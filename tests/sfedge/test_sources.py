@@ -17,6 +17,7 @@ from PIL import Image
 
 from sfedge.errors import SourceError
 from sfedge.sources import open_source, without_credentials
+from sfedge.sources.container import VideoFile
 from sfedge.sources.folder import FolderSource
 from sfedge.sources.video import VideoSource
 from sfedge.structures import Frame
@@ -273,6 +274,26 @@ def test_what_is_shown_of_an_address_holds_no_secret() -> None:
     )
     assert without_credentials("http://cam/video?user=me&pwd=secret") == "http://cam/video?..."
     assert without_credentials("a/path with @ and ?.mp4") == "a/path with @ and ?.mp4"
+
+
+def test_a_recording_that_is_closed_while_it_is_read_is_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = VideoFile.decode
+    with VideoSource(str(write_clip(tmp_path / "clip.mp4", 5))) as source:
+        frames = iter(source)
+
+        def decode_and_close(self: VideoFile, packet: object) -> list[av.VideoFrame]:
+            pictures = decode(self, packet)
+            if pictures:
+                source.close()  # as another thread does, which never waits
+            return pictures
+
+        monkeypatch.setattr(VideoFile, "decode", decode_and_close)
+        assert next(frames).index == 0
+        opened = [path.readlink().name for path in Path("/proc/self/fd").iterdir() if path.exists()]
+        assert "clip.mp4" not in opened
+        assert list(frames) == []
 
 
 def test_closing_while_reading_as_fast_as_possible_is_safe(tmp_path: Path) -> None:

@@ -87,6 +87,18 @@ def test_chosen_tasks_come_once_and_in_the_tables_order() -> None:
     assert select_tasks([]) == ()
 
 
+@pytest.mark.parametrize(
+    "text", ["gaze,relation", "relation, gaze", " gaze ,, relation,", "\trelation,gaze\n"]
+)
+def test_chosen_tasks_may_stand_in_one_text(text: str) -> None:
+    assert select_tasks(text) == ("gaze", "relation")
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", [""]])
+def test_a_text_without_names_chooses_nothing(text: str | list[str]) -> None:
+    assert select_tasks(text) == ()
+
+
 def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"Did you mean 'expression'\?") as caught:
         select_tasks(["gaze", "expresion"])

@@ -2,10 +2,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from crowd import COLOURS, FACE, RATE, Faults, Score, Walker, compare, frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.crowd import COLOURS, FACE, RATE, Faults, Score, Walker, compare, frames
 from sfedge.boxes import Box, clamped
 from sfedge.structures import Detection, Frame, Track
 from sfedge.track import Tracker
@@ -164,6 +164,35 @@ def test_bodies_and_hands_ride_along_between_their_detections_and_are_then_dropp
     assert at[20].hands == ()  # 0.33 s later
     assert at[35].person.height == pytest.approx(body.height)  # carried by the face
     assert at[45].person.height < body.height  # the estimate again
+
+
+def test_a_carried_hand_ends_where_a_look_at_its_body_does_not_find_it() -> None:
+    body, hand = Box(0.15, 0.24, 0.30, 0.95), Box(0.26, 0.42, 0.29, 0.48)
+    tracker = Tracker()
+
+    def hands(time: float, *found: Detection) -> tuple[Box, ...]:
+        (track,) = tracker.update([face(FACE_A), *found], picture(time))
+        return track.hands
+
+    seen, up = Detection("person", body, 0.9), Detection("hand", hand, 0.9)
+    assert hands(0.0, seen, up) == (hand,)
+    assert hands(0.1) == (hand,)
+    assert hands(0.2, seen) == ()
+
+
+def test_a_hand_seen_to_be_anothers_is_not_carried_on() -> None:
+    near, body = Box(0.35, 0.30, 0.40, 0.39), Box(0.31, 0.24, 0.45, 0.95)
+    between = Box(0.29, 0.42, 0.32, 0.48)
+    tracker = Tracker()
+
+    def hands(time: float, *found: Detection) -> list[tuple[Box, ...]]:
+        faces = face(FACE_A), face(near)
+        return [t.hands for t in tracker.update([*faces, *found], picture(time))]
+
+    hand = Detection("hand", between, 0.9)
+    first = Detection("person", Box(0.15, 0.24, 0.33, 0.95), 0.9)
+    assert hands(0.0, first, hand) == [(between,), ()]
+    assert hands(0.1, Detection("person", body, 0.9), hand) == [(), (between,)]
 
 
 def test_a_missed_person_is_shown_a_little_longer_as_not_seen_now() -> None:

@@ -45,7 +45,7 @@ def test_without_tensorrt_the_command_says_what_to_install(
     assert isinstance(result.exception, EngineError)
     assert result.exception.exit_code == 1
     message = str(result.exception)
-    assert "pip install --extra-index-url https://pypi.nvidia.com tensorrt-cu13" in message
+    assert '--extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"' in message
     assert "sudo apt install python3-libnvinfer" in message
     assert "--system-site-packages" in message
     assert not cache.exists()

@@ -4,6 +4,10 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -338,3 +342,75 @@ def test_a_damaged_sound_track_does_not_stop_the_picture(tmp_path: Path) -> None
     source.write_bytes(data[: len(data) * 2 // 3])
     write(tmp_path / "out.mp4", [(numbered(i), i / 30) for i in range(60)], audio_from=source)
     assert len(read(tmp_path / "out.mp4")) == 60
+
+
+def test_sound_goes_on_after_what_cannot_be_decoded_and_the_gap_is_told(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mkv", 60, sound="vorbis")
+    data, sounds = source.read_bytes(), [sound for _, sound in packets(source, "audio")]
+    for sound in sounds[30:40]:
+        data = data.replace(sound, b"\xff" * len(sound))
+    source.write_bytes(data)
+    with VideoWriter(
+        tmp_path / "out.mp4", width=320, height=240, frame_rate=30, audio_from=source
+    ) as writer:
+        for number in range(60):
+            writer.write(numbered(number), number / 30)
+        writer.finish()
+    (loss,) = writer.losses
+    assert loss.startswith("part of the sound could not be decoded (")
+    heard = packets(tmp_path / "out.mp4", "audio")
+    assert heard[-1][0] > 1.9
+
+
+@contextmanager
+def web(data: bytes, sent: int) -> Iterator[str]:
+    """The address of a recording of which `sent` bytes come before the connection breaks."""
+
+    class Store(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            with suppress(OSError):  # the reader has enough
+                self.wfile.write(data[:sent])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://me:secret@127.0.0.1:{server.server_port}/clip.mp4"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_sound_of_a_recording_on_the_web_is_kept_and_what_does_not_come_is_told(
+    tmp_path: Path, share: float
+) -> None:
+    source = write_clip(
+        tmp_path / "clip.mp4", 60, sound="aac", container_options={"movflags": "faststart"}
+    )
+    data = source.read_bytes()
+    with web(data, round(share * len(data))) as address, open_source(address) as opened:
+        assert "secret" not in repr(opened.info)
+        writer = VideoWriter(
+            tmp_path / "out.mp4",
+            width=320,
+            height=240,
+            frame_rate=30,
+            audio_from=opened.info.audio_path,
+        )
+        for frame in opened:
+            writer.write(frame.image, frame.time)
+        writer.finish()
+    before, after = packets(source, "audio"), packets(tmp_path / "out.mp4", "audio")
+    if share == 1:
+        assert [data for _, data in after] == [data for _, data in before]
+        assert writer.losses == opened.losses == ()
+    else:
+        assert len(before) / 4 < len(after) < len(before)
+        assert writer.losses[0] == "part of the sound could not be read (Input/output error)"

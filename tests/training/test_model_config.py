@@ -1,6 +1,7 @@
 """The settings of a network: presets, JSON, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -60,8 +61,13 @@ def test_the_tiny_language_model_cannot_ask_for_published_weights() -> None:
         ModelConfig(language="tiny")
 
 
-def test_only_presets_with_published_weights_need_no_training_of_their_own_parts() -> None:
-    self_trained = {name for name, config in PRESETS.items() if config.is_self_trained}
+def test_a_preset_tells_which_frozen_parts_have_no_published_weights() -> None:
+    both = ("encoder", "language")
 
-    assert self_trained == {"tiny"}
-    assert all(config.without_weights().is_self_trained for config in PRESETS.values())
+    told = {name: config.unpublished for name, config in PRESETS.items()}
+
+    assert told == {"paper": (), "dinov2": (), "edge": (), "tiny": both}
+    assert all(config.without_weights().unpublished == both for config in PRESETS.values())
+    assert replace(PRESETS["tiny"], language="folder", language_weights=True).unpublished == (
+        "encoder",
+    )

@@ -90,7 +90,7 @@ def read_picture(path: Path) -> Image:
         raise DataError(
             f"this picture cannot be read ({error})",
             where=str(path),
-            fix="Run `python -m training check` on the dataset.",
+            fix="Fetch it again, or take it out of the dataset's lists.",
         ) from error
 
 

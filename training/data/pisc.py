@@ -102,13 +102,16 @@ def _pictures(table: Path, report: Report) -> dict[str, _Picture]:
     pictures = {}
     for place, row in enumerate(read_json(table, list)):
         try:
-            boxes = tuple(tuple(number(value) for value in box) for box in row["bbox"])
-            if any(len(box) != 4 for box in boxes):
-                raise ValueError("a box has not four numbers")
-            pictures[str(row["id"])] = _Picture(int(row["imgW"]), int(row["imgH"]), boxes)  # type: ignore[arg-type]
+            boxes = tuple(_corners(box) for box in row["bbox"])
+            pictures[str(row["id"])] = _Picture(int(row["imgW"]), int(row["imgH"]), boxes)
         except (KeyError, TypeError, ValueError):
             report.drop("picture's annotation is malformed", f"{table}: row {place}")
     return pictures
+
+
+def _corners(box: Sequence[object]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (number(value) for value in box)
+    return x1, y1, x2, y2
 
 
 def _split_ids(root: Path, task: str, split: Split) -> list[str]:

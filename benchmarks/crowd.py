@@ -9,7 +9,7 @@ import numpy as np
 
 from sfedge.boxes import Box, clamped, intersection, iou
 from sfedge.errors import DataError
-from sfedge.structures import Detection, Frame, Track
+from sfedge.structures import Detection, Frame, Image, Track
 
 WIDTH, HEIGHT, RATE = 192, 108, 30.0
 FACE = (0.05, 0.09)  # fractions of the frame: a person across a room
@@ -54,7 +54,8 @@ def _shaken(box: Box, noise: float, rng: np.random.Generator) -> Box:
     return clamped(box.x1 + dx1 * w, box.y1 + dy1 * h, box.x2 + dx2 * w, box.y2 + dy2 * h)
 
 
-def draw(walkers: Sequence[Walker], time: float, *, has_colour: bool = True) -> np.ndarray:
+def draw(walkers: Sequence[Walker], time: float, *, has_colour: bool = True) -> Image:
+    """The figures at a time, the nearer ones in front; without colour the ground alone."""
     image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     image[:, :, 0] += (np.arange(WIDTH) % 64).astype(np.uint8)
     if not has_colour:
@@ -86,6 +87,7 @@ def _hidden(walker: Walker, walkers: Sequence[Walker], time: float) -> float:
 def detect(
     walkers: Sequence[Walker], index: int, faults: Faults, rng: np.random.Generator
 ) -> list[Detection]:
+    """What made detectors see in a frame, with their faults; nobody hidden is seen."""
     time = index / RATE
     found = {w: w.boxes(time) for w in walkers}
     result = []
@@ -117,6 +119,7 @@ def frames(
     *,
     has_colour: bool = True,
 ) -> Iterator[tuple[list[Detection], Frame]]:
+    """Each frame with its detections; the same seed gives the same faults."""
     rng = np.random.default_rng(seed)
     for index in range(int(seconds * RATE)):
         image = draw(walkers, index / RATE, has_colour=has_colour)
@@ -133,10 +136,17 @@ class Score:
 
     @property
     def switches(self) -> int:
+        """How often a figure's id changed."""
         return sum(len(ids) - 1 for ids in self.ids if ids)
 
 
 def compare(walkers: Sequence[Walker], history: Sequence[tuple[float, tuple[Track, ...]]]) -> Score:
+    """Hold tracks against the figures.
+
+    Args:
+        walkers: the figures.
+        history: time and tracks of each frame.
+    """
     ids: list[list[int]] = [[] for _ in walkers]
     counts = Counter[str]()
     for time, tracks in history:

@@ -1,0 +1,1 @@
+"""What the documents' figures were measured with; each module is a command, run from a checkout."""

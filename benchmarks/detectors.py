@@ -1,0 +1,188 @@
+"""How long the detector networks take, and how small a face or hand they find."""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from benchmarks import machine
+from benchmarks.pictures import (
+    EMPTY,
+    GROUNDS,
+    HAND_TO_FACE,
+    HEIGHT,
+    WIDTH,
+    empty_picture,
+    hand_beside,
+    hand_somewhere,
+    large_people,
+    person_somewhere,
+)
+from sfedge.boxes import FULL, Box, iou
+from sfedge.detect import networks
+from sfedge.detect.looks import face_square, tiles
+from sfedge.detect.mediapipe_tasks import BODY_INTERVAL, MediaPipeDetector
+from sfedge.structures import Frame, Image, Kind
+
+FACE_HEIGHTS = (15, 20, 25, 30, 40, 60)  # pixels
+HAND_LENGTHS = (20, 30, 40, 60, 90, 130)
+_FOUND = 0.3  # intersection over union of what was found and what is there
+_WARM_UP = 3  # calls before those that count
+_LATER = itertools.count(10, 10)  # seconds; all looks are due at each
+
+
+def time_networks(detector: MediaPipeDetector, repeats: int) -> str:
+    """One call of each network, on a frame or on a part of it that the detector looks at."""
+    (empty, _), (alone, (face,)), (both, _) = (large_people(count) for count in range(3))
+    tile = max(tiles(WIDTH, HEIGHT), key=lambda tile: iou(tile, face))
+    rows = []
+    for network, what, image, part in (
+        ("face-short-range", "whole frame", alone, FULL),
+        ("face-short-range", "square around a face", alone, face_square(face, WIDTH, HEIGHT)),
+        ("face-full-range", "whole frame", alone, FULL),
+        ("face-full-range", "tile", alone, tile),
+        ("hand-landmarker", "whole frame, no hand", empty, FULL),
+        ("hand-landmarker", "whole frame, one hand", hand_beside(alone, face), FULL),
+        ("pose-landmarker", "whole frame, nobody", empty, FULL),
+        ("pose-landmarker", "whole frame, one person", alone, FULL),
+        ("pose-landmarker", "whole frame, two people", both, FULL),
+    ):
+        # The networks themselves, without the detector's plan of looks.
+        look = detector._look_at(image, part)
+        call = partial(detector._run, network, look)
+        for _ in range(_WARM_UP):
+            call()
+        spent = [_seconds(call) for _ in range(repeats)]
+        rows.append((network, what, *machine.middle_and_95th(spent)))
+    return machine.table(("network", "looks at", "median ms", "95th percentile ms"), rows)
+
+
+def time_frames(detector: MediaPipeDetector, repeats: int) -> str:
+    """Frames with two large faces: with and without the looks that are not due in each."""
+    image, _ = large_people(2)
+    # Going back in time makes all looks due; then none is, then that for bodies.
+    moments = {
+        "all looks": 0.0,
+        "faces": 0.04,
+        "faces, hands and bodies": BODY_INTERVAL,
+    }
+    spent: dict[str, list[float]] = {name: [] for name in moments}
+    for turn in range(1 + repeats):
+        for name, moment in moments.items():
+            seconds = _seconds(partial(detector.detect, Frame(image, 0, moment)))
+            if turn > 0:
+                spent[name].append(seconds)
+    rows = [(name, *machine.middle_and_95th(times)) for name, times in spent.items()]
+    return machine.table(("a frame with", "median ms", "95th percentile ms"), rows)
+
+
+def find_faces(detector: MediaPipeDetector, trials: int) -> str:
+    """How many faces of each size are found, each in a frame of its own."""
+    found, wrong = Counter[int](), Counter[int]()
+    for size, trial in itertools.product(FACE_HEIGHTS, range(trials)):
+        frame, face = person_somewhere(trial, size)
+        faces = _detected(detector, frame, "face")
+        right = [other for other in faces if iou(face, other) > _FOUND]
+        found[size] += bool(right)
+        wrong[size] += len(faces) - len(right)
+    return machine.table(
+        ("face, pixels", *map(str, FACE_HEIGHTS)),
+        [
+            ("found", *(f"{found[size]} of {trials}" for size in FACE_HEIGHTS)),
+            ("faces elsewhere", *(str(wrong[size]) for size in FACE_HEIGHTS)),
+        ],
+    )
+
+
+def find_hands(detector: MediaPipeDetector, trials: int) -> str:
+    """How many hands of each size one look at the frame finds, and how many the detector."""
+    once, closer = Counter[int](), Counter[int]()
+    for size, trial in itertools.product(HAND_LENGTHS, range(trials)):
+        frame, hand = hand_somewhere(trial, size)
+        finds = detector._find_hands(detector._look_at(frame, FULL))
+        once[size] += any(iou(hand, find.box) > _FOUND for find in finds)
+        hands = _detected(detector, frame, "hand")
+        closer[size] += any(iou(hand, other) > _FOUND for other in hands)
+    return machine.table(
+        ("hand, pixels", *map(str, HAND_LENGTHS)),
+        [
+            (name, *(f"{count[size]} of {trials}" for size in HAND_LENGTHS))
+            for name, count in (("in the whole frame", once), ("with closer looks", closer))
+        ],
+    )
+
+
+def find_nobody(detector: MediaPipeDetector) -> str:
+    """What is taken for a person in pictures that show none."""
+    rows = []
+    for name in EMPTY:
+        detections = detector.detect(Frame(empty_picture(name), 0, next(_LATER)))
+        kinds = [detection.kind for detection in detections]
+        if kinds:
+            rows.append((name, *(str(kinds.count(kind)) for kind in ("face", "hand", "person"))))
+    return machine.table(
+        ("picture", "faces", "hands", "persons"),
+        rows or [("none of them", "0", "0", "0")],
+    )
+
+
+@click.command()
+@click.option("--repeats", default=100, show_default=True, help="Calls that each time is of.")
+@click.option("--trials", default=30, show_default=True, help="Pictures of each size.")
+@click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "detectors.md")
+def main(repeats: int, trials: int, out: Path) -> None:
+    """Time the detector networks, and find out how small a face and a hand may be."""
+    facts = machine.describe()
+    detector = MediaPipeDetector(networks.fetch())
+    try:
+        parts = [
+            f"Frames are {WIDTH} × {HEIGHT}. Times are of {repeats} calls, after {_WARM_UP} that "
+            "do not count.",
+            "## One call of each network",
+            time_networks(detector, repeats),
+            "## The detector, two large faces",
+            time_frames(detector, repeats),
+            "## Smallest face",
+            "Photographs of two people who look at the camera (scikit-image's `astronaut`, "
+            "matplotlib's `grace_hopper.jpg`), shrunk, mirrored or not, darker or lighter, pasted "
+            f"at random over scikit-image's {_listed(GROUNDS)}. The size is that from the brows to "
+            "the chin; found means at the first look, with an intersection over union above "
+            f"{_FOUND}.",
+            find_faces(detector, trials),
+            "## Smallest hand",
+            "The same people with a drawn open hand held up beside the face, "
+            f"{HAND_TO_FACE:g} times as long as the face.",
+            find_hands(detector, trials),
+            "## Pictures of nobody",
+            f"What is found in {len(EMPTY)} pictures of scikit-image: {_listed(EMPTY)}. Those in "
+            "which nothing is found are left out.",
+            find_nobody(detector),
+        ]
+    finally:
+        detector.close()
+    command = f"python -m benchmarks.detectors --repeats {repeats} --trials {trials}"
+    machine.write_page(out, "Detectors", command, facts, parts)
+    print(out.read_text(encoding="utf-8"))
+
+
+def _detected(detector: MediaPipeDetector, image: Image, kind: Kind) -> list[Box]:
+    detections = detector.detect(Frame(image, 0, next(_LATER)))
+    return [detection.box for detection in detections if detection.kind == kind]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    main()

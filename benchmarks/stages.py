@@ -1,0 +1,183 @@
+"""What each stage of the pipeline takes for a frame, in a whole run that writes its files."""
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import click
+import numpy as np
+
+from benchmarks import machine
+from sfedge.config import EngineName, RunConfig
+from sfedge.demo_clip import RATE, make_demo_clip
+from sfedge.pipeline import Session, open_session
+from sfedge.process import process
+from sfedge.report import RunReport
+from sfedge.structures import FrameResult
+
+STAGES = ("read", "detect", "track", "ask", "draw", "write")
+
+
+class _Watched:
+    """A session that notes what each frame took, once its user has drawn and written it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.seconds: list[dict[str, float]] = []  # by stage, for each frame
+        self.ends: list[float] = []  # when each frame was written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        before = dict.fromkeys(STAGES, 0.0)
+        for result in self._session:
+            yield result
+            self.ends.append(time.perf_counter())
+            now = {**before, **self._session.report.seconds}
+            self.seconds.append({stage: now[stage] - before[stage] for stage in STAGES})
+            before = now
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run took; times in seconds."""
+
+    source: str  # what was run, in words
+    model: str  # and where it ran
+    report: RunReport
+    frames: list[dict[str, float]]  # by stage, for each frame
+    opened: float  # until the session was open
+    ends: list[float]  # of each frame, from then on
+    finished: float  # and of the run, with all files in place
+    memory: int  # most bytes that the process held
+
+
+def measure(video: Path, config: RunConfig, out: Path) -> Run:
+    """Run a video into a folder, as `sfedge run` does."""
+    begun = time.perf_counter()
+    with open_session(video, config) as session:
+        opened = time.perf_counter()
+        watched = _Watched(session)
+        outcome = process(cast(Session, watched), out, progress=False)
+        finished = time.perf_counter()
+    info = session.info
+    rate = f", {info.frame_rate:g} frames per second" if info.frame_rate else ""
+    return Run(
+        source=f"{info.width} × {info.height}{rate}",
+        model=f"{session.model_name} on {session.device}",
+        report=outcome.report,
+        frames=watched.seconds,
+        opened=opened - begun,
+        ends=[end - opened for end in watched.ends],
+        finished=finished - opened,
+        memory=_peak_memory(),
+    )
+
+
+def tell(run: Run, warm_up: int) -> list[str]:
+    """The result in tables.
+
+    Args:
+        run: what was measured.
+        warm_up: how many of the first frames are left out of the table by stage.
+    """
+    counted = run.frames[warm_up:]
+    rows = []
+    for stage in STAGES:
+        spent = [frame[stage] for frame in counted]
+        ran = [seconds for seconds in spent if seconds > 0] or [0.0]
+        mean = machine.milliseconds(float(np.mean(spent)))
+        rows.append((stage, str(np.count_nonzero(spent)), *machine.middle_and_95th(ran), mean))
+    whole = [sum(frame.values()) for frame in counted]
+    mean = machine.milliseconds(float(np.mean(whole)))
+    rows.append(("all stages", str(len(whole)), *machine.middle_and_95th(whole), mean))
+    steady = len(counted) / (run.ends[-1] - run.ends[warm_up - 1])
+    report = run.report
+    return [
+        f"{len(run.frames)} frames of {run.source}; {report.people} people, "
+        f"{report.asked} frames asked about, {sum(report.answers.values())} answers. "
+        f"Model: {run.model}.",
+        machine.table(
+            ("stage", "frames with it", "median ms", "95th percentile ms", "mean ms of all frames"),
+            rows,
+        ),
+        f"The first {warm_up} frames are left out of this table.",
+        machine.table(
+            ("end to end", ""),
+            [
+                ("frames per second, once warm", f"{steady:.1f}"),
+                ("frames per second of the run, with start and end", f"{_rate(run):.1f}"),
+                ("s to open source, model and networks", f"{run.opened:.2f}"),
+                ("s from the last frame until all files are whole", f"{_end(run):.2f}"),
+                ("peak memory, MiB", f"{run.memory / 2**20:.0f}"),
+            ],
+        ),
+    ]
+
+
+@click.command()
+@click.argument("video", type=click.Path(path_type=Path, exists=True), required=False)
+@click.option("--seconds", default=12.0, show_default=True, help="Of the video, or the clip made.")
+@click.option("--warm-up", default=25, show_default=True, help="Frames left out of the table.")
+@click.option(
+    "--engine", type=click.Choice(get_args(EngineName)), default="auto", show_default=True
+)
+@click.option("--bundle", type=click.Path(path_type=Path), help="A model; else the demo model.")
+@click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "stages.md")
+def main(
+    video: Path | None,
+    seconds: float,
+    warm_up: int,
+    engine: EngineName,
+    bundle: Path | None,
+    out: Path,
+) -> None:
+    """Time the stages on VIDEO, else on the demo clip."""
+    facts = machine.describe()
+    command = " ".join(
+        ["python -m benchmarks.stages"]
+        + ([video.name] if video else [])
+        + [f"--seconds {seconds:g} --warm-up {warm_up} --engine {engine}"]
+        + ([f"--bundle {bundle.name}"] if bundle else [])
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = video or _demo_clip(Path(folder) / "demo.mp4", seconds)
+        config = RunConfig(end=seconds, engine=engine, bundle=bundle)
+        run = measure(chosen, config, Path(folder) / "out")
+    if not 0 < warm_up < len(run.frames):
+        raise click.UsageError(f"--warm-up must lie between 0 and the {len(run.frames)} frames")
+    machine.write_page(out, "Stages of the pipeline", command, facts, tell(run, warm_up))
+    print(out.read_text(encoding="utf-8"))
+
+
+def _demo_clip(path: Path, seconds: float) -> Path:
+    """The demo clip, made in a process of its own, whose memory does not count."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as apart:
+        return apart.submit(make_demo_clip, path, seconds=max(seconds, 1 / RATE)).result()
+
+
+def _rate(run: Run) -> float:
+    return len(run.frames) / (run.opened + run.finished)
+
+
+def _end(run: Run) -> float:
+    return run.finished - run.ends[-1]
+
+
+def _peak_memory() -> int:
+    """Bytes; of this program alone, where getrusage also counts the one that started it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status tells no peak of memory")
+
+
+if __name__ == "__main__":
+    main()

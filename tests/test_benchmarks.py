@@ -1,0 +1,90 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import detectors, machine, stages, tracking
+
+ROOT = Path(__file__).parents[1]
+Table = list[list[str]]
+
+
+def tables(text: str) -> list[Table]:
+    """The cells of every table in a page, without the line below its header."""
+    blocks = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    rows = [[line.strip("|").split("|") for line in block.splitlines()] for block in blocks]
+    return [
+        [[cell.strip() for cell in row] for i, row in enumerate(table) if i != 1] for table in rows
+    ]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., str]:
+    def call(command: click.Command, *arguments: str) -> str:
+        page = tmp_path / "results" / "page.md"
+        result = CliRunner().invoke(
+            command, [*arguments, "--out", str(page)], catch_exceptions=False
+        )
+        assert result.exit_code == 0, result.output
+        text = page.read_text(encoding="utf-8")
+        assert text in result.output
+        assert "- Machine: " in text
+        return text
+
+    return call
+
+
+def test_the_stages_of_a_frame_add_up_to_the_frame(run: Callable[..., str]) -> None:
+    page = run(stages.main, "--seconds", "0.6", "--warm-up", "3")
+
+    assert "python -m benchmarks.stages --seconds 0.6 --warm-up 3 --engine auto\n" in page
+    (_, *by_stage), (_, *end_to_end) = tables(page)
+    assert [row[0] for row in by_stage] == [*stages.STAGES, "all stages"]
+    assert [row[1] for row in by_stage if row[0] != "ask"] == ["12"] * 6
+    means = [float(row[-1]) for row in by_stage]
+    assert sum(means[:-1]) == pytest.approx(means[-1], rel=0.02)
+    assert all(float(value) > 0 for _, value in end_to_end)
+
+
+def test_detectors_are_timed_and_find_large_faces_and_hands(run: Callable[..., str]) -> None:
+    page = run(detectors.main, "--repeats", "1", "--trials", "1")
+
+    networks, frames, faces, hands, nobody = tables(page)
+    assert len({row[0] for row in networks[1:]}) == 4
+    assert all(float(row[2]) > 0 for row in networks[1:])
+    assert len(frames) == 4
+    assert faces[0][-1] == "60"
+    assert faces[1][-1] == "1 of 1"
+    assert hands[0][-1] == "130"
+    assert hands[2][-1] == "1 of 1"
+    assert {row[0] for row in nobody[1:]} <= {"none of them", *detectors.EMPTY}
+
+
+def test_ids_are_counted_in_every_scene(run: Callable[..., str]) -> None:
+    page = run(tracking.main, "--runs", "1")
+
+    (_, *rows) = tables(page)[0]
+    assert [row[0] for row in rows[::2]] == list(tracking.SCENES)
+    assert rows[0] == ["two people cross", "different", "0", "0 of 1", "0 of 1", rows[0][-1]]
+    assert 70 < float(rows[0][-1].rstrip("%")) < 90  # 15 % of the faces are never detected
+
+
+def test_tables_of_results_stand_in_the_documents_as_they_were_measured() -> None:
+    measured = {
+        tuple(table[0]): table
+        for page in machine.RESULTS.glob("*.md")
+        for table in tables(page.read_text(encoding="utf-8"))
+    }
+    shown = [
+        (page.name, table)
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+        for table in tables(page.read_text(encoding="utf-8"))
+        if tuple(table[0]) in measured
+    ]
+
+    assert {name for name, _ in shown} >= {"detectors.md", "performance.md", "tracking.md"}
+    for name, table in shown:
+        assert table == measured[tuple(table[0])], f"{name} is older than benchmarks/results"

@@ -1,0 +1,207 @@
+"""The command: real weights where a user has them, what it writes, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from sfedge.errors import ConfigError, UnknownNameError, UsageError
+from training.__main__ import main
+from training.checkpoint import load_model, save_model
+from training.config import PRESETS
+from training.drawings import write_drawings
+from training.encoders import ENCODERS, Encoder, open_clip_encoder
+from training.language import tiny_llama
+from training.model import build_model
+from training.recipe import Recipe
+from training.states import frozen_state
+from training.tokenizer import build_word_tokenizer
+
+SMALL_CLIP = "small-command-clip"
+DATASETS = ("--datasets", "affectnet, gazefollow,")
+ONE_STEP_EACH = (*DATASETS, "--epochs", "1", "--batch", "4", "--no-augment")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawings")
+    write_drawings(folder, count=2, val=1, test=1, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of other sizes than the preset's, as transformers saves it."""
+    folder = tmp_path_factory.mktemp("weights") / "llama"
+    tokenizer = build_word_tokenizer()
+    torch.manual_seed(1)
+    config = tiny_llama(len(tokenizer))
+    config.hidden_size, config.num_hidden_layers, config.head_dim = 64, 2, 16
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Weights of a small CLIP of open_clip's own, which here takes the paper's place."""
+    sizes = {"image_size": 56, "layers": 2, "width": 64, "head_width": 16, "patch_size": 14}
+    settings = {
+        "embed_dim": 16,
+        "quick_gelu": True,
+        "vision_cfg": sizes,
+        "text_cfg": {"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1},
+    }
+    description = tmp_path / f"{SMALL_CLIP}.json"
+    description.write_text(json.dumps(settings))
+    open_clip.add_model_config(description)
+
+    def small(weights: str | None, layer: int) -> Encoder:
+        return open_clip_encoder(SMALL_CLIP, weights, layer)
+
+    monkeypatch.setitem(ENCODERS, "clip-l14-336", small)
+    torch.manual_seed(2)
+    file = tmp_path / "clip.safetensors"
+    save_file(open_clip.create_model(SMALL_CLIP).state_dict(), file)
+    yield file
+    open_clip.factory._MODEL_CONFIGS.pop(SMALL_CLIP)
+
+
+def run(*words: object) -> None:
+    main([str(word) for word in words], standalone_mode=False)
+
+
+def test_weights_of_a_file_and_a_folder_are_trained_on_and_found_again_from_elsewhere(
+    drawings: Path, llama: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "llama").symlink_to(llama)
+    run(
+        *("train", drawings, "--out", "run", "--preset", "paper", *ONE_STEP_EACH),
+        *("--encoder-weights", "clip.safetensors", "--language", "llama"),
+    )
+
+    saved = tmp_path / "run" / "model"
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 1 + 2
+    assert not (saved / "frozen.safetensors").exists()  # published weights are named, not copied
+    monkeypatch.chdir("/")
+    model, recipe, card = load_model(saved)
+    assert recipe.datasets == ("affectnet", "gazefollow")
+    assert card["steps"] == 2
+    assert card["model"]["language"] == str(llama)
+    frozen = frozen_state(model)
+    for name, tensor in load_file(llama / "model.safetensors").items():
+        assert torch.equal(frozen[f"llm.{name}"], tensor), name
+    published = load_file(clip)
+    assert torch.equal(frozen["encoder.visual.conv1.weight"], published["visual.conv1.weight"])
+    learnt = load_file(saved / "trained.safetensors")
+    assert any(tensor.any() for name, tensor in learnt.items() if "lora_B" in name)
+
+
+def test_a_pre_training_brings_only_what_has_no_published_weights(
+    drawings: Path, llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(3)
+    parts = build_model(PRESETS["tiny"], with_lora=False)
+    save_model(tmp_path / "parts", parts, Recipe(pretraining=True), {})
+    out = tmp_path / "run"
+    run(
+        *("train", drawings, "--out", out, *ONE_STEP_EACH),
+        *("--language", llama, "--pretrained", tmp_path / "parts"),
+    )
+    told = capsys.readouterr().out
+
+    model, _, _ = load_model(out / "model")
+    encoder = {n for n in frozen_state(model) if n.startswith("encoder.")}
+    assert load_file(out / "model" / "frozen.safetensors").keys() == encoder
+    pretrained = frozen_state(parts)
+    assert all(torch.equal(frozen_state(model)[name], pretrained[name]) for name in encoder)
+    assert model.lm.config.hidden_size == 64
+    assert f"The model is in {out / 'model'}" in told
+
+    run("evaluate", out / "model", drawings, *DATASETS, "--json")
+    again = json.loads(capsys.readouterr().out)
+    assert again.keys() == {"expression", "gaze"}
+    assert f"average_l2 {again['gaze']['average_l2']:.4g}" in told
+
+
+def test_a_stopped_training_goes_on_with_the_same_command(
+    drawings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("pretrain", drawings, "--out", tmp_path / "run", *ONE_STEP_EACH)
+    run(*words, "--encoder-epochs", "1", "--stop-after", "1")
+    assert "Stopped after 1 steps" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "model").exists()
+
+    run(*words, "--encoder-epochs", "1")
+
+    lines = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "0", "1"]
+    model, recipe, _ = load_model(tmp_path / "run" / "model")
+    assert recipe.pretraining
+    assert model.config == PRESETS["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (("--preset", "tiny"), UsageError, "no published weights for: encoder, language. Run"),
+        (("--preset", "tiny", "--language", "."), UsageError, "no published weights for: encoder."),
+        (("--preset", "edge", "--pretrained", "."), UsageError, "Leave it out."),
+        (
+            ("--preset", "tiny", "--encoder-weights", "openai", "--pretrained", "."),
+            ConfigError,
+            "clip-tiny has no published weights",
+        ),
+        (("--datasets", "gaze"), UnknownNameError, "Did you mean 'gazefollow'"),
+        (("--datasets", ","), ConfigError, "no dataset is chosen"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_before_anything_is_read(
+    tmp_path: Path, words: tuple[str, ...], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run("train", tmp_path / "no-data", "--out", tmp_path / "run", *words)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_option_has_a_help_text(name: str) -> None:
+    command = main.commands[name]
+    assert command.help
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert options
+    assert [one.name for one in options if not one.help] == []
+
+
+def test_an_error_is_one_line_and_a_code(tmp_path: Path) -> None:
+    words = [
+        "train",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "run"),
+        "--language",
+        "nowhere/llama/x",
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-m", "training", *words, "--preset", "tiny"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("training: error: --pretrained: ")
+    assert ended.stderr.count("\n") == 1
