@@ -1,9 +1,9 @@
 """Linear probes: one linear layer a task on an encoder's flattened features (paper, section 3.3).
 
 The paper measures frozen encoders with them. Here they also teach an encoder that has no published
-weights (preset `tiny`), together with probes on the mean over tokens: the flat ones learn fast, but
-leave each token to its own patch; the pooled ones make all tokens know of the whole, as CLIP's do, and
-as the language model needs it to read them.
+weights (preset `tiny`), together with probes on the mean over tokens: the flat ones learn fast but
+leave each token to its own patch, the pooled ones make all tokens know of the whole, as CLIP's do
+and as the language model needs it.
 """
 
 import math

@@ -1,7 +1,5 @@
 import contextlib
 import errno
-import hashlib
-import json
 import os
 import resource
 import shutil
@@ -301,73 +299,6 @@ def test_what_is_no_network_is_refused(empty: Path, tmp_path: Path) -> None:
 def test_a_wrong_name_is_told_with_the_near_one() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'hand-landmarker'"):
         networks.fetch(["hand-landmark"])
-
-
-def _sfedge(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sfedge", "models", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_the_command_lists_and_adds(empty: Path, ready: dict[str, Path]) -> None:
-    added = _sfedge("add", str(ready["face-full-range"]))
-    assert (added.returncode, added.stderr) == (0, "")
-    assert added.stdout.startswith("Added face-full-range. Still missing: face-short-range, ")
-    rows = {row["name"]: row for row in json.loads(_sfedge("list", "--json").stdout)}
-    assert rows.keys() == networks.NETWORKS.keys()
-    assert rows["face-full-range"]["status"] == "ready"
-    assert rows["hand-landmarker"]["status"] == "missing"
-    data = Path(rows["face-full-range"]["path"]).read_bytes()
-    assert hashlib.sha256(data).hexdigest() == rows["face-full-range"]["sha256"]
-    assert "face-full-range   ready" in _sfedge("list").stdout
-    refused = _sfedge("add", __file__)
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-
-
-def test_the_command_tells_as_json_what_it_added_and_fetched(
-    empty: Path, ready: dict[str, Path]
-) -> None:
-    for name in [*ready][:-1]:
-        added = json.loads(_sfedge("add", str(ready[name]), "--json").stdout)
-        assert added["added"] == [name]
-    assert added["missing"] == ["pose-landmarker"]
-    shutil.copy(ready["pose-landmarker"], empty)
-    fetched = json.loads(_sfedge("fetch", "--json").stdout)
-    paths = {name: str(empty / path.name) for name, path in ready.items()}
-    assert fetched == {"fetched": [], "paths": paths}
-
-
-def _in_one_sentence(run: subprocess.CompletedProcess[str], place: str) -> bool:
-    return (
-        run.returncode == 1
-        and run.stderr.startswith(f"sfedge: error: {place}")
-        and run.stderr.endswith("or name another folder in SFEDGE_CACHE.\n")
-        and run.stderr.count("\n") == 1
-    )
-
-
-def test_a_file_in_the_place_of_the_cache_is_told_in_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "file"))
-    run = _sfedge("fetch")
-    assert _in_one_sentence(run, f"{tmp_path}/file/networks: cannot be read"), run.stderr
-
-
-def test_a_network_that_cannot_be_read_is_told_in_one_sentence(
-    empty: Path, ready: dict[str, Path]
-) -> None:
-    place = empty / ready["hand-landmarker"].name
-    place.parent.mkdir(parents=True)
-    place.symlink_to("/proc/self/mem")  # opens, and fails at the first byte, for root as well
-    run = _sfedge("list")
-    assert _in_one_sentence(run, f"{place}: cannot be read"), run.stderr
 
 
 def test_a_disk_that_fills_while_fetching_is_told(

@@ -4,10 +4,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -169,32 +165,6 @@ def test_sound_is_cut_to_the_span_that_was_asked_for(tmp_path: Path) -> None:
     assert 1.45 < after[-1][0] < 1.5
 
 
-def test_a_source_without_sound_gives_a_video_without_sound_and_says_so(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "clip.mp4", 5)
-    writer = VideoWriter(
-        tmp_path / "out.mp4", width=320, height=240, frame_rate=30, audio_from=source
-    )
-    writer.write(numbered(0), 0.0)
-    writer.finish()
-    assert writer.losses == ("the sound could not be kept: the file has no sound",)
-    with av.open(str(tmp_path / "out.mp4")) as file:
-        assert [stream.type for stream in file.streams] == ["video"]
-
-
-def test_a_file_whose_sound_is_gone_is_told_and_the_picture_kept(tmp_path: Path) -> None:
-    writer = VideoWriter(
-        tmp_path / "out.mp4",
-        width=320,
-        height=240,
-        frame_rate=30,
-        audio_from=tmp_path / "removed.mp4",
-    )
-    writer.write(numbered(4), 0.0)
-    writer.finish()
-    assert writer.losses == ("the sound could not be kept: No such file or directory",)
-    assert [read_number(frame.image) for frame in read(tmp_path / "out.mp4")] == [4]
-
-
 def test_sound_that_begins_late_does_not_hold_up_the_partial_file(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "clip.mkv", 150, sound="aac", sound_from=4.0)
     run_writer(tmp_path / "out.mp4", source, 110)
@@ -332,85 +302,3 @@ def test_a_folder_that_cannot_be_written_to_is_told_at_once(tmp_path: Path, plac
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutputError, match=r"cannot be written .*Check that the folder"):
         VideoWriter(tmp_path / place, width=64, height=64, frame_rate=30)
-
-
-def test_a_damaged_sound_track_does_not_stop_the_picture(tmp_path: Path) -> None:
-    source = write_clip(
-        tmp_path / "clip.mp4", 60, sound="aac", container_options={"movflags": "faststart"}
-    )
-    data = source.read_bytes()
-    source.write_bytes(data[: len(data) * 2 // 3])
-    write(tmp_path / "out.mp4", [(numbered(i), i / 30) for i in range(60)], audio_from=source)
-    assert len(read(tmp_path / "out.mp4")) == 60
-
-
-def test_sound_goes_on_after_what_cannot_be_decoded_and_the_gap_is_told(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "clip.mkv", 60, sound="vorbis")
-    data, sounds = source.read_bytes(), [sound for _, sound in packets(source, "audio")]
-    for sound in sounds[30:40]:
-        data = data.replace(sound, b"\xff" * len(sound))
-    source.write_bytes(data)
-    with VideoWriter(
-        tmp_path / "out.mp4", width=320, height=240, frame_rate=30, audio_from=source
-    ) as writer:
-        for number in range(60):
-            writer.write(numbered(number), number / 30)
-        writer.finish()
-    (loss,) = writer.losses
-    assert loss.startswith("part of the sound could not be decoded (")
-    heard = packets(tmp_path / "out.mp4", "audio")
-    assert heard[-1][0] > 1.9
-
-
-@contextmanager
-def web(data: bytes, sent: int) -> Iterator[str]:
-    """The address of a recording of which `sent` bytes come before the connection breaks."""
-
-    class Store(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            with suppress(OSError):  # the reader has enough
-                self.wfile.write(data[:sent])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://me:secret@127.0.0.1:{server.server_port}/clip.mp4"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.mark.parametrize("share", [1.0, 0.5])
-def test_sound_of_a_recording_on_the_web_is_kept_and_what_does_not_come_is_told(
-    tmp_path: Path, share: float
-) -> None:
-    source = write_clip(
-        tmp_path / "clip.mp4", 60, sound="aac", container_options={"movflags": "faststart"}
-    )
-    data = source.read_bytes()
-    with web(data, round(share * len(data))) as address, open_source(address) as opened:
-        assert "secret" not in repr(opened.info)
-        writer = VideoWriter(
-            tmp_path / "out.mp4",
-            width=320,
-            height=240,
-            frame_rate=30,
-            audio_from=opened.info.audio_path,
-        )
-        for frame in opened:
-            writer.write(frame.image, frame.time)
-        writer.finish()
-    before, after = packets(source, "audio"), packets(tmp_path / "out.mp4", "audio")
-    if share == 1:
-        assert [data for _, data in after] == [data for _, data in before]
-        assert writer.losses == opened.losses == ()
-    else:
-        assert len(before) / 4 < len(after) < len(before)
-        assert writer.losses[0] == "part of the sound could not be read (Input/output error)"

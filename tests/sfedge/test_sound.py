@@ -1,0 +1,104 @@
+"""What is lost of a source's sound: it is told, and the picture and the rest of the sound stay."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import pytest
+from clips import numbered, packets, read_number, write_clip
+
+from sfedge.sources import open_source
+from sfedge.video_writer import VideoWriter
+
+FASTSTART = {"movflags": "faststart"}
+
+
+def write(path: Path, audio_from: Path | str | None, frames: int = 60) -> tuple[str, ...]:
+    """Write so many numbered frames with this sound; what is told of it."""
+    with VideoWriter(path, width=320, height=240, frame_rate=30, audio_from=audio_from) as writer:
+        for number in range(frames):
+            writer.write(numbered(number), number / 30)
+        writer.finish()
+    with open_source(str(path)) as source:
+        assert [read_number(frame.image) for frame in source] == list(range(frames))
+    return writer.losses
+
+
+def test_a_source_without_sound_gives_a_video_without_sound_and_says_so(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mp4", 5)
+    losses = write(tmp_path / "out.mp4", source, frames=1)
+    assert losses == ("the sound could not be kept: the file has no sound",)
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert [stream.type for stream in file.streams] == ["video"]
+
+
+def test_a_file_whose_sound_is_gone_is_told_and_the_picture_kept(tmp_path: Path) -> None:
+    losses = write(tmp_path / "out.mp4", tmp_path / "removed.mp4", frames=5)
+    assert losses == ("the sound could not be kept: No such file or directory",)
+
+
+def test_a_sound_track_that_is_cut_off_does_not_stop_the_picture(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mp4", 60, sound="aac", container_options=FASTSTART)
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) * 2 // 3])
+    write(tmp_path / "out.mp4", source)  # all of its pictures
+    with open_source(str(source)) as opened:  # which reads the same file, and tells it
+        assert len(list(opened)) < 60
+        assert "the file is cut off" in " ".join(opened.losses)
+
+
+def test_sound_goes_on_after_what_cannot_be_decoded_and_the_gap_is_told(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mkv", 60, sound="vorbis")
+    data = source.read_bytes()
+    for _, sound in packets(source, "audio")[30:40]:
+        data = data.replace(sound, b"\xff" * len(sound))
+    source.write_bytes(data)
+    (loss,) = write(tmp_path / "out.mp4", source)
+    assert loss.startswith("part of the sound could not be decoded (")
+    assert packets(tmp_path / "out.mp4", "audio")[-1][0] > 1.9
+
+
+@contextmanager
+def web(data: bytes, sent: int) -> Iterator[str]:
+    """The address of a recording of which `sent` bytes come before the connection breaks."""
+
+    class Store(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            with suppress(OSError):  # the reader has enough
+                self.wfile.write(data[:sent])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://me:secret@127.0.0.1:{server.server_port}/clip.mp4"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_sound_of_a_recording_on_the_web_is_kept_and_what_does_not_come_is_told(
+    tmp_path: Path, share: float
+) -> None:
+    source = write_clip(tmp_path / "clip.mp4", 60, sound="aac", container_options=FASTSTART)
+    data = source.read_bytes()
+    with web(data, round(share * len(data))) as address, open_source(address) as opened:
+        assert "secret" not in repr(opened.info)
+        losses = write(tmp_path / "out.mp4", opened.info.audio_path)
+    before, after = packets(source, "audio"), packets(tmp_path / "out.mp4", "audio")
+    if share == 1:
+        assert [data for _, data in after] == [data for _, data in before]
+        assert losses == ()
+    else:
+        assert len(before) / 4 < len(after) < len(before)
+        assert losses[0] == "part of the sound could not be read (Input/output error)"
