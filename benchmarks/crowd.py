@@ -15,6 +15,7 @@ WIDTH, HEIGHT, RATE = 192, 108, 30.0
 FACE = (0.05, 0.09)  # fractions of the frame: a person across a room
 HIDDEN = 0.4  # share of a face; beyond, no detector finds it
 COLOURS = [(200, 90, 30), (30, 60, 160), (40, 140, 60), (220, 220, 220), (120, 20, 110)]
+GREY = (110, 110, 110)
 
 Path = Callable[[float], tuple[float, float] | None]  # face centre at a time; None: not there
 
@@ -55,18 +56,16 @@ def _shaken(box: Box, noise: float, rng: np.random.Generator) -> Box:
 
 
 def draw(walkers: Sequence[Walker], time: float, *, has_colour: bool = True) -> Image:
-    """The figures at a time, the nearer ones in front; without colour the ground alone."""
+    """The figures at a time, the nearer ones in front; without colour all wear the same grey."""
     image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     image[:, :, 0] += (np.arange(WIDTH) % 64).astype(np.uint8)
-    if not has_colour:
-        return image
     for walker in sorted(walkers, key=lambda w: w.scale):
         found = walker.boxes(time)
         if found is None:
             continue
         face, body = found
         for box, colour in (
-            (Box(body.x1, min(face.y2, 0.99), body.x2, 1.0), walker.colour),
+            (Box(body.x1, min(face.y2, 0.99), body.x2, 1.0), walker.colour if has_colour else GREY),
             (face, (210, 160, 130)),
         ):
             x1, y1 = int(box.x1 * WIDTH), int(box.y1 * HEIGHT)

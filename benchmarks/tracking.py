@@ -101,20 +101,20 @@ SCENES: Mapping[str, Callable[[np.random.Generator], Scene]] = {
 }
 
 
-def follow(scene: Scene, seed: int, *, has_colour: bool) -> Score:
+def follow(scene: Scene, seed: int, faults: Faults = FAULTS, *, has_colour: bool = True) -> Score:
     """What the tracker makes of a scene."""
     tracker = Tracker()
     history = [
         (frame.time, tracker.update(found, frame))
         for found, frame in frames(
-            scene.walkers, scene.seconds, FAULTS, seed, has_colour=has_colour
+            scene.walkers, scene.seconds, faults, seed, has_colour=has_colour
         )
     ]
     return compare(scene.walkers, history)
 
 
 def tell(runs: int) -> str:
-    """Every scene in so many variants, with coloured clothes and with nothing to tell by."""
+    """Every scene in so many variants, in different clothes and all in the same."""
     rows = []
     for name, make in SCENES.items():
         for has_colour in (True, False):
@@ -127,14 +127,14 @@ def tell(runs: int) -> str:
             rows.append(
                 (
                     name,
-                    "different" if has_colour else "all alike",
+                    "different" if has_colour else "the same",
                     str(sum(changed)),
                     f"{np.count_nonzero(changed)} of {runs}",
                     f"{sum(map(_has_shared_id, scores))} of {runs}",
                     f"{followed:.0%}",
                 )
             )
-    header = ("scene", "looks", "changes of id", "runs with one", "runs with an id of two people")
+    header = ("scene", "clothes", "changes of id", "runs with one", "runs with an id of two people")
     return machine.table((*header, "followed"), rows)
 
 
@@ -147,9 +147,9 @@ def main(runs: int, out: Path) -> None:
     parts = [
         f"Drawn figures at {RATE:g} frames per second. Of all detections {FAULTS.missed:.0%} are "
         f"missed; boxes are shaken by {FAULTS.noise:.0%} of their size; bodies and hands are "
-        f"looked for in every {FAULTS.every}th frame. {runs} variants of each scene. Where all "
-        "look alike, nothing but their paths tells people apart. Followed is the share of visible "
-        "faces with a track on them, which misses those that no detector found.",
+        f"looked for in every {FAULTS.every}th frame. {runs} variants of each scene. People have "
+        "the same skin, and clothes of different colours or the same. Followed is the share of "
+        "visible faces with a track on them, which misses those that no detector found.",
         tell(runs),
     ]
     machine.write_page(out, "Ids", f"python -m benchmarks.tracking --runs {runs}", facts, parts)

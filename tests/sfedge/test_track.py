@@ -1,17 +1,17 @@
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.crowd import COLOURS, FACE, RATE, Faults, Score, Walker, compare, frames
+from benchmarks.crowd import COLOURS, FACE, RATE, Faults, Walker
+from benchmarks.tracking import Scene, crossing, follow, meeting, milling, returning
 from sfedge.boxes import Box, clamped
 from sfedge.structures import Detection, Frame, Track
 from sfedge.track import Tracker
 
 CLEAN = Faults()
-ROUGH = Faults(missed=0.15, noise=0.04)
 FACE_A, FACE_B = Box(0.20, 0.30, 0.25, 0.39), Box(0.70, 0.30, 0.75, 0.39)
 
 
@@ -19,28 +19,8 @@ def standing(x: float, y: float = 0.3):
     return lambda time: (x, y)
 
 
-def walking(x: float, speed: float, y: float = 0.3):
-    return lambda time: (x + speed * time, y + 0.01 * np.sin(6 * time))
-
-
 def picture(time: float, index: int = 0) -> Frame:
     return Frame(np.full((90, 160, 3), 90, np.uint8), index, time)
-
-
-def follow(
-    walkers: Sequence[Walker],
-    seconds: float,
-    faults: Faults = CLEAN,
-    seed: int = 0,
-    *,
-    has_colour: bool = True,
-) -> tuple[Score, list[tuple[float, tuple[Track, ...]]], Tracker]:
-    tracker = Tracker()
-    history = [
-        (frame.time, tracker.update(found, frame))
-        for found, frame in frames(walkers, seconds, faults, seed, has_colour=has_colour)
-    ]
-    return compare(walkers, history), history, tracker
 
 
 def face(box: Box, score: float = 0.9, track: str | None = None) -> Detection:
@@ -55,13 +35,8 @@ def shifted(box: Box, dx: float) -> Box:
 def test_ids_survive_a_crossing_with_missed_and_shaken_boxes(has_colour: bool) -> None:
     switches = 0
     for seed in range(8):
-        rng = np.random.default_rng(seed)
-        speed = rng.uniform(0.1, 0.25)
-        walkers = [
-            Walker(walking(0.15, speed), COLOURS[0]),
-            Walker(walking(0.85, -speed * rng.uniform(0.8, 1.2)), COLOURS[1], scale=1.3),
-        ]
-        score, _, _ = follow(walkers, 0.7 / speed, ROUGH, seed, has_colour=has_colour)
+        scene = crossing(np.random.default_rng(seed))
+        score = follow(scene, seed, has_colour=has_colour)
         switches += score.switches
         assert score.followed >= 0.8 * score.seen  # 15 % of the faces are never detected
 
@@ -70,30 +45,16 @@ def test_ids_survive_a_crossing_with_missed_and_shaken_boxes(has_colour: bool) -
 
 
 def test_two_who_meet_and_turn_back_keep_their_ids() -> None:
-    def visit(x: float, way: float):
-        return lambda time: (x + way * 0.28 * np.sin(min(time / 4, 1) * np.pi), 0.3)
-
-    walkers = [
-        Walker(visit(0.15, 1), COLOURS[0]),
-        Walker(visit(0.85, -1), COLOURS[1], scale=1.1),
-    ]
     for seed in range(3):
-        score, _, _ = follow(walkers, 4.0, ROUGH, seed)
+        score = follow(meeting(np.random.default_rng(seed)), seed)
         assert score.ids == [[1], [2]] or score.ids == [[2], [1]]
 
 
 def test_a_dense_crowd_loses_few_ids() -> None:
     switches = 0
     for seed in range(4):
-        rng = np.random.default_rng(seed)
-
-        def wandering(rng: np.random.Generator):
-            pace, phase, width, y = rng.uniform((0.5, 0, 0.18, 0.2), (1.2, 6, 0.42, 0.4))
-            return lambda time: (0.5 + width * np.sin(pace * time + phase), y)
-
-        walkers = [Walker(wandering(rng), c, rng.uniform(0.8, 1.5)) for c in COLOURS]
-        score, _, _ = follow(walkers, 6.0, ROUGH, seed)
-        switches += score.switches
+        scene = replace(milling(np.random.default_rng(seed)), seconds=6.0)
+        switches += follow(scene, seed).switches
 
     assert switches <= 5  # measured: 4, all in one of the four crowds of five
 
@@ -117,14 +78,8 @@ def test_a_gap_shorter_than_a_second_keeps_the_id_and_a_longer_one_ends_it() -> 
 
 
 def test_whoever_comes_back_looking_the_same_gets_the_old_id() -> None:
-    def leaving(time: float) -> tuple[float, float] | None:
-        if time < 2:
-            return 0.5 + 0.25 * time, 0.3
-        return None if time < 5 else (max(1.0 - 0.2 * (time - 5), 0.6), 0.3)
-
-    walkers = [Walker(leaving, COLOURS[0]), Walker(standing(0.3, 0.35), COLOURS[1], 1.2)]
     for seed in range(3):
-        score, _, _ = follow(walkers, 8.0, ROUGH, seed)
+        score = follow(returning(np.random.default_rng(seed)), seed)
         assert [len(ids) for ids in score.ids] == [1, 1]
 
 
@@ -135,7 +90,7 @@ def test_a_stranger_gets_a_new_id(has_colour: bool) -> None:
         Walker(lambda time: (0.7, 0.3) if time > 3 else None, COLOURS[2]),
         Walker(standing(0.2), COLOURS[1]),
     ]
-    score, _, _ = follow(walkers, 5.0, has_colour=has_colour)
+    score = follow(Scene(walkers, 5.0), 0, CLEAN, has_colour=has_colour)
 
     assert [len(ids) for ids in score.ids] == [1, 1, 1]
     assert len({ids[0] for ids in score.ids}) == 3
