@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from sfedge.errors import DetectorError
 from sfedge.libraries import advice
@@ -22,7 +22,7 @@ _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:")
 
 _CLOSE_SECONDS = 1.5  # a network that takes longer to close hangs
 
-_quieting = threading.Lock()
+_quieting = threading.RLock()  # a closing detector may enter while its own thread does
 _finalizing = threading.Lock()
 _finalizers: list["weakref.finalize[..., Any]"] = []
 
@@ -61,25 +61,45 @@ def load_error(error: Exception) -> DetectorError:
 def quiet() -> Iterator[None]:
     """Keep MediaPipe's start-up messages from the terminal; everything else is passed on.
 
-    They are written by C++ straight to file descriptor 2, and no setting turns them off.
+    They are written by C++ straight to file descriptor 2, and no setting turns them off. Where
+    several threads are inside at once, the last to leave passes on what was kept.
     """
-    # Never wait here: Python may collect, and so close, a detector while another one starts.
-    if not _is_open(2) or not _quieting.acquire(blocking=False):
-        yield
-        return
-    terminal = os.dup(2)
+    _enter_quiet()
     try:
-        with tempfile.TemporaryFile() as file:
-            os.dup2(file.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(terminal, 2)
-                file.seek(0)
-                os.write(2, b"".join(line for line in file if not _CHATTER.match(line)))
+        yield
     finally:
-        os.close(terminal)
-        _quieting.release()
+        _leave_quiet()
+
+
+class _Kept:
+    """What goes to file descriptor 2 while somebody is within `quiet`."""
+
+    inside = 0  # how many are; counted first, as Python may close a detector at any point here
+    terminal: int | None = None  # the true file descriptor 2
+    file: IO[bytes] | None = None
+
+
+def _enter_quiet() -> None:
+    with _quieting:
+        _Kept.inside += 1
+        if _Kept.inside > 1 or not _is_open(2):
+            return
+        _Kept.terminal = os.dup(2)
+        _Kept.file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by who leaves last
+        os.dup2(_Kept.file.fileno(), 2)
+
+
+def _leave_quiet() -> None:
+    with _quieting:
+        _Kept.inside -= 1
+        if _Kept.inside or _Kept.terminal is None or _Kept.file is None:
+            return
+        os.dup2(_Kept.terminal, 2)
+        os.close(_Kept.terminal)
+        _Kept.file.seek(0)
+        os.write(2, b"".join(line for line in _Kept.file if not _CHATTER.match(line)))
+        _Kept.file.close()
+        _Kept.terminal = _Kept.file = None
 
 
 def call_apart(work: Callable[[], _T], seconds: float) -> _T:
