@@ -141,7 +141,8 @@ def write(target: Path, chunks: Iterable[bytes]) -> None:
 
 def _read(url: str, timeout: float) -> Iterator[bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
+        # urlopen would keep the proxy settings of its first call for the life of the program.
+        with urllib.request.build_opener().open(url, timeout=timeout) as answer:
             while chunk := answer.read(_CHUNK):
                 yield chunk
     except (OSError, HTTPException) as error:  # URLError and time-outs are OSErrors
