@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,15 +42,15 @@ def time_networks(detector: MediaPipeDetector, repeats: int) -> str:
     tile = max(tiles(WIDTH, HEIGHT), key=lambda tile: iou(tile, face))
     rows = []
     for network, what, image, part in (
-        ("face-short-range", "whole frame", alone, FULL),
-        ("face-short-range", "square around a face", alone, face_square(face, WIDTH, HEIGHT)),
-        ("face-full-range", "whole frame", alone, FULL),
-        ("face-full-range", "tile", alone, tile),
-        ("hand-landmarker", "whole frame, no hand", empty, FULL),
-        ("hand-landmarker", "whole frame, one hand", hand_beside(alone, face), FULL),
-        ("pose-landmarker", "whole frame, nobody", empty, FULL),
-        ("pose-landmarker", "whole frame, one person", alone, FULL),
-        ("pose-landmarker", "whole frame, two people", both, FULL),
+        ("face-short-range", "a frame with one person", alone, FULL),
+        ("face-short-range", "a square around a face", alone, face_square(face, WIDTH, HEIGHT)),
+        ("face-full-range", "a frame with one person", alone, FULL),
+        ("face-full-range", "a tile with a face", alone, tile),
+        ("hand-landmarker", "a frame without a hand", empty, FULL),
+        ("hand-landmarker", "a frame with a hand", hand_beside(alone, face), FULL),
+        ("pose-landmarker", "a frame with nobody", empty, FULL),
+        ("pose-landmarker", "a frame with one person", alone, FULL),
+        ("pose-landmarker", "a frame with two people", both, FULL),
     ):
         # The networks themselves, without the detector's plan of looks.
         look = detector._look_at(image, part)
@@ -57,23 +58,20 @@ def time_networks(detector: MediaPipeDetector, repeats: int) -> str:
         for _ in range(_WARM_UP):
             call()
         spent = [_seconds(call) for _ in range(repeats)]
-        rows.append((network, what, *machine.middle_and_95th(spent)))
-    return machine.table(("network", "looks at", "median ms", "95th percentile ms"), rows)
+        rows.append((network, what, str(_count(call())), *machine.middle_and_95th(spent)))
+    header = ("network", "looks at", "finds", "median ms", "95th percentile ms")
+    return machine.table(header, rows)
 
 
 def time_frames(detector: MediaPipeDetector, repeats: int) -> str:
     """Frames with two large faces: with and without the looks that are not due in each."""
     image, _ = large_people(2)
-    # Going back in time makes all looks due; then none is, then that for bodies.
-    moments = {
-        "all looks": 0.0,
-        "faces": 0.04,
-        "faces, hands and bodies": BODY_INTERVAL,
-    }
+    moments = {"all looks": 0.0, "faces": 0.04, "faces, hands and bodies": BODY_INTERVAL}
     spent: dict[str, list[float]] = {name: [] for name in moments}
     for turn in range(1 + repeats):
+        start = next(_LATER)  # when all looks are due; soon after it none is, then that for bodies
         for name, moment in moments.items():
-            seconds = _seconds(partial(detector.detect, Frame(image, 0, moment)))
+            seconds = _seconds(partial(detector.detect, Frame(image, 0, start + moment)))
             if turn > 0:
                 spent[name].append(seconds)
     rows = [(name, *machine.middle_and_95th(times)) for name, times in spent.items()]
@@ -82,20 +80,23 @@ def time_frames(detector: MediaPipeDetector, repeats: int) -> str:
 
 def find_faces(detector: MediaPipeDetector, trials: int) -> str:
     """How many faces of each size are found, each in a frame of its own."""
-    found, wrong = Counter[int](), Counter[int]()
+    found, wrong, grounds = Counter[int](), Counter[int](), Counter[str]()
     for size, trial in itertools.product(FACE_HEIGHTS, range(trials)):
         frame, face = person_somewhere(trial, size)
         faces = _detected(detector, frame, "face")
         right = [other for other in faces if iou(face, other) > _FOUND]
         found[size] += bool(right)
         wrong[size] += len(faces) - len(right)
-    return machine.table(
+        grounds[GROUNDS[trial % len(GROUNDS)]] += len(faces) - len(right)
+    sizes = machine.table(
         ("face, pixels", *map(str, FACE_HEIGHTS)),
         [
             ("found", *(f"{found[size]} of {trials}" for size in FACE_HEIGHTS)),
             ("faces elsewhere", *(str(wrong[size]) for size in FACE_HEIGHTS)),
         ],
     )
+    elsewhere = ", ".join(f"{grounds[name]} over `{name}`" for name in GROUNDS)
+    return f"{sizes}\n\nFaces elsewhere: {elsewhere}."
 
 
 def find_hands(detector: MediaPipeDetector, trials: int) -> str:
@@ -154,8 +155,8 @@ def main(repeats: int, trials: int, out: Path) -> None:
             f"{_FOUND}.",
             find_faces(detector, trials),
             "## Smallest hand",
-            "The same people with a drawn open hand held up beside the face, "
-            f"{HAND_TO_FACE:g} times as long as the face.",
+            f"The same people with a drawn open hand, {HAND_TO_FACE:g} times as long as the face, "
+            "held up beside it.",
             find_hands(detector, trials),
             "## Pictures of nobody",
             f"What is found in {len(EMPTY)} pictures of scikit-image: {_listed(EMPTY)}. Those in "
@@ -172,6 +173,14 @@ def main(repeats: int, trials: int, out: Path) -> None:
 def _detected(detector: MediaPipeDetector, image: Image, kind: Kind) -> list[Box]:
     detections = detector.detect(Frame(image, 0, next(_LATER)))
     return [detection.box for detection in detections if detection.kind == kind]
+
+
+def _count(result: Any) -> int:
+    """How many things a network of MediaPipe has found."""
+    for name in ("detections", "hand_landmarks", "pose_landmarks"):
+        if hasattr(result, name):
+            return len(getattr(result, name))
+    raise TypeError(f"no result of a network: {result!r}")
 
 
 def _seconds(call: Callable[[], object]) -> float:

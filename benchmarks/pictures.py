@@ -62,15 +62,16 @@ def _empty_picture(name: str) -> Image:
 
 def large_people(count: int) -> tuple[Image, list[Box]]:
     """A frame with up to two large people, and their faces."""
-    frame = empty_picture("coffee")
-    places = zip(portraits()[:count], ((120, 80), (820, 200)), strict=False)
+    frame = empty_picture("gravel")
+    places = zip(portraits()[:count], ((120, 0), (820, 200)), strict=False)
     return frame, [_add_person(frame, person, _LARGE, *corner) for person, corner in places]
 
 
 def hand_beside(frame: Image, face: Box) -> Image:
     """The frame with a hand held up beside the face."""
-    raised = frame.copy()
-    _add_hand(raised, face, np.random.default_rng(0))
+    raised, random = frame.copy(), np.random.default_rng(0)
+    while _add_hand(raised, face, random) is None:
+        pass
     return raised
 
 
