@@ -32,9 +32,9 @@ from sfedge.detect.pose import Corners, measure_pose
 from sfedge.errors import DataError, DetectorError
 from sfedge.structures import Detection, Frame, Image
 
-# Scores from which a find counts. On 16 whole photographs without people and on noise both face
-# networks stayed below 0.55; on faces of 20 to 80 pixels, in squares around them, the short-range
-# one reached 0.8 and more. In tiles the full-range one only makes proposals.
+# Scores from which a find counts. Things that look like faces do pass: docs/detectors.md names a
+# motorcycle's headlamp. `python -m benchmarks.detectors` counts what is found at these values. In
+# tiles the full-range face network only makes proposals.
 FACE_SCORE = 0.6
 CANDIDATE_SCORE = 0.5  # of a face in a tile
 HAND_SCORE = 0.5
