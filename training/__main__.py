@@ -21,8 +21,8 @@ from training.evaluate import Figures, evaluate
 from training.losses import loss
 from training.model import SocialFusion, build_model
 from training.options import FOLDER, datasets_option, preset_option, run_options
-from training.probes import LinearProbes, probe_loss
-from training.recipe import DATASET_TASKS, Recipe
+from training.recipe import Recipe
+from training.teaching import EncoderTeacher, teaching_loss
 from training.train import train
 
 
@@ -57,7 +57,7 @@ def draw(root: Path, count: int, val: int, test: int, seed: int) -> None:
     "--encoder-epochs",
     default=4,
     show_default=True,
-    help="Epochs of the encoder alone under linear probes, before the whole; 0 for none.",
+    help="Epochs of the encoder alone under shallow heads, before the whole; 0 for none.",
 )
 def pretrain(
     data: Path,
@@ -70,28 +70,24 @@ def pretrain(
 ) -> None:
     """Train every part of a preset without published weights, on DATA.
 
-    First the encoder under linear probes, then the whole network without LoRA. The encoder and
+    First the encoder under shallow heads, then the whole network without LoRA. The encoder and
     language model that come out stand in for CLIP and Llama in `train --pretrained`.
     """
     recipe = _recipe({**settings, "pretraining": True})
     model = _new_model(PRESETS[preset], recipe)
     model.unfreeze_all()
     loaded = _load(data, recipe.datasets, "train")
-    alone = [d for d in loaded if all(not s.boxes for s in d.samples)]
-    view, device = ViewSpec(model.encoder.input, model.encoder.grid), _device()
-    if alone and encoder_epochs:
-        names = tuple(d.name for d in alone)
-        probes = LinearProbes(
-            model.encoder, [t for n in names for t in DATASET_TASKS[n]], with_pooled=True
-        )
+    samples = {dataset.name: dataset.samples for dataset in loaded}
+    if encoder_epochs:
         train(
-            probes,
-            {d.name: d.samples for d in alone},
-            replace(recipe, datasets=names, epochs=encoder_epochs),
+            EncoderTeacher(model.encoder, recipe.tasks),
+            samples,
+            replace(recipe, epochs=encoder_epochs),
             out / "encoder",
-            loss=probe_loss,
-            view=view,
-            device=device,
+            loss=teaching_loss,
+            view=ViewSpec(model.encoder.input, model.encoder.grid),
+            device=_device(),
+            mixes_gaze=True,  # batch normalisation wants every batch to look alike
             workers=workers,
         )
     _train_and_save(model, recipe, loaded, data, out, workers=workers, stop_after=stop_after)

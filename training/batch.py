@@ -8,13 +8,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Samples of any classification tasks, or of gaze alone (paper, section 3.2)."""
+    """Samples of any classification tasks, of gaze alone (paper, section 3.2), or of both."""
 
     images: Tensor  # [B, 3, S, S] float32, normalised
     masks: Tensor  # [B, T] float32, 1 at image tokens whose patch a box touches
     tasks: tuple[str, ...]  # B task names
     labels: Tensor  # [B] int64, index into the task's labels; -1 for gaze
-    heatmaps: Tensor | None = None  # [B, 64, 64] float32 in [0, 1], for a gaze batch
+    heatmaps: Tensor | None = None  # [n, 64, 64] float32 in [0, 1], one for each gaze sample
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -25,3 +25,11 @@ class Batch:
             labels=self.labels.to(device, non_blocking=True),
             heatmaps=None if self.heatmaps is None else self.heatmaps.to(device, non_blocking=True),
         )
+
+    def rows_of_tasks(self) -> list[tuple[str, Tensor]]:
+        """Each task that stands in the batch, and the rows [n] int64 that ask it."""
+        rows: dict[str, list[int]] = {}
+        for row, task in enumerate(self.tasks):
+            rows.setdefault(task, []).append(row)
+        device = self.images.device
+        return [(task, torch.tensor(own, device=device)) for task, own in sorted(rows.items())]

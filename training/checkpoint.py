@@ -126,7 +126,10 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 
 def _learning(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in model.named_parameters() if value.requires_grad}
+    """Free parameters, and buffers such as batch normalisation's running means."""
+    stored = model.state_dict()
+    free = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    return free | {name: value for name, value in model.named_buffers() if name in stored}
 
 
 def _checkpoints(run: Path) -> list[Path]:

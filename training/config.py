@@ -121,10 +121,10 @@ PRESETS: dict[str, ModelConfig] = {
     "dinov2": ModelConfig(encoder="dinov2-l14", encoder_weights="lvd142m"),
     # Beyond the paper: a quarter of the image tokens, for small devices.
     "edge": ModelConfig(pool=2),
-    # The same architecture at a size that a CPU trains. It has no published parts: its encoder
-    # and language model are trained first, then frozen.
+    # The same architecture at a size that a CPU trains, on an encoder with a convolutional stem.
+    # It has no published parts: its encoder and language model are trained first, then frozen.
     "tiny": ModelConfig(
-        encoder="clip-tiny",
+        encoder="hybrid-tiny",
         encoder_weights=None,
         hidden=256,
         language="tiny",

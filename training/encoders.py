@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError  # what torch raises at a file that holds no tensors
 from typing import Any
@@ -104,27 +105,49 @@ def dinov2_l14(weights: str | None, layer: int) -> Encoder:
     return timm_encoder("vit_large_patch14_dinov2", weights, layer, image_size=336)
 
 
-def clip_tiny(weights: str | None, layer: int) -> Encoder:
-    """open_clip's VisionTransformer at a size that a CPU trains: 96 pixels, 12 x 12 patches."""
-    from open_clip.transformer import VisionTransformer
+def hybrid_tiny(weights: str | None, layer: int) -> Encoder:
+    """A small ResNet under a small transformer, as timm's `vit_small_resnet26d_224`, for a CPU.
+
+    96 pixels, 6 x 6 patches. CLIP's own way, straight from pixels to a transformer, wants far more
+    pictures to learn from than a CPU can show it (docs/training.md has the comparison).
+    """
+    import timm
+    from timm.layers.hybrid_embed import HybridEmbed
+    from timm.models.vision_transformer import VisionTransformer
 
     if weights is not None:
         raise ConfigError(
-            "clip-tiny has no published weights",
+            "hybrid-tiny has no published weights",
             where=f"encoder_weights {weights}",
             fix="Leave them out; `python -m training pretrain` makes some.",
         )
-    visual = VisionTransformer(
-        image_size=96, patch_size=8, width=128, layers=6, heads=4, mlp_ratio=4.0, output_dim=128
+    stem = timm.create_model(
+        "resnet10t",
+        features_only=True,
+        out_indices=(3,),  # one patch is 16 pixels
+        channels=(24, 64, 128, 128),
+        stem_width=16,
+        stem_type="deep",
     )
-    return ClipEncoder(visual, layer=layer)
+    visual = VisionTransformer(
+        img_size=96,
+        patch_size=1,
+        embed_dim=128,
+        depth=3,
+        num_heads=4,
+        num_classes=0,
+        class_token=False,
+        global_pool="",
+        embed_layer=partial(HybridEmbed, backbone=stem),
+    )
+    return TimmEncoder(visual, layer=layer)
 
 
 ENCODERS: dict[str, Callable[[str | None, int], Encoder]] = {
     "clip-l14-336": clip_l14_336,
     "dfn-h14-378": dfn_h14_378,
     "dinov2-l14": dinov2_l14,
-    "clip-tiny": clip_tiny,
+    "hybrid-tiny": hybrid_tiny,
 }
 
 

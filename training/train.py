@@ -4,6 +4,7 @@ import csv
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ def train(
     loss: Loss[_Model],
     view: ViewSpec,
     device: torch.device,
+    mixes_gaze: bool = False,
     workers: int = 0,
     save_every: float = 300.0,
     stop_after: int | None = None,
@@ -52,6 +54,7 @@ def train(
         loss: of model, batch and heatmap weight: the scalar to descend, and parts to log.
         view: what the model wants to see.
         device: where to compute.
+        mixes_gaze: gaze stands within the batches; the paper keeps it apart.
         workers: processes that prepare batches.
         save_every: seconds between two checkpoints.
         stop_after: stop when this many steps are done, with a checkpoint.
@@ -62,13 +65,14 @@ def train(
     model.to(device)
     free = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(free, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    per_epoch = len(plan_epoch(samples, batch=recipe.batch, seed=recipe.seed, epoch=0))
+    plan = partial(plan_epoch, samples, batch=recipe.batch, seed=recipe.seed, mixes_gaze=mixes_gaze)
+    per_epoch = len(plan(epoch=0))
     total = recipe.epochs * per_epoch
     done = load_progress(run, model, optimizer)
     last = total if stop_after is None else min(total, stop_after)
     run.mkdir(parents=True, exist_ok=True)
     saved = time.monotonic()
-    batches = _batches(samples, recipe, view, per_epoch, done, workers)
+    batches = _batches(plan, recipe, view, per_epoch, done, workers)
     with _Log(run / "log.csv", done) as log, tqdm(total=total, initial=done, unit="step") as bar:
         for step in range(done, last):
             model.train()
@@ -116,7 +120,7 @@ def learning_rate(step: int, total: int, recipe: Recipe) -> float:
 
 
 def _batches(
-    samples: Mapping[str, Sequence[Sample]],
+    plan: Callable[..., list[list[Sample]]],
     recipe: Recipe,
     view: ViewSpec,
     per_epoch: int,
@@ -124,8 +128,9 @@ def _batches(
     workers: int,
 ) -> Iterator[Batch]:
     for epoch in range(done // per_epoch, recipe.epochs):
-        planned = plan_epoch(samples, batch=recipe.batch, seed=recipe.seed, epoch=epoch)
-        dataset = BatchDataset(planned, view, augment=recipe.augment, seed=(recipe.seed, epoch, 1))
+        dataset = BatchDataset(
+            plan(epoch=epoch), view, augment=recipe.augment, seed=(recipe.seed, epoch, 1)
+        )
         first = done - epoch * per_epoch if done > epoch * per_epoch else 0
         yield from batch_loader(dataset, first=first, workers=workers)
 

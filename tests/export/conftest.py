@@ -76,7 +76,7 @@ def build_small() -> Callable[..., SocialFusion]:
     ) -> SocialFusion:
         torch.manual_seed(0)
         config = ModelConfig(
-            encoder="clip-tiny",
+            encoder="hybrid-tiny",
             encoder_weights=None,
             hidden=32,
             pool=pool,  # type: ignore[arg-type]

@@ -60,16 +60,17 @@ def clip_tokens(visual: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
         return visual(images)[1]
 
 
-def test_tiny_features_are_open_clips_own_tokens() -> None:
+def test_tiny_features_are_timms_own_tokens_over_a_convolutional_stem() -> None:
     torch.manual_seed(0)
-    encoder = build_encoder("clip-tiny")
+    encoder = build_encoder("hybrid-tiny")
     images = photograph(encoder.input)
 
     features = encoder(images)
 
-    assert features.shape == (2, 144, 128)
-    assert (encoder.grid, encoder.width, encoder.input.size) == (12, 128, 96)
-    expected = clip_tokens(encoder.visual, images)
+    assert features.shape == (2, 36, 128)
+    assert (encoder.grid, encoder.width, encoder.input.size) == (6, 128, 96)
+    with torch.no_grad():
+        expected = encoder.visual.forward_features(images)
     torch.testing.assert_close(features, expected, atol=1e-6, rtol=1e-6)
 
 
@@ -122,7 +123,7 @@ def test_dinov2_features_are_timms_patch_tokens_at_another_size(tmp_path: Path) 
 
 
 def test_an_encoder_is_frozen_and_evaluates() -> None:
-    encoder = build_encoder("clip-tiny")
+    encoder = build_encoder("hybrid-tiny")
 
     assert not any(p.requires_grad for p in encoder.parameters())
     assert not any(module.training for module in encoder.modules())
@@ -134,7 +135,7 @@ def test_an_encoder_is_frozen_and_evaluates() -> None:
 )
 def test_clip_images_are_normalised_as_their_weights_expect(architecture: str, tag: str) -> None:
     published = open_clip.get_pretrained_cfg(architecture, tag)
-    spec = build_encoder("clip-tiny").input
+    spec = open_clip_encoder(SMALL_CLIP, None, -1).input
 
     assert published["mean"] == pytest.approx(spec.mean)
     assert published["std"] == pytest.approx(spec.std)
@@ -156,13 +157,13 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
 
 @pytest.mark.parametrize("layer", [-7, 0, 3])
 def test_a_block_that_is_not_there_is_refused(layer: int) -> None:
-    with pytest.raises(ConfigError, match="-1 to -6"):
-        build_encoder("clip-tiny", layer=layer)
+    with pytest.raises(ConfigError, match="-1 to -3"):
+        build_encoder("hybrid-tiny", layer=layer)
 
 
 def test_tiny_has_no_published_weights() -> None:
     with pytest.raises(ConfigError, match="no published weights"):
-        build_encoder("clip-tiny", "openai")
+        build_encoder("hybrid-tiny", "openai")
 
 
 @pytest.mark.parametrize(
@@ -207,4 +208,4 @@ def test_a_full_sized_encoder_gives_its_grid(name: str, grid: int, width: int) -
 
 
 def test_the_registry_holds_the_papers_encoders() -> None:
-    assert {"clip-l14-336", "dfn-h14-378", "dinov2-l14", "clip-tiny"} <= set(ENCODERS)
+    assert {"clip-l14-336", "dfn-h14-378", "dinov2-l14", "hybrid-tiny"} <= set(ENCODERS)

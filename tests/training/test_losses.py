@@ -77,7 +77,7 @@ def test_the_column_is_x_and_the_row_is_y() -> None:
 def test_the_label_loss_is_the_answers_mean_surprise_over_the_vocabulary(
     model: SocialFusion,
 ) -> None:
-    images, masks = torch.randn(3, 3, 96, 96), torch.zeros(3, 144)
+    images, masks = torch.randn(3, 3, 96, 96), torch.zeros(3, 36)
     tasks, labels = ("gesture", "looking_at_me", "gesture"), torch.tensor([26, 1, 0])
     batch = Batch(images, masks, tasks, labels)
 
@@ -96,7 +96,7 @@ def test_the_label_loss_is_the_answers_mean_surprise_over_the_vocabulary(
 
 
 def test_the_gaze_loss_is_the_weighted_mean_over_cells(model: SocialFusion) -> None:
-    images, masks = torch.randn(2, 3, 96, 96), torch.ones(2, 144)
+    images, masks = torch.randn(2, 3, 96, 96), torch.ones(2, 36)
     heatmaps = torch.stack([gaze_target((0.2, 0.7)), gaze_target((0.9, 0.1))])
     batch = Batch(images, masks, ("gaze", "gaze"), torch.tensor([-1, -1]), heatmaps)
 

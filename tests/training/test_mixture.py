@@ -81,6 +81,16 @@ def test_gaze_stands_in_batches_of_its_own_and_label_tasks_are_mixed() -> None:
     )
 
 
+def test_gaze_mixes_with_the_other_tasks_where_it_is_asked_to() -> None:
+    data = five((64, 64, 64, 64, 64, 64))
+    batches = plan_epoch(data, batch=32, seed=0, epoch=0, mixes_gaze=True)
+    assert [len(b) for b in batches] == [32] * 10
+    assert all(0 < sum(s.task == "gaze" for s in b) < 32 for b in batches)
+    chosen = Counter(s.task for b in batches for s in b)
+    assert chosen == Counter(expression=64, gesture=64, looking_at_me=64, gaze=64, domain=32,
+                             relation=32)  # fmt: skip
+
+
 def test_epochs_draw_anew_and_the_same_seed_draws_the_same() -> None:
     data = five((100, 20, 100, 100, 50, 50))
     first = plan_epoch(data, batch=8, seed=3, epoch=0)

@@ -164,7 +164,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
         (
             ("--preset", "tiny", "--encoder-weights", "openai", "--pretrained", "."),
             ConfigError,
-            "clip-tiny has no published weights",
+            "hybrid-tiny has no published weights",
         ),
         (("--datasets", "gaze"), UnknownNameError, "Did you mean 'gazefollow'"),
         (("--datasets", ","), ConfigError, "no dataset is chosen"),

@@ -28,7 +28,12 @@ class ViewSpec:
 
 
 def plan_epoch(
-    samples: Mapping[str, Sequence[Sample]], *, batch: int, seed: int, epoch: int
+    samples: Mapping[str, Sequence[Sample]],
+    *,
+    batch: int,
+    seed: int,
+    epoch: int,
+    mixes_gaze: bool = False,
 ) -> list[list[Sample]]:
     """One epoch's batches (paper, section 3.2).
 
@@ -41,6 +46,7 @@ def plan_epoch(
         batch: samples in a batch.
         seed: of the run.
         epoch: from 0; with the seed it decides everything.
+        mixes_gaze: gaze stands within the batches, as every other task.
     """
     empty = sorted(name for name, of in samples.items() if not of)
     if empty:
@@ -48,8 +54,8 @@ def plan_epoch(
     random = np.random.default_rng([seed, epoch, 0])
     quota = min(len(of) for of in samples.values())
     chosen = [s for of in samples.values() for s in _undersampled(of, quota, random)]
-    labelled = _shuffled([s for s in chosen if not s.points], random)
-    gaze = _shuffled([s for s in chosen if s.points], random)
+    gaze = [] if mixes_gaze else _shuffled([s for s in chosen if s.points], random)
+    labelled = _shuffled([s for s in chosen if mixes_gaze or not s.points], random)
     batches = [
         kind[start : start + batch]
         for kind in (labelled, gaze)

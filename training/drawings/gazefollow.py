@@ -20,7 +20,7 @@ from training.drawings.person import Body, draw_person
 
 _SIZES = ((256, 256), (288, 232), (232, 288))
 _ANNOTATORS = 10
-_APART = math.radians(24)  # least angle at the eye between the target and any other candidate
+_APART = math.radians(35)  # least angle at the eye between the target and any other candidate
 _SPREAD = 0.012  # of the annotators' clicks, in fractions of the picture
 _TABLES: dict[Split, str] = {
     "train": "train_annotations_release.txt",
@@ -44,7 +44,9 @@ def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Rec
     scene = _scene(rng, width, height)
     centres = np.concatenate([scene.heads, scene.things])
     people = []
-    for (x, y), target in zip(scene.heads, scene.targets, strict=True):
+    # From the top down: who stands lower is nearer, and no body hides a head.
+    for person in np.argsort(scene.heads[:, 1]).tolist():
+        (x, y), target = scene.heads[person], scene.targets[person]
         yaw, pitch = _sight(rng, centres[target] - (x, y))
         head = draw_person(
             canvas.pen.at(x, y, scene.unit),
@@ -79,7 +81,7 @@ def _scene(rng: np.random.Generator, width: int, height: int) -> _Scene:
     """Places until every person has a target that nothing else could be mistaken for."""
     size = np.array([width, height], np.float64)
     while True:
-        unit = min(width, height) * rng.uniform(0.095, 0.135)
+        unit = min(width, height) * rng.uniform(0.115, 0.155)
         people, things = int(rng.choice([1, 1, 2, 2, 3])), int(rng.integers(2, 5))
         heads = rng.uniform((0.14, 0.2), (0.86, 0.6), (people, 2)) * size
         spots = rng.uniform((0.08, 0.1), (0.92, 0.92), (things, 2)) * size

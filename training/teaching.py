@@ -1,0 +1,88 @@
+"""What teaches an encoder without published weights (preset `tiny`): shallow heads on its tokens.
+
+CLIP's tokens know of the whole picture after its pre-training, and the language model needs that.
+Probes on flattened features learn fast, but leave each token to its own patch; probes on the mean
+over tokens make every token carry what the picture shows; those on the mean over the marked tokens
+do so for people and their company. Gaze is a choice among tokens: from the marked head alone, which
+teaches it where the head points, and by how well each token answers that head.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfedge.tasks import TASKS
+from training.batch import Batch
+from training.encoders import Encoder
+from training.probes import flattened, label_heads
+
+
+class EncoderTeacher(nn.Module):
+    """Heads for `tasks` on an encoder that learns.
+
+    Args:
+        encoder: from [B, 3, S, S] to [B, G*G, d_v].
+        tasks: names of tasks.
+    """
+
+    def __init__(self, encoder: Encoder, tasks: Iterable[str]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width, names = encoder.width, list(tasks)
+        cells = encoder.grid**2
+        labelled = [name for name in names if TASKS[name].output == "label"]
+        alone = [name for name in labelled if not TASKS[name].boxes]
+        self.flat_heads = label_heads(cells * width, alone)
+        # Of the mean over all tokens, and over the marked ones (zeros where none is marked).
+        self.mean_heads = label_heads(2 * width, labelled)
+        self.direction = nn.Linear(width, cells)  # from the marked head to where it looks
+        self.looker, self.looked_at = nn.Linear(width, width), nn.Linear(width, width)
+
+
+def teaching_loss(
+    teacher: EncoderTeacher, batch: Batch, _: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean over the batch of each sample's cross-entropies, those of all its task's heads added.
+
+    Returns:
+        The scalar to descend, and means without gradient: `label_loss` of the heads on means,
+        `gaze_loss` of the tokens' answers; each where the batch has such samples.
+    """
+    features = teacher.encoder(batch.images)  # [B, G*G, d_v]
+    counts = batch.masks.sum(1, keepdim=True).clamp(min=1)
+    marked = (features * batch.masks[..., None]).sum(1) / counts  # [B, d_v]
+    means = torch.cat([features.mean(1), marked], dim=1)  # [B, 2 * d_v]
+    flat = flattened(features)
+    losses: list[Tensor] = []
+    told: dict[str, list[Tensor]] = {}
+    for task, rows in batch.rows_of_tasks():
+        if TASKS[task].output == "heatmap":
+            assert batch.heatmaps is not None
+            wanted = _shares(batch.heatmaps, teacher.encoder.grid)
+            query, keys = teacher.looker(marked[rows]), teacher.looked_at(features[rows])
+            answers = torch.einsum("bd,btd->bt", query, keys) / math.sqrt(features.shape[-1])
+            own = [_each(answers, wanted), _each(teacher.direction(marked[rows]), wanted)]
+            told["gaze_loss"] = [own[0]]
+        else:
+            own = [_each(teacher.mean_heads[task](means[rows]), batch.labels[rows])]
+            told.setdefault("label_loss", []).append(own[0])
+            if task in teacher.flat_heads:
+                own.append(_each(teacher.flat_heads[task](flat[rows]), batch.labels[rows]))
+        losses += own
+    return (
+        torch.cat(losses).sum() / len(batch.tasks),
+        {name: torch.cat(parts).detach().mean() for name, parts in told.items()},
+    )
+
+
+def _each(logits: Tensor, wanted: Tensor) -> Tensor:
+    return F.cross_entropy(logits.float(), wanted, reduction="none")
+
+
+def _shares(heatmaps: Tensor, grid: int) -> Tensor:
+    """[n, 64, 64] to what share of each heatmap lies on each token, [n, G*G]; zeros of zeros."""
+    cells = F.adaptive_avg_pool2d(heatmaps[:, None], grid).flatten(1)
+    return cells / cells.sum(1, keepdim=True).clamp(min=torch.finfo(cells.dtype).tiny)
