@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 
 import numpy as np
 import safetensors
@@ -17,6 +16,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from sfedge.cache import file_sha256
+from sfedge.closing import Closing
 from sfedge.errors import BundleError
 from sfedge.external_data import external_files
 from sfedge.manifest import (
@@ -39,7 +39,7 @@ _MAX_GROWTH = 20
 _GROWTH_SLACK = 64 << 20  # bytes that may always be unpacked
 
 
-class Bundle:
+class Bundle(Closing):
     """An open bundle: what it says of itself, and verified paths to what it holds.
 
     A context manager. Files are hashed once, when they are first asked for; sizes and presence of
@@ -136,17 +136,6 @@ class Bundle:
         """Remove what was unpacked; loaded graphs stay usable."""
         if self._unpacked is not None:
             self._unpacked.cleanup()
-
-    def __enter__(self) -> "Bundle":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _verify(self, name: str) -> Path:
         path = self._root / name

@@ -7,7 +7,6 @@ or gaze heatmap. The keys and values of each task's prompt come ready from the b
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sfedge.boxes import Box, patch_mask
 from sfedge.bundle import Bundle
 from sfedge.cache import cache_folder
+from sfedge.closing import Closing
 from sfedge.engines import ENGINES, Engine, choose_engine, choose_precision
 from sfedge.graphs import graph_io
 from sfedge.manifest import Shape
@@ -39,7 +39,7 @@ class _Prompt:
     padding: Array  # [1, P]
 
 
-class Model:
+class Model(Closing):
     """A bundle's network, loaded and ready to answer; belongs to one thread.
 
     Args:
@@ -119,17 +119,6 @@ class Model:
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()
-
-    def __enter__(self) -> "Model":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Array]:
         """Features [G*G, d_v] of each distinct view."""

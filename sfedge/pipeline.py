@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from sfedge import annotate
 from sfedge.answers import NewestAnswers
 from sfedge.bundle import Bundle, open_bundle
 from sfedge.cache import Progress
+from sfedge.closing import Closing
 from sfedge.config import RunConfig
 from sfedge.detect import build_detector
 from sfedge.detect.base import Detector
@@ -37,7 +37,7 @@ _HOLD_SECONDS = 2.0  # but at least
 _HOLD_LIVE = 5.0  # live: the model may be slow, and the age is shown
 
 
-class Session:
+class Session(Closing):
     """One run over one source: iterate, once, for a `FrameResult` per frame.
 
     A context manager; the end of the iteration releases everything, too. `stop`, `pause` and
@@ -83,17 +83,6 @@ class Session:
         self._ended = ""
         self._is_started = False
         self._shown_at: deque[float] = deque(maxlen=30)  # wall clock of the last live frames
-
-    def __enter__(self) -> "Session":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[FrameResult]:
         """A result for every frame (live: for the newest), in order of time.

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import av
@@ -14,6 +13,7 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 
+from sfedge.closing import Closing
 from sfedge.errors import OutputError
 from sfedge.sound import Sound
 from sfedge.structures import Image
@@ -41,7 +41,7 @@ _PLAIN = {"movflags": "faststart", "movie_timescale": f"{TICKS}"}
 _LATEST_SOUND = 1.0  # seconds; a later one would hold up the header
 
 
-class VideoWriter:
+class VideoWriter(Closing):
     """Writes frames at their own times; nothing that was written is ever lost.
 
     The file grows beside `path` as a fragmented MP4, `NAME.part.mp4`, which can be played whenever
@@ -93,17 +93,6 @@ class VideoWriter:
     def losses(self) -> tuple[str, ...]:
         """Sentences on what of the source could not be kept."""
         return self._losses
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def write(self, image: Image, time: float) -> None:
         """Add a frame; it is on the disk, playable, a few frames later.

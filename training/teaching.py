@@ -4,7 +4,8 @@ CLIP's tokens know of the whole picture after its pre-training, and the language
 Probes on flattened features learn fast, but leave each token to its own patch; probes on the mean
 over tokens make every token carry what the picture shows; those on the mean over the marked tokens
 do so for people and their company. Gaze is a choice among tokens: from the marked head alone, which
-teaches it where the head points, and by how well each token answers that head.
+teaches it where the head points; by how well each token answers that head; and from each token
+alone, since the language model reads in order and a token above the marked head never learns of it.
 """
 
 import math
@@ -40,6 +41,7 @@ class EncoderTeacher(nn.Module):
         self.mean_heads = label_heads(2 * width, labelled)
         self.direction = nn.Linear(width, cells)  # from the marked head to where it looks
         self.looker, self.looked_at = nn.Linear(width, width), nn.Linear(width, width)
+        self.target = nn.Linear(width, 1)  # is a token looked at by anyone?
 
 
 def teaching_loss(
@@ -64,7 +66,11 @@ def teaching_loss(
             wanted = _shares(batch.heatmaps, teacher.encoder.grid)
             query, keys = teacher.looker(marked[rows]), teacher.looked_at(features[rows])
             answers = torch.einsum("bd,btd->bt", query, keys) / math.sqrt(features.shape[-1])
-            own = [_each(answers, wanted), _each(teacher.direction(marked[rows]), wanted)]
+            own = [
+                _each(answers, wanted),
+                _each(teacher.direction(marked[rows]), wanted),
+                _each(teacher.target(features[rows]).squeeze(-1), wanted),
+            ]
             told["gaze_loss"] = [own[0]]
         else:
             own = [_each(teacher.mean_heads[task](means[rows]), batch.labels[rows])]

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 
+from sfedge.closing import Closing
 from sfedge.errors import SourceError
 from sfedge.sources.base import SourceInfo, without_credentials
 from sfedge.structures import Frame, Image
@@ -23,7 +23,7 @@ _WAITS = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to join again; the 
 _TIMEOUT_MS = 5000  # for opening a stream and for each picture of it
 
 
-class CameraSource:
+class CameraSource(Closing):
     """Frames of a camera or stream as they arrive.
 
     A frame's time is the clock's at its arrival, counted from the first frame: the one clock that
@@ -63,17 +63,6 @@ class CameraSource:
     def losses(self) -> tuple[str, ...]:
         """A sentence for each break so far."""
         return tuple(self._losses)
-
-    def __enter__(self) -> "CameraSource":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the device; never waits for a picture that does not come."""

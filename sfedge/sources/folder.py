@@ -5,12 +5,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from sfedge.closing import Closing
 from sfedge.errors import SourceError
 from sfedge.sources.base import MAX_PIXELS, SourceInfo
 from sfedge.structures import Frame, Image
@@ -20,7 +20,7 @@ PICTURES_PER_SECOND = 1.0  # every question then is asked of every picture at th
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 lie on their side
 
 
-class FolderSource:
+class FolderSource(Closing):
     """Pictures in natural order of their names: "2.jpg" before "10.jpg".
 
     Picture number i is at i / PICTURES_PER_SECOND seconds. Pictures are turned upright by their
@@ -64,17 +64,6 @@ class FolderSource:
     def losses(self) -> tuple[str, ...]:
         """A sentence for each picture that could not be read so far."""
         return tuple(self._losses)
-
-    def __enter__(self) -> "FolderSource":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the iteration; no file stays open."""

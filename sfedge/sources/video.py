@@ -4,12 +4,12 @@ import math
 import threading
 from collections.abc import Iterator
 from itertools import chain
-from types import TracebackType
 from typing import Any
 
 import av
 import numpy as np
 
+from sfedge.closing import Closing
 from sfedge.errors import SourceError
 from sfedge.sources.base import SourceInfo, without_credentials
 from sfedge.sources.container import VideoFile, check_size
@@ -22,7 +22,7 @@ _UNSPECIFIED = 2  # FFmpeg's number for a colour matrix that the file does not n
 _END: list[tuple[Any, bool]] = [(None, False)]
 
 
-class VideoSource:
+class VideoSource(Closing):
     """Frames of a recording, in the order they are shown.
 
     A frame's time is its presentation time counted from the container's start, the earliest time
@@ -70,17 +70,6 @@ class VideoSource:
     def losses(self) -> tuple[str, ...]:
         """Sentences on frames that are missing or damaged so far."""
         return (*self._lost.sentences(), *self._damaged.sentences(), *self._notes)
-
-    def __enter__(self) -> "VideoSource":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file; an iteration in another thread ends with the frame it is at."""

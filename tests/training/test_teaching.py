@@ -66,11 +66,11 @@ def test_gaze_is_taught_as_a_choice_among_tokens() -> None:
 
     features = made.encoder(images)[0]
     answers = (made.looked_at(features) @ made.looker(features[7])) / 128**0.5
-    choices = (answers, made.direction(features[7]))
+    choices = (answers, made.direction(features[7]), made.target(features)[:, 0])
     shares = F.adaptive_avg_pool2d(heatmap[None, None], 6).flatten()
     assert int(shares.argmax()) == 1 * 6 + 4
     by_hand = [-(c.log_softmax(0) * shares / shares.sum()).sum() for c in choices]
-    torch.testing.assert_close(loss, by_hand[0] + by_hand[1])
+    torch.testing.assert_close(loss, torch.stack(by_hand).sum())
     torch.testing.assert_close(told["gaze_loss"], by_hand[0].detach())
 
 
