@@ -44,7 +44,6 @@ def main(
     try:
         from export.package import export_bundle
         from training.checkpoint import load_model
-        from training.recipe import DATASET_TASKS
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"exporting needs {error.name}, which is not installed",
@@ -53,7 +52,7 @@ def main(
     model, recipe, card = load_model(checkpoint)
     if notice is None:
         notice = _DRAWN if card.get("data", {}).get("is_drawn") else ""
-    learnt = select_tasks(task for data in recipe.datasets for task in DATASET_TASKS[data])
+    learnt = select_tasks(recipe.tasks)
     manifest = export_bundle(
         model,
         out,

@@ -11,24 +11,36 @@ import torch
 
 from sfedge import __version__
 from sfedge.errors import SfedgeError, UsageError
+from training.agreement import agree
 from training.card import DRAWN_MARK, build_card
+from training.challenge import lam_file
+from training.check import check
 from training.checkpoint import load_model, load_pretrained, save_model
 from training.config import PRESETS, ModelConfig
-from training.data import LOADERS
+from training.data.folder import tasks_in
 from training.data.mixture import ViewSpec
-from training.data.sample import Dataset, Sample, Split
-from training.evaluate import Figures, evaluate
+from training.data.sample import Dataset, Split
+from training.evaluate import evaluate, usual_device
 from training.losses import loss
 from training.model import SocialFusion, build_model
-from training.options import FOLDER, datasets_option, preset_option, run_options
-from training.recipe import Recipe
+from training.options import (
+    FOLDER,
+    dataset_names,
+    datasets_option,
+    in_full,
+    preset_option,
+    run_options,
+)
+from training.recipe import OWN, Recipe
+from training.reports import load_datasets, print_figures, samples_of
 from training.teaching import EncoderTeacher, teaching_loss
 from training.train import train
+from training.vlm.command import vlm_evaluate, vlm_train
 
 
 @click.group()
 def main() -> None:
-    """Train SocialFusion, on the paper's datasets or on drawings."""
+    """Train SocialFusion and its baselines, on the paper's datasets, your own or drawings."""
 
 
 @main.command()
@@ -76,7 +88,8 @@ def pretrain(
     recipe = _recipe({**settings, "pretraining": True})
     model = _new_model(PRESETS[preset], recipe)
     model.unfreeze_all()
-    loaded = _load(data, recipe.datasets, "train")
+    loaded = load_datasets(data, recipe.datasets, "train")
+    recipe = _with_own_tasks(recipe, loaded)
     samples = {dataset.name: dataset.samples for dataset in loaded}
     if encoder_epochs:
         train(
@@ -86,7 +99,7 @@ def pretrain(
             out / "encoder",
             loss=teaching_loss,
             view=ViewSpec(model.encoder.input, model.encoder.grid),
-            device=_device(),
+            device=usual_device(),
             mixes_gaze=True,  # batch normalisation wants every batch to look alike
             workers=workers,
         )
@@ -131,10 +144,10 @@ def train_command(
     """
     config, recipe = PRESETS[preset], _recipe(settings)
     if encoder_weights is not None:
-        config = replace(config, encoder_weights=_in_full(encoder_weights))
+        config = replace(config, encoder_weights=in_full(encoder_weights))
     if language is not None:
         weights = language != "tiny"
-        config = replace(config, language=_in_full(language), language_weights=weights)
+        config = replace(config, language=in_full(language), language_weights=weights)
     if config.unpublished and pretrained is None:
         raise UsageError(
             f"preset {preset!r} has no published weights for: {', '.join(config.unpublished)}",
@@ -150,31 +163,18 @@ def train_command(
     model = _new_model(config, recipe)
     if pretrained is not None:
         load_pretrained(model, pretrained)
-    loaded = _load(data, recipe.datasets, "train")
+    loaded = load_datasets(data, recipe.datasets, "train")
+    recipe = _with_own_tasks(recipe, loaded)
     _train_and_save(model, recipe, loaded, data, out, workers=workers, stop_after=stop_after)
 
 
 def _recipe(settings: dict[str, Any]) -> Recipe:
-    return Recipe(datasets=_names(settings.pop("datasets")), **settings)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
-
-
-def _in_full(name: str) -> str:
-    """A local path from the root, so that the saved model finds it from anywhere; else `name`."""
-    path = Path(name)
-    return str(path.resolve()) if path.exists() else name
+    return Recipe(datasets=dataset_names(settings.pop("datasets")), **settings)
 
 
 def _new_model(config: ModelConfig, recipe: Recipe) -> SocialFusion:
     torch.manual_seed(recipe.seed)
     return build_model(config, with_lora=not recipe.pretraining)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _train_and_save(
@@ -187,7 +187,7 @@ def _train_and_save(
     workers: int,
     stop_after: int | None,
 ) -> None:
-    device = _device()
+    device = usual_device()
     steps = train(
         model,
         {dataset.name: dataset.samples for dataset in loaded},
@@ -203,11 +203,14 @@ def _train_and_save(
         click.echo(f"Stopped after {steps} steps; the same command goes on")
         return
     figures = evaluate(
-        model, _samples(_load(data, recipe.datasets, "test")), device=device, workers=workers
+        model,
+        samples_of(load_datasets(data, recipe.datasets, "test")),
+        device=device,
+        workers=workers,
     )
     card = build_card(model.config, recipe, loaded, steps=steps, scores=figures, data=data)
     save_model(out / "model", model, recipe, card)
-    _print_figures(figures)
+    print_figures(figures)
     click.echo(f"The model is in {out / 'model'}")
 
 
@@ -225,33 +228,25 @@ def _train_and_save(
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate_command(model: Path, data: Path, split: Split, datasets: str, as_json: bool) -> None:
     """Print the scores of MODEL on a split of DATA."""
-    names = Recipe(datasets=_names(datasets)).datasets
+    names = Recipe(datasets=dataset_names(datasets)).datasets
     network, _, _ = load_model(model)
-    figures = evaluate(network, _samples(_load(data, names, split)), device=_device())
+    figures = evaluate(
+        network, samples_of(load_datasets(data, names, split)), device=usual_device()
+    )
     if as_json:
         click.echo(json.dumps(figures, indent=1))
     else:
-        _print_figures(figures)
+        print_figures(figures)
 
 
-def _load(data: Path, names: tuple[str, ...], split: Split) -> list[Dataset]:
-    loaded = [LOADERS[name](data / name, split) for name in names]
-    for dataset in loaded:
-        for reason, count in (dataset.report.dropped + dataset.report.mended).items():
-            example = dataset.report.examples[reason]
-            click.echo(f"{dataset.name} {split}: {count} x {reason} (first: {example})", err=True)
-    return loaded
+def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
+    """The recipe with the tasks that occur in a user's own pictures, where they are read."""
+    own = [s for dataset in loaded if dataset.name == OWN for s in dataset.samples]
+    return replace(recipe, own_tasks=tasks_in(own))
 
 
-def _samples(datasets: list[Dataset]) -> list[Sample]:
-    return [sample for dataset in datasets for sample in dataset.samples]
-
-
-def _print_figures(figures: dict[str, Figures]) -> None:
-    for task, values in figures.items():
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        click.echo(f"{task:14} {shown}")
-
+for _command in (check, agree, lam_file, vlm_train, vlm_evaluate):
+    main.add_command(_command)
 
 if __name__ == "__main__":
     try:

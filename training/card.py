@@ -4,14 +4,13 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import peft
 import torch
 import transformers
 
 import sfedge
-from training.config import ModelConfig
 from training.data.sample import Dataset
 from training.evaluate import Figures
 from training.recipe import Recipe
@@ -19,8 +18,15 @@ from training.recipe import Recipe
 DRAWN_MARK = "drawings.json"  # written beside drawn datasets, says how they were made
 
 
+class Settings(Protocol):
+    """What shapes a model: SocialFusion's `ModelConfig`, or a baseline's `VlmConfig`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+
+
 def build_card(
-    config: ModelConfig,
+    config: Settings,
     recipe: Recipe,
     datasets: Sequence[Dataset],
     *,

@@ -32,24 +32,24 @@ _KEPT = 2  # checkpoints of a running training that stay
 
 def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[str, Any]) -> None:
     """Write the model to `folder`; an earlier one there is replaced when the new one is whole."""
-    with _replacing(folder) as part:
-        _write_json(part / "model.json", model.config.to_json())
-        _write_json(part / "recipe.json", recipe.to_json())
-        _write_json(part / "card.json", dict(card))
-        save_file(_on_cpu(trained_state(model)), part / "trained.safetensors")
+    with replacing(folder) as part:
+        write_json(part / "model.json", model.config.to_json())
+        write_json(part / "recipe.json", recipe.to_json())
+        write_json(part / "card.json", dict(card))
+        save_file(on_cpu(trained_state(model)), part / "trained.safetensors")
         if own := model.config.unpublished:
             frozen = {n: t for n, t in frozen_state(model).items() if part_of(n) in own}
-            save_file(_on_cpu(frozen), part / "frozen.safetensors")
+            save_file(on_cpu(frozen), part / "frozen.safetensors")
 
 
 def save_progress(
     run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int
 ) -> None:
     """A checkpoint that `load_progress` goes on from: what learns, and how; the newest few stay."""
-    with _replacing(run / "checkpoints" / f"step-{steps:08d}") as part:
-        save_file(_on_cpu(_learning(model)), part / "parameters.safetensors")
+    with replacing(run / "checkpoints" / f"step-{steps:08d}") as part:
+        save_file(on_cpu(_learning(model)), part / "parameters.safetensors")
         save_file(_moments(optimizer), part / "optimizer.safetensors")
-        _write_json(part / "progress.json", {"steps": steps})
+        write_json(part / "progress.json", {"steps": steps})
     for outdated in _checkpoints(run)[:-_KEPT]:
         shutil.rmtree(outdated)
 
@@ -64,7 +64,7 @@ def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     if not found:
         return 0
     folder = found[-1]
-    parameters, own = _tensors(folder / "parameters.safetensors"), _learning(model)
+    parameters, own = read_tensors(folder / "parameters.safetensors"), _learning(model)
     if {n: t.shape for n, t in parameters.items()} != {n: t.shape for n, t in own.items()}:
         raise DataError(
             "this checkpoint is of another model",
@@ -74,8 +74,8 @@ def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     with torch.no_grad():
         for name, value in parameters.items():
             own[name].copy_(value)
-    _restore_moments(optimizer, _tensors(folder / "optimizer.safetensors"))
-    return int(_read_json(folder / "progress.json")["steps"])
+    _restore_moments(optimizer, read_tensors(folder / "optimizer.safetensors"))
+    return int(read_json(folder / "progress.json")["steps"])
 
 
 def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
@@ -90,12 +90,12 @@ def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
             where=str(folder),
             fix="Name the `model` folder of a finished run.",
         )
-    recipe = recipe_from_json(_read_json(folder / "recipe.json"), where=str(folder))
-    config = ModelConfig.from_json(_read_json(folder / "model.json"))
+    recipe = recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
+    config = ModelConfig.from_json(read_json(folder / "model.json"))
     model = build_model(config, with_lora=not recipe.pretraining)
-    load_state(model, _tensors(folder / "trained.safetensors"))
+    load_state(model, read_tensors(folder / "trained.safetensors"))
     load_pretrained(model, folder)
-    return model.eval(), recipe, _read_json(folder / "card.json")
+    return model.eval(), recipe, read_json(folder / "card.json")
 
 
 def load_pretrained(model: SocialFusion, folder: Path) -> None:
@@ -105,13 +105,13 @@ def load_pretrained(model: SocialFusion, folder: Path) -> None:
         DataError: the folder has no such part, or one that does not fit the model.
     """
     own = model.config.unpublished
-    tensors = _tensors(folder / "frozen.safetensors") if own else {}
+    tensors = read_tensors(folder / "frozen.safetensors") if own else {}
     for part in own:
         load_state(model, {name: t for name, t in tensors.items() if part_of(name) == part})
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path) -> Iterator[Path]:
     """A folder to write in, that takes the place of `folder` at the end."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -153,22 +153,34 @@ def _restore_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Ten
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that a safetensors file can hold, whatever memory the tensors share."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file, whole.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise DataError(f"these weights cannot be read ({error})", where=str(path)) from error
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """One JSON object as a file to be read by people too."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """One JSON object from a file.
+
+    Raises:
+        DataError: it is missing, damaged or something else.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

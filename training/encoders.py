@@ -45,7 +45,7 @@ class ClipEncoder(Encoder):
         size, (grid, _) = int(visual.image_size[0]), visual.grid_size
         spec = InputSpec(size, _CLIP_MEAN, _CLIP_STD)
         super().__init__(grid=int(grid), width=visual.ln_post.normalized_shape[0], input=spec)
-        _check_layer(layer, len(visual.transformer.resblocks))
+        check_layer(layer, len(visual.transformer.resblocks))
         visual.prune_intermediate_layers([layer])  # nothing runs or is stored for nothing
         self.visual = visual
 
@@ -68,7 +68,7 @@ class TimmEncoder(Encoder):
         size, (grid, _) = int(visual.patch_embed.img_size[0]), visual.patch_embed.grid_size
         spec = InputSpec(size, _IMAGENET_MEAN, _IMAGENET_STD)
         super().__init__(grid=int(grid), width=int(visual.embed_dim), input=spec)
-        _check_layer(layer, len(visual.blocks))
+        check_layer(layer, len(visual.blocks))
         visual.prune_intermediate_layers([layer], prune_norm=False, prune_head=True)
         self.visual = visual
 
@@ -143,15 +143,65 @@ def hybrid_tiny(weights: str | None, layer: int) -> Encoder:
     return TimmEncoder(visual, layer=layer)
 
 
+def qwen2_vl_2b(weights: str | None, layer: int) -> Encoder:
+    """The tower of Qwen2-VL 2B: DFN ViT-H after pre-training (Qwen/Qwen2-VL-2B-Instruct).
+
+    392 pixels, 28 x 28 tokens: what Qwen2-VL's own processor makes of the 378 pixels of DFN.
+    """
+    from training.towers import qwen2_vl_encoder
+
+    return qwen2_vl_encoder(weights, layer, image_size=392)
+
+
+def internvl3_2b(weights: str | None, layer: int) -> Encoder:
+    """The tower of InternVL3 2B, an InternViT-300M (OpenGVLab/InternVL3-2B-hf)."""
+    from training.towers import internvl_encoder
+
+    return internvl_encoder(weights, layer)
+
+
+def molmoe_1b(weights: str | None, layer: int, *, allow_remote_code: bool = False) -> Encoder:
+    """The tower of MolmoE 1B: CLIP ViT-L/14-336 after pre-training (allenai/MolmoE-1B-0924)."""
+    from training.towers import molmo_encoder
+
+    return molmo_encoder(weights, layer, allow_remote_code=allow_remote_code)
+
+
+def sailvit_huge(weights: str | None, layer: int, *, allow_remote_code: bool = False) -> Encoder:
+    """SAILViT: SAIL-VL's encoder before (BytedanceDouyinContent/SAILViT-Huge-600M-448px)."""
+    from training.towers import sailvit_encoder
+
+    return sailvit_encoder(weights, layer, allow_remote_code=allow_remote_code)
+
+
+def sail_vl_2b(weights: str | None, layer: int, *, allow_remote_code: bool = False) -> Encoder:
+    """The tower of SAIL-VL 1.5 2B, SAILViT after (BytedanceDouyinContent/SAIL-VL-1d5-2B)."""
+    from training.towers import sail_vl_encoder
+
+    return sail_vl_encoder(weights, layer, allow_remote_code=allow_remote_code)
+
+
+# Built by Python code that comes with their weights; it runs only where the caller allows it.
+REMOTE_CODE: dict[str, Callable[..., Encoder]] = {
+    "molmoe-1b": molmoe_1b,
+    "sail-vl-2b": sail_vl_2b,
+    "sailvit-huge": sailvit_huge,
+}
+
 ENCODERS: dict[str, Callable[[str | None, int], Encoder]] = {
     "clip-l14-336": clip_l14_336,
     "dfn-h14-378": dfn_h14_378,
     "dinov2-l14": dinov2_l14,
     "hybrid-tiny": hybrid_tiny,
+    "internvl3-2b": internvl3_2b,
+    "qwen2-vl-2b": qwen2_vl_2b,
+    **REMOTE_CODE,
 }
 
 
-def build_encoder(name: str, weights: str | None = None, layer: int = -1) -> Encoder:
+def build_encoder(
+    name: str, weights: str | None = None, layer: int = -1, *, allow_remote_code: bool = False
+) -> Encoder:
     """The encoder called `name`, frozen, on the CPU and in float32.
 
     Args:
@@ -159,14 +209,19 @@ def build_encoder(name: str, weights: str | None = None, layer: int = -1) -> Enc
         weights: a tag of the encoder's library, a file, a folder with one safetensors file, or
             "owner/name" of the Hugging Face hub; None for random ones.
         layer: block whose tokens are used, from the end: -1 is the last.
+        allow_remote_code: Python code that comes with the weights may run; some encoders need it.
 
     Raises:
         UnknownNameError: there is no such encoder.
-        ConfigError: the weights cannot be loaded, or there is no such block.
+        ConfigError: the weights cannot be loaded, there is no such block, or the encoder needs
+            code that may not run.
     """
     if name not in ENCODERS:
         unknown_name("encoder", name, ENCODERS, where="encoder")
-    return ENCODERS[name](weights, layer).requires_grad_(False).eval()
+    build = ENCODERS[name]
+    if allow_remote_code and name in REMOTE_CODE:
+        build = partial(REMOTE_CODE[name], allow_remote_code=True)
+    return build(weights, layer).requires_grad_(False).eval()
 
 
 def open_clip_encoder(architecture: str, weights: str | None, layer: int) -> Encoder:
@@ -235,7 +290,12 @@ def _explained(weights: str) -> Iterator[None]:
         ) from error
 
 
-def _check_layer(layer: int, layers: int) -> None:
+def check_layer(layer: int, layers: int) -> None:
+    """Refuse a block that is not there.
+
+    Raises:
+        ConfigError: `layer`, counted from the end, is none of `layers` blocks.
+    """
     if not -layers <= layer <= -1:
         raise ConfigError(
             f"the encoder has no block {layer}", where="encoder_layer", fix=f"-1 to -{layers}."

@@ -1,25 +1,65 @@
 """A model on a split: every task's scores, with those of the dataset's owners where they exist."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from sfedge.errors import DataError
 from sfedge.tasks import TASKS
 from training.data.mixture import BatchDataset, ViewSpec, batch_loader
 from training.data.sample import Sample
 from training.metrics import (
     accuracy,
-    area_under_roc,
     balanced_accuracy,
+    class_recalls,
+    confusion,
+    gaze_area_under_roc,
     gaze_distances,
+    looking_average_precisions,
+    macro_f1,
     mean_average_precision,
     peak_point,
 )
 from training.model import SocialFusion
 
 Figures = dict[str, float]
+Answers = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A column of the paper's result tables, and where `evaluate` has it."""
+
+    dataset: str  # as the table is headed
+    name: str
+    task: str
+    key: str  # in the task's figures
+    unit: float = 100.0  # what a figure of 1 is in the table: 100 for per cent
+    less_is_better: bool = False
+
+
+PAPER_MEASURES = (
+    Measure("HaGRIDv2", "mAP", "gesture", "mean_average_precision"),
+    Measure("HaGRIDv2", "Acc", "gesture", "accuracy"),
+    Measure("PISC", "Domain mAP", "domain", "mean_average_precision"),
+    Measure("PISC", "Relation mAP", "relation", "mean_average_precision"),
+    Measure("LAM", "mAP", "looking_at_me", "mean_average_precision"),
+    Measure("LAM", "Acc", "looking_at_me", "accuracy"),
+    Measure("GazeFollow", "Min L2", "gaze", "minimum_l2", unit=1.0, less_is_better=True),
+    Measure("GazeFollow", "Avg L2", "gaze", "average_l2", unit=1.0, less_is_better=True),
+    Measure("GazeFollow", "AUC", "gaze", "area_under_roc"),
+    Measure("AffectNet", "mAP", "expression", "mean_average_precision"),
+    Measure("AffectNet", "Acc", "expression", "accuracy"),
+)
+
+
+def usual_device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def evaluate(
@@ -30,19 +70,22 @@ def evaluate(
     batch: int = 64,
     workers: int = 0,
 ) -> dict[str, Figures]:
-    """Scores by task, for the tasks that occur in `samples`."""
+    """Scores by task, for the tasks that occur in `samples`.
+
+    Raises:
+        DataError: a picture cannot be read, or an answer is no number.
+    """
     by_task: dict[str, list[Sample]] = {}
     for sample in samples:
         by_task.setdefault(sample.task, []).append(sample)
-    model.to(device).eval()
     figures = {}
     for name in [task for task in TASKS if task in by_task]:
         of = by_task[name]
-        outputs = predict(model, of, device=device, batch=batch, workers=workers)
+        answers = predict(model, of, device=device, batch=batch, workers=workers)
         figures[name] = (
-            _gaze_figures(outputs, of)
+            gaze_figures(answers, of)
             if TASKS[name].output == "heatmap"
-            else _label_figures(outputs, of)
+            else label_figures(name, answers, np.array([sample.label for sample in of]))
         )
     return figures
 
@@ -55,45 +98,84 @@ def predict(
     device: torch.device,
     batch: int = 64,
     workers: int = 0,
-) -> NDArray[np.float32]:
+) -> Answers:
     """Answers to samples of one task, in their order.
 
     Returns:
-        (N, labels) logits over the task's labels, or (N, 64, 64) heatmap logits.
+        (N, labels) float64, probabilities of the task's labels, or (N, 64, 64) float32, heatmaps
+        in [0, 1].
+
+    Raises:
+        DataError: a picture cannot be read, or an answer is no number.
     """
+    model.to(device).eval()
     spec = ViewSpec(model.encoder.input, model.token_grid)
     parts = [samples[start : start + batch] for start in range(0, len(samples), batch)]
     dataset = BatchDataset(parts, spec, augment=False)
     outputs = []
-    for held in batch_loader(dataset, workers=workers):
+    loader = batch_loader(dataset, workers=workers)
+    # A bar on a terminal alone.
+    for held in tqdm(loader, desc=samples[0].task, unit="batch", leave=False, disable=None):
         on_device = held.to(device)
-        if on_device.heatmaps is not None:
-            outputs.append(model.gaze_logits(on_device.images, on_device.masks))
+        task = on_device.tasks[0]
+        if TASKS[task].output == "heatmap":
+            logits = model.gaze_logits(on_device.images, on_device.masks)
+            outputs.append(logits.float().sigmoid().cpu())
         else:
-            outputs.append(
-                model.label_logits(on_device.images, on_device.masks, on_device.tasks[0])
-            )
-    return torch.cat(outputs).float().cpu().numpy()
+            logits = model.label_logits(on_device.images, on_device.masks, task)
+            # In single precision sure answers would all be 1, and have no order.
+            outputs.append(logits.cpu().double().softmax(dim=1))
+    answers: Answers = torch.cat(outputs).numpy()
+    broken = int((~np.isfinite(answers)).any(axis=tuple(range(1, answers.ndim))).sum())
+    if broken:
+        raise DataError(
+            f"{broken} of {len(answers)} answers are no numbers",
+            where=samples[0].task,
+            fix="The weights have diverged; train again with a lower learning rate.",
+        )
+    return answers
 
 
-def _label_figures(logits: NDArray[np.float32], samples: Sequence[Sample]) -> Figures:
-    labels = np.array([sample.label for sample in samples], dtype=np.int64)
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    scores = shifted / shifted.sum(axis=1, keepdims=True)
-    return {
-        "samples": float(len(samples)),
-        "accuracy": accuracy(scores, labels),
-        "balanced_accuracy": balanced_accuracy(scores, labels),
-        "mean_average_precision": mean_average_precision(scores, labels),
+def label_figures(task: str, answers: Answers, labels: NDArray[np.int64]) -> Figures:
+    """Scores of a classification task, with what the owners of its dataset report.
+
+    Args:
+        task: a name in TASKS.
+        answers: (N, labels) probabilities.
+        labels: (N,) the true labels' indices.
+    """
+    figures = {
+        "samples": float(len(labels)),
+        "accuracy": accuracy(answers, labels),
+        "balanced_accuracy": balanced_accuracy(answers, labels),
+        "macro_f1": macro_f1(answers, labels),
+        "mean_average_precision": mean_average_precision(answers, labels),
     }
+    names = TASKS[task].labels
+    if task == "looking_at_me":
+        looking = names.index("looking")
+        precisions = looking_average_precisions(answers[:, looking], labels == looking)
+        figures["mean_average_precision"] = float(np.nanmean(precisions))
+        if not np.isnan(precisions[0]):
+            figures["average_precision_looking"] = precisions[0]
+    elif task in ("domain", "relation"):
+        recalls = class_recalls(confusion(labels, answers.argmax(axis=1), len(names)))
+        pairs = zip(names, recalls.tolist(), strict=True)
+        figures |= {f"recall_{name}": recall for name, recall in pairs if not np.isnan(recall)}
+    return figures
 
 
-def _gaze_figures(heatmaps: NDArray[np.float32], samples: Sequence[Sample]) -> Figures:
+def gaze_figures(heatmaps: Answers, samples: Sequence[Sample]) -> Figures:
+    """Scores of (N, 64, 64) heatmaps in [0, 1]: means over people of Gaze-LLE's measures.
+
+    `centre_average_l2` is the average L2 of who always answers the middle of the picture.
+    """
     distances, centre, areas = [], [], []
     for heatmap, sample in zip(heatmaps, samples, strict=True):
         distances.append(gaze_distances(peak_point(heatmap), sample.points))
         centre.append(gaze_distances((0.5, 0.5), sample.points)[0])
-        areas.append(_gaze_area(heatmap, sample))
+        size = sample.size or heatmap.shape[::-1]
+        areas.append(gaze_area_under_roc(heatmap, sample.points, size))
     average, nearest = np.mean(distances, axis=0)
     return {
         "samples": float(len(samples)),
@@ -102,16 +184,3 @@ def _gaze_figures(heatmaps: NDArray[np.float32], samples: Sequence[Sample]) -> F
         "area_under_roc": float(np.mean(areas)),
         "centre_average_l2": float(np.mean(centre)),
     }
-
-
-def _gaze_area(heatmap: NDArray[np.float32], sample: Sample) -> float:
-    """Gaze-LLE's AUC: the heatmap at the picture's size against the annotators' pixels."""
-    width, height = sample.size or heatmap.shape[::-1]
-    full = torch.nn.functional.interpolate(
-        torch.from_numpy(heatmap)[None, None], size=(height, width), mode="bilinear"
-    )[0, 0].numpy()
-    truth = np.zeros((height, width), dtype=np.bool_)
-    for x, y in sample.points:
-        if x >= 0:
-            truth[min(int(y * height), height - 1), min(int(x * width), width - 1)] = True
-    return area_under_roc(full, truth)

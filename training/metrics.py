@@ -1,43 +1,130 @@
-"""The measures of the five benchmarks, each as its dataset's owners compute it where they do."""
+"""The measures of the five benchmarks, each as its dataset's owners compute it where they do.
+
+`docs/recipe.md` says which task is scored by which. Shares and areas lie in [0, 1], distances are
+in fractions of the picture's width and height, whatever its shape.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Scores = NDArray[np.floating]  # (N, C) probabilities or logits
 Labels = NDArray[np.integer]  # (N,) class indices
+Points = Sequence[tuple[float, float]]  # x, y in fractions, one of each annotator
 
 
 def accuracy(scores: Scores, labels: Labels) -> float:
-    """Share of samples whose highest score is the true class (top 1)."""
+    """Share of samples whose highest score is the true class (top 1).
+
+    Also HaGRID's F1: with one label a picture, the micro average that its code takes is this.
+    """
     return float((scores.argmax(axis=1) == labels).mean())
+
+
+def confusion(labels: Labels, answers: Labels, classes: int) -> NDArray[np.int64]:
+    """(C, C) number of samples of each class (rows) that were answered by each (columns)."""
+    pairs = labels.astype(np.int64) * classes + answers
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_recalls(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(C,) share of each class that is recognised, from its row of `confusion`.
+
+    PISC's papers report these. A class without a sample has nan.
+    """
+    of = table.sum(axis=1)
+    return np.where(of > 0, np.diag(table) / np.maximum(of, 1), np.nan)
 
 
 def balanced_accuracy(scores: Scores, labels: Labels) -> float:
     """Mean over the classes present of the share that is recognised (macro recall)."""
-    hits = scores.argmax(axis=1) == labels
-    return float(np.mean([hits[labels == label].mean() for label in np.unique(labels)]))
+    table = confusion(labels, scores.argmax(axis=1), scores.shape[1])
+    return float(np.nanmean(class_recalls(table)))
+
+
+def macro_f1(scores: Scores, labels: Labels) -> float:
+    """Mean over classes of F1; those that neither occur nor are answered are left out."""
+    table = confusion(labels, scores.argmax(axis=1), scores.shape[1])
+    marked = table.sum(axis=0) + table.sum(axis=1)
+    return float((2 * np.diag(table)[marked > 0] / marked[marked > 0]).mean())
+
+
+def cohens_kappa(table: NDArray[np.int64]) -> float:
+    """Agreement of two raters beyond chance, from their `confusion`: 1 is full, 0 is chance.
+
+    Where both give one and the same label to every sample, chance is full agreement too, and the
+    measure is undefined: nan.
+    """
+    total = int(table.sum())
+    by_chance = int(table.sum(axis=0) @ table.sum(axis=1))  # times the total, squared
+    if by_chance == total * total:
+        return float("nan")
+    return float((int(np.trace(table)) * total - by_chance) / (total * total - by_chance))
 
 
 def mean_average_precision(scores: Scores, labels: Labels) -> float:
     """Mean over classes of one-against-rest average precision, without interpolation.
 
     The form of scikit-learn's `average_precision_score(average="macro")`, as published code for
-    PISC uses it: sum over distinct thresholds of (recall step) * precision. Classes without a
-    sample are left out.
+    PISC uses it: sum over distinct thresholds of (recall step) * precision. HaGRID and AffectNet
+    have no official one and take the same. Classes without a sample are left out.
     """
-    present = np.unique(labels)
-    return float(np.mean([_average_precision(scores[:, c], labels == c) for c in present]))
+    curves = [_precision_recall(scores[:, c], labels == c) for c in np.unique(labels)]
+    return float(
+        np.mean([np.sum(np.diff(recall, prepend=0) * precision) for precision, recall in curves])
+    )
 
 
-def _average_precision(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+def interpolated_average_precision(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Area under the curve of the best precision at each recall or a higher one (VOC, Ego4D).
+
+    Equal scores make one threshold. The official code takes them one by one in whatever order its
+    sorting leaves them; this is the least of all the values it could give.
+
+    Args:
+        scores: (N,) of the class in question.
+        truth: (N,) whether the sample is of that class.
+
+    Returns:
+        nan where no sample is of the class; the official code stops there.
+    """
+    if not truth.any():
+        return float("nan")
+    precision, recall = _precision_recall(scores, truth)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(recall, prepend=0) * envelope))
+
+
+def looking_average_precisions(
+    scores: NDArray[np.floating], looking: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """(of "looking", of "not looking"); Ego4D's mAP for looking at me is the mean of the two.
+
+    EGO4D/social-interactions, branch lam, common/metrics.py: for the second, labels and scores
+    are inverted.
+
+    Args:
+        scores: (N,) probability of "looking".
+        looking: (N,) the truth.
+    """
+    return (
+        interpolated_average_precision(scores, looking),
+        interpolated_average_precision(1 - scores, ~looking),
+    )
+
+
+def _precision_recall(
+    scores: NDArray[np.floating], truth: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision and recall at each distinct score, from the highest down."""
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(truth[order])
     # Equal scores make one threshold: only the last of each run counts.
     last = np.append(np.diff(scores[order]) != 0, True)
     hits, ranks = hits[last], (np.arange(len(order)) + 1)[last]
-    return float(np.sum(np.diff(hits, prepend=0) * hits / ranks) / hits[-1])
+    return hits / ranks, hits / hits[-1]
 
 
 def peak_point(heatmap: NDArray[np.floating]) -> tuple[float, float]:
@@ -49,12 +136,11 @@ def peak_point(heatmap: NDArray[np.floating]) -> tuple[float, float]:
     return float(column) / heatmap.shape[1], float(row) / heatmap.shape[0]
 
 
-def gaze_distances(
-    point: tuple[float, float], annotated: Sequence[tuple[float, float]]
-) -> tuple[float, float]:
-    """(to the mean of the annotators' points, to the nearest of them), in fractions.
+def gaze_distances(point: tuple[float, float], annotated: Points) -> tuple[float, float]:
+    """(average L2, minimum L2) of Gaze-LLE's evaluation, in fractions.
 
-    Gaze-LLE's evaluation: "avg L2" is the distance to the mean point, not the mean of distances.
+    Its average L2 is the distance to the mean of the annotators' points. The paper words it as a
+    mean of the distances to each, which is larger; the numbers that it compares with are these.
     """
     truth = np.asarray(annotated, dtype=np.float64)
     own = np.asarray(point, dtype=np.float64)
@@ -62,8 +148,31 @@ def gaze_distances(
     return float(np.linalg.norm(truth.mean(axis=0) - own)), nearest
 
 
+def gaze_area_under_roc(
+    heatmap: NDArray[np.float32], annotated: Points, size: tuple[int, int]
+) -> float:
+    """AUC of Gaze-LLE's evaluation: the map at the picture's size against single marked pixels.
+
+    Args:
+        heatmap: (H, W) confidence in [0, 1], so after the sigmoid; it is enlarged bilinearly.
+        annotated: each marks the one pixel it lies in; those with a negative x are skipped.
+        size: the picture's width and height in pixels.
+    """
+    width, height = size
+    full = torch.nn.functional.interpolate(
+        torch.from_numpy(heatmap)[None, None], size=(height, width), mode="bilinear"
+    )[0, 0].numpy()
+    truth = np.zeros((height, width), dtype=np.bool_)
+    for x, y in annotated:
+        if x >= 0:
+            truth[min(int(y * height), height - 1), min(int(x * width), width - 1)] = True
+    return area_under_roc(full, truth)
+
+
 def area_under_roc(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
     """Area under the ROC curve from ranks, ties at half: equal to scikit-learn's value.
+
+    Only the smaller class is sorted, which for a few marked pixels costs next to nothing.
 
     Raises:
         ValueError: all samples are of one class.
@@ -72,7 +181,9 @@ def area_under_roc(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> fl
     positive, negative = flat[hits], flat[~hits]
     if not len(positive) or not len(negative):
         raise ValueError("the area under the curve needs samples of both classes")
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    upto = np.searchsorted(ordered, positive, side="right")
-    return float((below + upto).sum() / (2 * len(positive) * len(negative)))
+    few, many = sorted((positive, negative), key=len)
+    ordered = np.sort(few)
+    below = int(np.searchsorted(ordered, many, side="left").sum())
+    upto = int(np.searchsorted(ordered, many, side="right").sum())
+    share = (below + upto) / (2 * len(few) * len(many))  # of pairs in which `many` is the higher
+    return share if many is positive else 1 - share

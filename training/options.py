@@ -99,3 +99,14 @@ def run_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def dataset_names(text: str) -> tuple[str, ...]:
+    """The value of `--datasets`, taken apart."""
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def in_full(name: str) -> str:
+    """A local path from the root, so that a saved model finds it from anywhere; else `name`."""
+    path = Path(name)
+    return str(path.resolve()) if name and path.exists() else name

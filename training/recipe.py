@@ -1,9 +1,11 @@
 """How a model is trained: every setting of a run, its default and where that comes from."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sfedge.errors import ConfigError, unknown_name
+from sfedge.tasks import TASKS
 
 # The paper's five datasets; PISC carries two tasks (section 2).
 DATASET_TASKS: dict[str, tuple[str, ...]] = {
@@ -13,6 +15,7 @@ DATASET_TASKS: dict[str, tuple[str, ...]] = {
     "gazefollow": ("gaze",),
     "pisc": ("domain", "relation"),
 }
+OWN = "folder"  # a user's own pictures: its tasks are those that occur in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +42,15 @@ class Recipe:
     # The sizes without published weights (preset `tiny`) first train every part, without LoRA;
     # the encoder and language model that come out stand in for CLIP and Llama.
     pretraining: bool = False
+    own_tasks: tuple[str, ...] = ()  # those of the dataset `folder`, known when it has been read
 
     def __post_init__(self) -> None:
         for name in self.datasets:
-            if name not in DATASET_TASKS:
-                unknown_name("dataset", name, DATASET_TASKS, where="--datasets")
+            if name not in (*DATASET_TASKS, OWN):
+                unknown_name("dataset", name, (*DATASET_TASKS, OWN), where="--datasets")
+        for name in self.own_tasks:
+            if name not in TASKS:
+                unknown_name("task", name, TASKS, where="own_tasks")
         faults = [
             text
             for is_wrong, text in (
@@ -60,6 +67,10 @@ class Recipe:
                     f"gaze weight {self.gaze_weight}",
                 ),
                 (self.precision not in ("fp32", "bf16"), f"precision {self.precision!r}"),
+                (
+                    bool(self.own_tasks) and OWN not in self.datasets,
+                    f"own tasks without the dataset {OWN!r}",
+                ),
             )
             if is_wrong
         ]
@@ -68,8 +79,9 @@ class Recipe:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that the datasets teach."""
-        return tuple(task for name in self.datasets for task in DATASET_TASKS[name])
+        """Names of the tasks that the datasets teach, each once."""
+        of = {**DATASET_TASKS, OWN: self.own_tasks}
+        return tuple(dict.fromkeys(task for name in self.datasets for task in of[name]))
 
     @property
     def heatmap_weight(self) -> float:
@@ -78,7 +90,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `recipe_from_json` reads back."""
-        return asdict(self) | {"datasets": list(self.datasets)}
+        return asdict(self) | {"datasets": list(self.datasets), "own_tasks": list(self.own_tasks)}
 
 
 def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
@@ -91,4 +103,5 @@ def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
     unknown = sorted(set(data) - known)
     if unknown:
         raise ConfigError(f"unknown settings {', '.join(unknown)}", where=where)
-    return Recipe(**(data | {"datasets": tuple(data.get("datasets", tuple(DATASET_TASKS)))}))
+    lists: dict[str, Iterable[str]] = {"datasets": DATASET_TASKS, "own_tasks": ()}
+    return Recipe(**(data | {name: tuple(data.get(name, usual)) for name, usual in lists.items()}))

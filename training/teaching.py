@@ -3,9 +3,9 @@
 CLIP's tokens know of the whole picture after its pre-training, and the language model needs that.
 Probes on flattened features learn fast, but leave each token to its own patch; probes on the mean
 over tokens make every token carry what the picture shows; those on the mean over the marked tokens
-do so for people and their company. Gaze is a choice among tokens: from the marked head alone, which
-teaches it where the head points; by how well each token answers that head; and from each token
-alone, since the language model reads in order and a token above the marked head never learns of it.
+do so for people and their company. The marked head tells the direction it looks in; gaze is then a
+choice among tokens, by how well each answers that head, and from each token alone, since the
+language model reads in order and a token above the marked head never learns of the mark.
 """
 
 import math
@@ -39,7 +39,7 @@ class EncoderTeacher(nn.Module):
         self.flat_heads = label_heads(cells * width, alone)
         # Of the mean over all tokens, and over the marked ones (zeros where none is marked).
         self.mean_heads = label_heads(2 * width, labelled)
-        self.direction = nn.Linear(width, cells)  # from the marked head to where it looks
+        self.direction = nn.Linear(width, 2)  # from the marked head to where it looks, x and y
         self.looker, self.looked_at = nn.Linear(width, width), nn.Linear(width, width)
         self.target = nn.Linear(width, 1)  # is a token looked at by anyone?
 
@@ -66,10 +66,11 @@ def teaching_loss(
             wanted = _shares(batch.heatmaps, teacher.encoder.grid)
             query, keys = teacher.looker(marked[rows]), teacher.looked_at(features[rows])
             answers = torch.einsum("bd,btd->bt", query, keys) / math.sqrt(features.shape[-1])
+            turned = teacher.direction(marked[rows]) - _directions(batch.masks[rows], wanted)
             own = [
                 _each(answers, wanted),
-                _each(teacher.direction(marked[rows]), wanted),
                 _each(teacher.target(features[rows]).squeeze(-1), wanted),
+                2 * turned.square().sum(1) * wanted.sum(1),  # none is told where nothing is seen
             ]
             told["gaze_loss"] = [own[0]]
         else:
@@ -92,3 +93,16 @@ def _shares(heatmaps: Tensor, grid: int) -> Tensor:
     """[n, 64, 64] to what share of each heatmap lies on each token, [n, G*G]; zeros of zeros."""
     cells = F.adaptive_avg_pool2d(heatmaps[:, None], grid).flatten(1)
     return cells / cells.sum(1, keepdim=True).clamp(min=torch.finfo(cells.dtype).tiny)
+
+
+def _directions(masks: Tensor, shares: Tensor) -> Tensor:
+    """Unit vectors [n, 2] from the centre of the marked tokens to that of the heatmap's shares."""
+    return F.normalize(_centres(shares) - _centres(masks), dim=1)
+
+
+def _centres(weights: Tensor) -> Tensor:
+    """Means of the tokens' columns and rows, weighted: [n, G*G] to [n, 2]."""
+    grid = round(weights.shape[1] ** 0.5)
+    tokens = torch.arange(grid**2, device=weights.device)
+    places = torch.stack([tokens % grid, tokens // grid], dim=1).to(weights.dtype)
+    return weights @ places / weights.sum(1, keepdim=True).clamp(min=1e-6)

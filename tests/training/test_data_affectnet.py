@@ -111,12 +111,14 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     assert [sample.key for sample in dataset.samples] == ["1/a.jpg"]
     assert dataset.report.dropped == {
         "expression is none of the eight": 2,
-        "face box is unknown": 1,
-        "row is malformed": 3,
-        "face box or picture is unusable": 1,
+        "face box is unknown": 2,
+        "row is malformed": 2,
+        "face box lies outside the picture": 1,
         "picture is missing": 1,
     }
-    assert dataset.report.examples["row is malformed"].endswith("validation.csv:6")
+    assert dataset.report.lost == {"picture is missing": 1}
+    assert dataset.report.listed["rows", ""] == 8  # the malformed line is none
+    assert dataset.report.examples["row is malformed"].endswith("validation.csv:7")
 
 
 def test_a_face_that_leaves_the_picture_is_cut_and_counted(tmp_path: Path) -> None:
@@ -124,6 +126,40 @@ def test_a_face_that_leaves_the_picture_is_cut_and_counted(tmp_path: Path) -> No
     dataset = affectnet.load(tmp_path, "test", margin=0.0)
     assert dataset.samples[0].view == Box(0.0, 0.6, 0.25, 1.0)
     assert dataset.report.mended == {"face box left the picture": 1}
+
+
+def test_a_broken_picture_is_lost_and_told(tmp_path: Path) -> None:
+    _whole(tmp_path, [_line()])
+    (path,) = tmp_path.rglob("*.jpg")
+    path.write_bytes(b"no picture")
+    report = affectnet.load(tmp_path, "test").report
+    assert report.lost == report.dropped == {"picture cannot be read": 1}
+
+
+@pytest.mark.parametrize("name", ["1/a.png", "1/A.JPG", "1/b.bmp", "1/c.tif"])
+def test_pictures_may_have_any_format_and_case(tmp_path: Path, name: str) -> None:
+    _whole(tmp_path, [_line(name)])
+    path = tmp_path / "Manually_Annotated" / "Manually_Annotated_Images" / name
+    path.parent.mkdir(parents=True)
+    PIL.Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(path)
+    (sample,) = affectnet.load(tmp_path, "test").samples
+    assert sample.size == (200, 100)
+
+
+def test_a_stray_quotation_mark_spoils_its_own_row_alone(tmp_path: Path) -> None:
+    _whole(tmp_path, ['"1/x,2,3', _line(), _line("1/b.jpg").replace("0.1", '"0.1')])
+    dataset = affectnet.load(tmp_path, "test")
+    assert [sample.key for sample in dataset.samples] == ["1/a.jpg", "1/b.jpg"]
+    assert dataset.report.dropped == {"row is malformed": 1}
+
+
+def test_bytes_that_are_no_text_spoil_their_own_row_alone(tmp_path: Path) -> None:
+    _whole(tmp_path, [_line()])
+    table = tmp_path / "Manually_Annotated_file_lists" / "validation.csv"
+    table.write_bytes(table.read_bytes() + _line("1/\xe9.jpg").encode("latin-1") + b"\n")
+    dataset = affectnet.load(tmp_path, "test")
+    assert [sample.key for sample in dataset.samples] == ["1/a.jpg"]
+    assert dataset.report.lost == {"picture is missing": 1}
 
 
 def test_a_missing_column_is_an_error_that_names_table_and_column(tmp_path: Path) -> None:
@@ -161,6 +197,25 @@ def _cropped(root: Path, marks: dict[str, np.ndarray], part: str = "val_set") ->
         np.save(root / part / "annotations" / f"{key}_val.npy", np.array("0.1"))
         (root / part / "images" / f"{key}.jpg").write_bytes(b"")
     return root
+
+
+def test_pictures_without_annotation_are_lost_and_told(tmp_path: Path) -> None:
+    _cropped(tmp_path, {"1": np.array("3")})
+    (tmp_path / "val_set" / "images" / "2.jpg").write_bytes(b"")
+    report = affectnet.load(tmp_path, "test").report
+    assert report.lost == {"picture has no annotation": 1}
+    assert report.examples["picture has no annotation"].endswith("2.jpg")
+
+
+def test_one_number_in_both_parts_is_two_pictures(tmp_path: Path) -> None:
+    """Both parts of the 8-class release count their pictures from 0."""
+    keys = {str(n): np.array("0") for n in range(5)}
+    for part in ("train_set", "val_set"):
+        _cropped(tmp_path, keys, part)
+    groups = [
+        s.group for split in ("train", "test") for s in affectnet.load(tmp_path, split).samples
+    ]
+    assert len(set(groups)) == len(groups) > 5
 
 
 def test_the_cropped_release_stores_its_labels_as_text(tmp_path: Path) -> None:

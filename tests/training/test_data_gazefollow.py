@@ -114,6 +114,21 @@ def test_malformed_rows_are_counted_with_their_line(tmp_path: Path) -> None:
     assert len(dataset.samples) == 1
     assert dataset.report.dropped == {"row is malformed": 3}
     assert dataset.report.examples["row is malformed"].endswith("release.txt:3")
+    assert dataset.report.listed == {("rows", ""): 1}
+
+
+def test_the_archives_own_folder_may_stand_in_between(tmp_path: Path) -> None:
+    _release(tmp_path / "data_new", "train", [_line()])
+    (sample,) = gazefollow.load(tmp_path, "train").samples
+    assert sample.image == tmp_path / "data_new" / _PATH
+
+
+def test_a_stray_quotation_mark_spoils_its_own_row_alone(tmp_path: Path) -> None:
+    _release(tmp_path, "train", [_line()])
+    (tmp_path / "train_annotations_release.txt").write_text(f'"{_PATH}\n{_line()}\n')
+    dataset = gazefollow.load(tmp_path, "train")
+    assert len(dataset.samples) == 1
+    assert dataset.report.dropped == {"row is malformed": 1}
 
 
 def test_missing_and_broken_pictures_are_counted(tmp_path: Path) -> None:
@@ -128,6 +143,7 @@ def test_missing_and_broken_pictures_are_counted(tmp_path: Path) -> None:
         "picture is missing": 1,
         "picture cannot be read": 1,
     }
+    assert kept.report.lost + held.report.lost == kept.report.dropped + held.report.dropped
 
 
 def test_test_rows_of_one_picture_and_eye_are_one_person(tmp_path: Path) -> None:
@@ -205,11 +221,22 @@ def test_preprocessed_heads_outside_the_frame_are_dropped_and_annotators_kept(
 ) -> None:
     heads = [
         _head(inout=0),
+        _head(inout=-1),
         _head(gazex_norm=[0.1, 0.2, 0.3], gazey_norm=[0.4, 0.5, 0.6], num_annot=3, head_id=1),
     ]
     dataset = gazefollow.load(_preprocessed(tmp_path, "test", "test2/1.jpg", heads), "test")
     assert dataset.samples[0].points == ((0.1, 0.4), (0.2, 0.5), (0.3, 0.6))
-    assert dataset.report.dropped == {"target lies outside the frame": 1}
+    assert dataset.report.dropped == {
+        "target lies outside the frame": 1,
+        "marked invalid (in/out or gaze is -1)": 1,
+    }
+
+
+def test_preprocessed_boxes_have_the_same_defects_as_the_tables(tmp_path: Path) -> None:
+    heads = [_head(bbox=[60, 50, 20, 10]), _head(bbox=[-8, -2, 60, 130])]
+    dataset = gazefollow.load(_preprocessed(tmp_path, "train", _PATH, heads), "train")
+    assert [s.boxes[0] for s in dataset.samples] == [Box(0.1, 0.1, 0.3, 0.5), Box(0, 0, 0.3, 1)]
+    assert dataset.report.mended == {"head box was inverted": 1, "head box left the picture": 1}
 
 
 def test_missing_and_malformed_files_are_errors_that_name_them(tmp_path: Path) -> None:

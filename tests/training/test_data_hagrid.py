@@ -74,6 +74,8 @@ def test_the_label_wins_over_the_folder(tmp_path: Path) -> None:
         (["no_gesture", "no_gesture"], ["holy"]),  # shorter than the hands
         (["no_gesture", "holy"], ["no_gesture", None]),  # a null element stands for its hand
         ([], ["holy"]),  # no hand of its own
+        (["no_gesture", "holy"], ["no_gesture"]),  # an idle united box does not hide a hand
+        (["no_gesture", None, "holy"], []),  # empty, and a null among the hands
     ],
 )
 def test_a_united_label_may_be_null_hold_nulls_or_be_short(
@@ -95,6 +97,7 @@ def test_rows_that_cannot_be_used_are_counted_with_an_example(tmp_path: Path) ->
             "empty": _row([]),
             "foreign": _row(["wave"]),
             "list": [],
+            "text": _row("fist"),
             "gone": _row(["fist"]),
             "kept": _row(["fist"]),
         },
@@ -104,12 +107,28 @@ def test_rows_that_cannot_be_used_are_counted_with_an_example(tmp_path: Path) ->
     assert [sample.key for sample in dataset.samples] == ["kept"]
     assert dataset.report.dropped == {
         "only idle hands": 3,
-        "row is malformed": 2,
+        "row is malformed": 3,
         "label is none of the 33 gestures": 1,
         "picture is missing": 1,
     }
+    assert dataset.report.lost == {"picture is missing": 1}
+    assert dataset.report.listed == {("pictures", ""): 9}
     assert "gone.jpg" in dataset.report.examples["picture is missing"]
     assert dataset.report.kept == {("gesture", "fist"): 1}
+
+
+def test_boxes_outside_the_picture_or_turned_do_no_harm(tmp_path: Path) -> None:
+    """Whole pictures are shown: boxes are not looked at."""
+    row = _row(["ok"], bboxes=[[-0.2, -0.1, 1.5, -0.3]], hand_landmarks=[[]], meta=None)
+    (sample,) = hagrid.load(_release(tmp_path, {"ok": {"a": row}}), "train").samples
+    assert sample.view == FULL
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    _release(tmp_path, {"ok": {"a": _row(["ok"])}})
+    table = tmp_path / "annotations" / "train" / "ok.json"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    assert len(hagrid.load(tmp_path, "train").samples) == 1
 
 
 def test_only_the_table_of_a_split_tells_what_belongs_to_it(tmp_path: Path) -> None:

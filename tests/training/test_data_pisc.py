@@ -98,6 +98,27 @@ def test_pairs_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     }
 
 
+def test_repetitions_in_lists_and_annotations_are_taken_once_and_counted(tmp_path: Path) -> None:
+    _release(
+        tmp_path,
+        annotation_image_info=[*_INFO, _INFO[0], {"id": 9}],
+        domain_split__trainidx=["8", "8", 8],
+    )
+    dataset = pisc.load(tmp_path, "train")
+    assert [s.key for s in dataset.samples if s.task == "domain"] == ["8 1 2"]
+    mended = dataset.report.mended
+    assert mended["picture is annotated twice, last taken"] == 1
+    assert mended["picture is listed twice, taken once"] == 1
+    assert dataset.report.lost == {"picture's annotation is malformed": 1}
+
+
+def test_what_the_lists_hold_is_counted_before_anything_is_left_out(tmp_path: Path) -> None:
+    _release(tmp_path, relationship={"13357": {"1 2": 4, "1 3": 4, "1 9": 4}})
+    report = pisc.load(tmp_path, "train").report
+    assert report.listed["relation", "professional"] == report.listed["relation", ""] == 2
+    assert report.kept["relation", "professional"] == 1
+
+
 def test_a_missing_picture_is_counted(tmp_path: Path) -> None:
     _release(tmp_path)
     (tmp_path / "image" / "13357.jpg").unlink()
@@ -106,10 +127,13 @@ def test_a_missing_picture_is_counted(tmp_path: Path) -> None:
     assert "13357.jpg" in report.examples["picture is missing"]
 
 
-@pytest.mark.parametrize("name", ["trainidx", "domain_trainidx", "image_train_idx"])
+@pytest.mark.parametrize(
+    "name", ["trainidx", "domain_trainidx", "image_train_idx", "domain_split/trainidx"]
+)
 def test_split_files_are_found_under_the_names_that_copies_use(tmp_path: Path, name: str) -> None:
     _release(tmp_path)
     split = tmp_path / "domain_split"
+    (split / name).parent.mkdir(exist_ok=True)
     (split / "trainidx.json").rename(split / f"{name}.json")
     assert any(s.task == "domain" for s in pisc.load(tmp_path, "train").samples)
 
@@ -167,8 +191,9 @@ def test_lists_count_labels_from_zero(tmp_path: Path) -> None:
     assert dataset.samples[1].boxes[1].x2 == 0.6
     assert dataset.report.dropped == {
         "line is malformed": 3,
-        "picture is missing or cannot be read": 1,
+        "picture is missing": 1,
     }
+    assert dataset.report.lost == {"picture is missing": 1}
     assert dataset.report.mended == {"box left the picture": 1}
 
 

@@ -1,5 +1,6 @@
 """What teaches an encoder: each head's input and loss by hand, and that a stopped run repeats."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,10 +67,16 @@ def test_gaze_is_taught_as_a_choice_among_tokens() -> None:
 
     features = made.encoder(images)[0]
     answers = (made.looked_at(features) @ made.looker(features[7])) / 128**0.5
-    choices = (answers, made.direction(features[7]), made.target(features)[:, 0])
+    choices = (answers, made.target(features)[:, 0])
     shares = F.adaptive_avg_pool2d(heatmap[None, None], 6).flatten()
     assert int(shares.argmax()) == 1 * 6 + 4
     by_hand = [-(c.log_softmax(0) * shares / shares.sum()).sum() for c in choices]
+    # From the cell of row 1, column 1 to the centre of the heatmap.
+    assert 0 < shares.reshape(6, 6)[:, :4].sum() < 0.2 * shares.sum()
+    column = float((shares.reshape(6, 6).sum(0) / shares.sum()) @ torch.arange(6.0))
+    row = float((shares.reshape(6, 6).sum(1) / shares.sum()) @ torch.arange(6.0))
+    towards = torch.tensor([column - 1, row - 1]) / math.hypot(column - 1, row - 1)
+    by_hand.append(2 * (made.direction(features[7]) - towards).square().sum())
     torch.testing.assert_close(loss, torch.stack(by_hand).sum())
     torch.testing.assert_close(told["gaze_loss"], by_hand[0].detach())
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from training.data import affectnet, ego4d_lam, gazefollow, hagrid, pisc
+from training.data import affectnet, ego4d_lam, folder, gazefollow, hagrid, pisc
 from training.data.sample import Dataset, Split
 
 LOADERS: dict[str, Callable[[Path, Split], Dataset]] = {
@@ -12,4 +12,5 @@ LOADERS: dict[str, Callable[[Path, Split], Dataset]] = {
     ego4d_lam.NAME: ego4d_lam.load,
     gazefollow.NAME: gazefollow.load,
     pisc.NAME: pisc.load,
+    folder.NAME: folder.load,
 }

@@ -4,7 +4,6 @@ Nobody outside has the test set, so everyone reports on the official validation 
 split "test" here, and "val" is a held-out part of the training set.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,16 @@ import PIL.Image
 from sfedge.boxes import from_pixels, with_margin
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
-from training.data.reading import existing, is_held_out, missing_pictures, number
+from training.data.reading import (
+    MISSING,
+    UNREADABLE,
+    csv_rows,
+    existing,
+    is_held_out,
+    missing_pictures,
+    number,
+    whole,
+)
 from training.data.sample import Dataset, Report, Sample, Split
 
 NAME = "affectnet"
@@ -32,6 +40,7 @@ _COLUMNS = (
     "arousal",
 )
 _LABELS = TASKS["expression"].labels  # ids 0 to 7; 8 none, 9 uncertain, 10 no face
+_UNKNOWN = ("", "null", "none", "nan")  # what copies of the table write where there is no face
 
 
 def load(root: Path, split: Split, *, margin: float | None = None) -> Dataset:
@@ -55,7 +64,7 @@ def load(root: Path, split: Split, *, margin: float | None = None) -> Dataset:
     kept = []
     for sample in samples:
         if sample.image in absent:
-            report.drop("picture is missing", str(sample.image))
+            report.lose(MISSING, str(sample.image))
             continue
         assert sample.label is not None
         report.kept["expression", _LABELS[sample.label]] += 1
@@ -71,20 +80,32 @@ def _cropped(root: Path, split: Split, report: Report) -> Iterator[Sample]:
     """The 8-class release: `<id>_exp.npy` holds the class as text, beside `<id>.jpg`."""
     part = existing(root, "val_set" if split == "test" else "train_set", what="the split's folder")
     marks = existing(part, "annotations", what="the folder of annotations")
+    _tell_unannotated(part, marks, split, report)
     for path in sorted(marks.glob("*_exp.npy"), key=lambda p: (len(p.stem), p.stem)):
         key = path.name.removesuffix("_exp.npy")
         if not _is_of(split, key):
             continue
         try:
-            label = int(str(np.load(path, allow_pickle=False).item()))
+            label = whole(str(np.load(path, allow_pickle=False).item()))
         except (ValueError, OSError, EOFError) as error:
-            report.drop("annotation cannot be read", f"{path}: {error}")
+            report.lose("annotation cannot be read", f"{path}: {error}")
             continue
+        report.meet("expression", _LABELS[label] if 0 <= label < len(_LABELS) else "")
         if not 0 <= label < len(_LABELS):
             report.drop("expression is none of the eight", f"{path}: {label}")
             continue
         image = part / "images" / f"{key}.jpg"
-        yield Sample(image=image, task="expression", label=label, group=key, key=key)
+        group = f"{part.name}/{key}"  # both parts count their pictures from 0
+        yield Sample(image=image, task="expression", label=label, group=group, key=key)
+
+
+def _tell_unannotated(part: Path, marks: Path, split: Split, report: Report) -> None:
+    """Count the pictures that no `<id>_exp.npy` belongs to."""
+    pictures = {path.stem: path for path in (part / "images").glob("*.jpg")}
+    known = {path.name.removesuffix("_exp.npy") for path in marks.glob("*_exp.npy")}
+    for key in sorted(pictures.keys() - known):
+        if _is_of(split, key):
+            report.lose("picture has no annotation", str(pictures[key]))
 
 
 def _whole(root: Path, split: Split, report: Report, margin: float | None) -> Iterator[Sample]:
@@ -105,54 +126,69 @@ def _whole(root: Path, split: Split, report: Report, margin: float | None) -> It
         key = row["subDirectory_filePath"]
         if not _is_of(split, key):
             continue
+        report.meet("rows")
         try:
-            label = int(row["expression"])
-            x, y, width, height = (
-                number(row[f"face_{side}"]) for side in ("x", "y", "width", "height")
-            )
+            label = whole(row["expression"])
         except ValueError:
             report.drop("row is malformed", where)
             continue
         if not 0 <= label < len(_LABELS):
             report.drop("expression is none of the eight", where)
             continue
-        sample = Sample(image=pictures / key, task="expression", label=label, group=key, key=key)
-        if width <= 0 or height <= 0:
+        try:
+            face = _face(row)
+        except ValueError:
+            report.drop("row is malformed", where)
+            continue
+        if face is None:
             report.drop("face box is unknown", where)
             continue
+        x, y, width, height = face
+        sample = Sample(image=pictures / key, task="expression", label=label, group=key, key=key)
         try:
             with PIL.Image.open(sample.image) as picture:
                 size = picture.size
-            box = from_pixels(x, y, x + width, y + height, width=size[0], height=size[1])
         except FileNotFoundError:
             yield sample
             continue
-        except (OSError, DataError) as error:
-            report.drop("face box or picture is unusable", f"{where}: {error}")
+        except (OSError, ValueError) as error:
+            report.lose(UNREADABLE, f"{where}: {error}")
+            continue
+        try:
+            box = from_pixels(x, y, x + width, y + height, width=size[0], height=size[1])
+        except DataError as error:
+            report.drop("face box lies outside the picture", f"{where}: {error}")
             continue
         if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
             report.mend("face box left the picture", where)
         yield replace(sample, view=with_margin(box, grown) if grown > 0 else box, size=size)
 
 
+def _face(row: dict[str, str]) -> tuple[float, float, float, float] | None:
+    """Corner and size in pixels; None where they are null, or the size is -1."""
+    values = [row[f"face_{side}"] for side in ("x", "y", "width", "height")]
+    if any(value.strip().lower() in _UNKNOWN for value in values):
+        return None
+    x, y, width, height = (number(value) for value in values)
+    return (x, y, width, height) if width > 0 and height > 0 else None
+
+
 def _rows(table: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
     """Each row with its place; a copy of the table without header is read by position."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header: list[str] | None = None
-        for line, values in enumerate(reader, start=1):
-            where = f"{table}:{line}"
-            if header is None:
-                is_header = _COLUMNS[0] in values
-                header = values if is_header else list(_COLUMNS)
-                absent = [name for name in _COLUMNS[:7] if name not in header]
-                if absent:
-                    raise DataError(f"columns {', '.join(absent)} are missing", where=where)
-                if is_header:
-                    continue
-                report.mend("table has no header, columns taken by position", where)
-            if len(values) < 7:
-                if values:
-                    report.drop("row is malformed", where)
+    header: list[str] | None = None
+    for line, values in csv_rows(table):
+        where = f"{table}:{line}"
+        if header is None:
+            is_header = _COLUMNS[0] in values
+            header = values if is_header else list(_COLUMNS)
+            absent = [name for name in _COLUMNS[:7] if name not in header]
+            if absent:
+                raise DataError(f"columns {', '.join(absent)} are missing", where=where)
+            if is_header:
                 continue
-            yield where, dict(zip(header, values, strict=False))
+            report.mend("table has no header, columns taken by position", where)
+        row = dict(zip(header, values, strict=False))
+        if all(name in row for name in _COLUMNS[:7]):
+            yield where, row
+        elif values:
+            report.drop("row is malformed", where)

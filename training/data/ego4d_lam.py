@@ -4,18 +4,18 @@ The test set's truth is not public. The split "test" is therefore the official v
 which everyone reports, and "val" is a held-out part of the training clips.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import PIL.Image
 
 from sfedge.boxes import from_pixels, with_margin
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
-from training.data.reading import existing, is_held_out, missing_pictures, number, read_json
+from training.data.clip import clip_extent
+from training.data.ego4d_annotations import Clip, read_clips
+from training.data.reading import MISSING, UNREADABLE, existing, is_held_out, missing_pictures
 from training.data.sample import Dataset, Report, Sample, Split
 
 NAME = "ego4d_lam"
@@ -27,21 +27,28 @@ _LOOKING, _NOT_LOOKING = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Face:
-    """A face in one frame, x1 y1 x2 y2 in pixels; frames are counted from 1."""
+class _Frames:
+    """Where a clip's frames are: pictures in a folder, or one video."""
 
-    frame: int
-    corners: tuple[float, float, float, float]
+    path: Path
+    size: tuple[int, int]  # width, height in pixels
+    there: frozenset[int] | range  # the numbers of the frames that can be had
+    is_video: bool
+
+    def picture(self, frame: int) -> Path:
+        return self.path if self.is_video else _extracted(self.path, frame)
 
 
 def load(root: Path, split: Split, *, margin: float | None = None, stride: int = STRIDE) -> Dataset:
-    """Read one split: clip lists, annotations and extracted frames.
+    """Read one split: clip lists, tracks, segments, and frames from pictures or from the clips.
 
     A face is labelled "looking" where a looking segment of its person covers the frame, both ends
-    included. Every segment counts: `is_at_me` is unset in the release.
+    included. Frames come from `video_imgs/<clip>/img_00001.jpg`; where a clip has no such folder,
+    from `videos/<clip>.mp4`.
 
     Args:
-        root: the folder that holds `split`, `json` and `video_imgs`.
+        root: the folder that holds `split`, `json` (or `json_original` and `result_LAM`), and
+            `video_imgs` or `videos`.
         split: "test" is the official validation list.
         margin: around the face, as a fraction of it; None for the task's own, 0 for the official
             evaluation's exact box.
@@ -52,146 +59,85 @@ def load(root: Path, split: Split, *, margin: float | None = None, stride: int =
     """
     part = "val" if split == "test" else "train"
     listed = existing(root, f"split/{part}.list", f"*/split/{part}.list", what=f"{part}.list")
-    marks = existing(
-        root, f"json/av_{part}.json", "json/av.json", f"*/av_{part}.json", what="AV annotations"
-    )
-    frames = existing(root, "video_imgs", "*/video_imgs", what="the folder of extracted frames")
-    wanted = {
-        clip
-        for clip in listed.read_text(encoding="utf-8-sig").split()
-        if split == "test" or is_held_out(clip, _HELD_OUT) == (split == "val")
-    }
+    folders = existing(
+        root, "video_imgs", "*/video_imgs", "videos", "*/videos", what="the folder of frames"
+    ).parent
     grown = TASKS["looking_at_me"].margin if margin is None else margin
     report = Report()
+    wanted: set[str] = set()
+    for clip in listed.read_text(encoding="utf-8-sig").split():
+        if split != "test" and is_held_out(clip, _HELD_OUT) != (split == "val"):
+            continue
+        if clip in wanted:
+            report.mend("clip is listed twice, taken once", f"{listed}: {clip}")
+            continue
+        wanted.add(clip)
+        report.meet("clips")
     samples: list[Sample] = []
-    for clip in _clips(read_json(marks, dict)):
-        key = str(clip.get("clip_uid"))
-        if key in wanted:
-            wanted.remove(key)
-            try:
-                samples += _clip_samples(clip, key, frames / key, grown, stride, report)
-            except (AttributeError, TypeError) as error:
-                raise DataError(f"clip {key} is malformed ({error})", where=str(marks)) from error
-    for key in sorted(wanted):
-        report.drop("clip is listed but not annotated", f"{listed}: {key}")
+    for annotated in read_clips(root, part, wanted, report):
+        samples += _samples(annotated, folders, grown, stride, report)
     for sample in samples:
         assert sample.label is not None
         report.kept["looking_at_me", TASKS["looking_at_me"].labels[sample.label]] += 1
     return Dataset(NAME, split, tuple(samples), report)
 
 
-def _clips(annotations: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for video in annotations.get("videos") or []:
-        yield from video.get("clips") or []
-
-
-def _clip_samples(
-    clip: Mapping[str, Any],
-    key: str,
-    folder: Path,
-    margin: float,
-    stride: int,
-    report: Report,
+def _samples(
+    clip: Clip, folders: Path, margin: float, stride: int, report: Report
 ) -> Iterator[Sample]:
-    segments = _segments(clip, key, report)
-    found: list[tuple[str, str, _Face]] = []
-    for person in clip.get("persons") or []:
-        name = str(person.get("person_id", ""))
-        if person.get("camera_wearer"):
+    faces = [(track, face) for track in clip.tracks for face in track.faces[::stride]]
+    try:
+        frames = _frames(clip.name, folders, {face.frame for _, face in faces})
+    except (OSError, ValueError) as error:
+        for track, face in faces:
+            where = f"{clip.name}, track {track.name}, frame {face.frame}"
+            report.lose(UNREADABLE, f"{where}: {error}")
+        return
+    for track, face in faces:
+        where = f"{clip.name}, track {track.name}, frame {face.frame}"
+        if frames is None or face.frame not in frames.there:
+            report.lose(MISSING, where)
             continue
-        for path in person.get("tracking_paths") or []:
-            where = f"{key}, track {path.get('track_id')}"
-            track = _filled(_cleaned(path.get("track") or [], name, where, report), where, report)
-            found += [(name, str(path.get("track_id")), face) for face in track[::stride]]
-    absent = missing_pictures({_picture(folder, face.frame) for *_, face in found})
-    size: tuple[int, int] | None = None
-    for name, track_id, face in found:
-        where = f"{key}, track {track_id}, frame {face.frame}"
-        picture = _picture(folder, face.frame)
-        if picture in absent:
-            report.drop("frame is missing", where)
-            continue
+        width, height = frames.size
         try:
-            if size is None:
-                with PIL.Image.open(picture) as opened:
-                    size = opened.size
-            box = from_pixels(*face.corners, width=size[0], height=size[1])
-        except (OSError, DataError) as error:
-            report.drop("face box or frame is unusable", f"{where}: {error}")
+            box = from_pixels(*face.corners, width=width, height=height)
+        except DataError:
+            report.drop("face box lies outside the frame", where)
             continue
-        is_looking = any(start <= face.frame <= end for start, end in segments.get(name, ()))
+        if face.corners[2] > width or face.corners[3] > height:
+            report.mend("face box left the frame", where)
+        spans = clip.segments.get(track.person, ())
+        is_looking = any(first <= face.frame <= last for first, last in spans)
         yield Sample(
-            image=picture,
+            image=frames.picture(face.frame),
+            frame=face.frame if frames.is_video else None,
             task="looking_at_me",
             view=with_margin(box, margin) if margin > 0 else box,
             label=_LOOKING if is_looking else _NOT_LOOKING,
-            size=size,
-            group=key,
-            key=f"{key}:{face.frame}:{track_id}",
+            size=frames.size,
+            group=clip.name,
+            key=f"{clip.name}:{face.frame}:{track.name}",
         )
 
 
-def _picture(folder: Path, frame: int) -> Path:
+def _frames(clip: str, folders: Path, wanted: set[int]) -> _Frames | None:
+    """The clip's frames; None where neither pictures nor a video are there.
+
+    Raises:
+        OSError, ValueError: they cannot be read.
+    """
+    folder, video = folders / "video_imgs" / clip, folders / "videos" / f"{clip}.mp4"
+    if folder.is_dir():
+        absent = missing_pictures({_extracted(folder, frame) for frame in wanted})
+        there = frozenset(frame for frame in wanted if _extracted(folder, frame) not in absent)
+        if there:
+            with PIL.Image.open(_extracted(folder, min(there))) as picture:
+                return _Frames(folder, picture.size, there, is_video=False)
+    if video.is_file():
+        size, count = clip_extent(video)
+        return _Frames(video, size, range(1, count + 1), is_video=True)
+    return None
+
+
+def _extracted(folder: Path, frame: int) -> Path:
     return folder / f"img_{frame:05d}.jpg"
-
-
-def _segments(
-    clip: Mapping[str, Any], key: str, report: Report
-) -> dict[str, list[tuple[int, int]]]:
-    """Each person's looking segments in frames; none at all means that nobody looks."""
-    segments: dict[str, list[tuple[int, int]]] = {}
-    for place, segment in enumerate(clip.get("social_segments_looking") or []):
-        person = segment.get("person")
-        if person is None:
-            report.drop("looking segment names nobody", f"{key}, segment {place}")
-            continue
-        try:
-            span = int(segment["start_frame"]), int(segment["end_frame"])
-        except (KeyError, TypeError, ValueError):
-            report.drop("looking segment is malformed", f"{key}, segment {place}")
-            continue
-        segments.setdefault(str(person), []).append(span)
-    return segments
-
-
-def _cleaned(
-    records: Sequence[Mapping[str, Any]], person: str, where: str, report: Report
-) -> list[_Face]:
-    """The official loader's cleaning: no empty boxes, no frame 0, nobody without a name."""
-    faces = {}
-    for record in records:
-        try:
-            frame = int(number(record["frame"]))
-            x, y, width, height = (number(record[n]) for n in ("x", "y", "width", "height"))
-        except (KeyError, ValueError):
-            report.drop("face record is malformed", where)
-            continue
-        if width <= 0 or height <= 0 or frame <= 0 or not person:
-            report.drop("face record is empty, of frame 0 or nobody's", f"{where}, frame {frame}")
-            continue
-        if frame in faces:
-            report.mend("frame stands twice in a track, last taken", f"{where}, frame {frame}")
-        x, y = max(x, 0.0), max(y, 0.0)
-        faces[frame] = _Face(frame, (x, y, x + width, y + height))
-    return [faces[frame] for frame in sorted(faces)]
-
-
-def _filled(faces: list[_Face], where: str, report: Report) -> list[_Face]:
-    """The track with the frames that it lacks between its ends, interpolated linearly."""
-    if not faces:
-        return []
-    known = [face.frame for face in faces]
-    filled = []
-    for frame in range(known[0], known[-1] + 1):
-        place = bisect_left(known, frame)
-        if known[place] == frame:
-            filled.append(faces[place])
-            continue
-        report.mend("gap in a track, interpolated", f"{where}, frame {frame}")
-        before, after = faces[place - 1], faces[place]
-        share = (frame - before.frame) / (after.frame - before.frame)
-        x1, y1, x2, y2 = (
-            a + (b - a) * share for a, b in zip(before.corners, after.corners, strict=True)
-        )
-        filled.append(_Face(frame, (x1, y1, x2, y2)))
-    return filled

@@ -1,6 +1,5 @@
 """GazeFollow with the extended annotation, as text tables or Gaze-LLE's preprocessed JSON."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,23 @@ import PIL.Image
 
 from sfedge.boxes import Box, from_pixels
 from sfedge.errors import DataError
-from training.data.reading import existing, is_held_out, missing_pictures, number, read_json
+from training.data.reading import (
+    MISSING,
+    UNREADABLE,
+    csv_rows,
+    existing,
+    is_held_out,
+    missing_pictures,
+    number,
+    read_json,
+    whole,
+)
 from training.data.sample import Dataset, Report, Sample, Split
 
 NAME = "gazefollow"
 _HELD_OUT = 0.05  # of the training pictures: GazeFollow has no validation split
+_INVALID = "marked invalid (in/out or gaze is -1)"
+_OUTSIDE = "target lies outside the frame"
 _WIDEN = 1.0  # pixels that an empty head box is grown on each side
 
 
@@ -42,12 +53,11 @@ def load(root: Path, split: Split) -> Dataset:
     """
     part = "test" if split == "test" else "train"
     report = Report()
-    tables = list(root.glob(f"{part}_annotations_release.txt"))
-    if tables:
-        samples = list(_from_table(tables[0], root, split, report))
-    else:
-        table = existing(root, f"{part}_preprocessed.json", what=f"{part}_annotations_release.txt")
-        samples = list(_from_json(table, root, split, report))
+    text, entries = f"{part}_annotations_release.txt", f"{part}_preprocessed.json"
+    # The archive unpacks to a folder of its own in some copies; pictures lie beside the table.
+    table = existing(root, text, f"*/{text}", entries, f"*/{entries}", what=text)
+    read = _from_table if table.name == text else _from_json
+    samples = list(read(table, table.parent, split, report))
     report.kept["gaze", ""] = len(samples)
     return Dataset(NAME, split, tuple(samples), report)
 
@@ -57,12 +67,12 @@ def _is_of(split: Split, path: str) -> bool:
 
 
 def _from_table(table: Path, root: Path, split: Split, report: Report) -> Iterator[Sample]:
-    rows = [row for row in _rows(table, split, report) if _is_of(split, row.path)]
+    rows = list(_rows(table, split, report))
     absent = missing_pictures({root / row.path for row in rows})
     groups: dict[tuple[str, str], list[_Row]] = {}
     for place, row in enumerate(rows):
         if root / row.path in absent:
-            report.drop("picture is missing", row.where)
+            report.lose(MISSING, row.where)
         elif split == "test":
             groups.setdefault((row.path, row.eye_x), []).append(row)
         else:
@@ -73,8 +83,9 @@ def _from_table(table: Path, root: Path, split: Split, report: Report) -> Iterat
             try:
                 with PIL.Image.open(root / path) as picture:
                     sizes[path] = picture.size
-            except OSError as error:
-                report.drop("picture cannot be read", f"{own[0].where}: {error}")
+            except (OSError, ValueError) as error:
+                for row in own:
+                    report.lose(UNREADABLE, f"{row.where}: {error}")
                 continue
         width, height = sizes[path]
         head = _head(own[0].head, width, height, own[0].where, report)
@@ -97,31 +108,33 @@ def _from_table(table: Path, root: Path, split: Split, report: Report) -> Iterat
 
 def _rows(table: Path, split: Split, report: Report) -> Iterator[_Row]:
     """By position from the left: test rows lack `inout`, and trailing columns vary."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for line, values in enumerate(csv.reader(file), start=1):
-            where = f"{table}:{line}"
-            if not values:
-                continue
-            try:
-                numbers = [number(value) for value in values[8:14]]
-                inout = 1 if split == "test" else int(number(values[14]))
-                row = _Row(
-                    where=where,
-                    path=values[0],
-                    eye_x=values[6],
-                    gaze=(numbers[0], numbers[1]),
-                    head=(numbers[2], numbers[3], numbers[4], numbers[5]),
-                    inout=inout,
-                )
-            except (ValueError, IndexError):
-                report.drop("row is malformed", where)
-                continue
-            if row.inout == -1 or row.gaze == (-1.0, -1.0):
-                report.drop("marked invalid (in/out or gaze is -1)", where)
-            elif row.inout == 0:
-                report.drop("target lies outside the frame", where)
-            else:
-                yield row
+    for line, values in csv_rows(table):
+        where = f"{table}:{line}"
+        if not values:
+            continue
+        try:
+            numbers = [number(value) for value in values[8:14]]
+            inout = 1 if split == "test" else whole(values[14])
+            row = _Row(
+                where=where,
+                path=values[0],
+                eye_x=values[6],
+                gaze=(numbers[0], numbers[1]),
+                head=(numbers[2], numbers[3], numbers[4], numbers[5]),
+                inout=inout,
+            )
+        except (ValueError, IndexError):
+            report.drop("row is malformed", where)
+            continue
+        if not _is_of(split, row.path):
+            continue
+        report.meet("rows")
+        if row.inout == -1 or row.gaze == (-1.0, -1.0):
+            report.drop(_INVALID, where)
+        elif row.inout != 1:
+            report.drop(_OUTSIDE, where)
+        else:
+            yield row
 
 
 def _head(
@@ -172,11 +185,13 @@ def _from_entries(
             continue
         for place, head in enumerate(entry["heads"]):
             where = f"{table}: {path}, head {place}"
-            if root / path in absent:
-                report.drop("picture is missing", where)
+            report.meet("heads")
+            inout = whole(head["inout"])
+            if inout != 1:
+                report.drop(_INVALID if inout == -1 else _OUTSIDE, where)
                 continue
-            if int(head["inout"]) != 1:
-                report.drop("target lies outside the frame", where)
+            if root / path in absent:
+                report.lose(MISSING, where)
                 continue
             size = int(entry["width"]), int(entry["height"])
             x1, y1, x2, y2 = (number(value) for value in head["bbox"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sfedge.tasks import TASKS
-from training.data.reading import existing, missing_pictures, read_json
+from training.data.reading import MISSING, existing, missing_pictures, read_json
 from training.data.sample import Dataset, Report, Sample, Split
 
 NAME = "hagrid"
@@ -36,6 +36,7 @@ def load(root: Path, split: Split) -> Dataset:
     for table in sorted(marks.glob("*.json")):
         for key, row in read_json(table, dict).items():
             where = f"{table}: {key}"
+            report.meet("pictures")
             label = _label(row) if isinstance(row, Mapping) else None
             if label is not None and table.stem == NO_GESTURE:
                 label = NO_GESTURE  # the one folder that wins over the labels
@@ -53,7 +54,7 @@ def load(root: Path, split: Split) -> Dataset:
     samples = []
     for picture, index, user, key in found:
         if picture in absent:
-            report.drop("picture is missing", str(picture))
+            report.lose(MISSING, str(picture))
             continue
         report.kept["gesture", TASKS["gesture"].labels[index]] += 1
         samples.append(Sample(image=picture, task="gesture", label=index, group=user, key=key))
@@ -61,25 +62,14 @@ def load(root: Path, split: Split) -> Dataset:
 
 
 def _label(row: Mapping[str, Any]) -> str | None:
-    """The gesture of a row; None where it names no hand."""
-    for name in _labels(row):
-        if name != NO_GESTURE:
-            return name
-    return NO_GESTURE if _labels(row) else None
+    """The gesture of a row; `no_gesture` where all hands are idle, None where it names no hand.
 
-
-def _labels(row: Mapping[str, Any]) -> list[str]:
-    """Labels of the united boxes, each replaced by the single hand's where it is null.
-
-    The united list may be missing, null, shorter than the hands' or hold nulls.
+    The labels of united boxes go before those of single hands. They may be missing, null, fewer
+    than the hands, or null in places.
     """
-    hands = [str(label) for label in row.get("labels") or []]
-    united = row.get("united_label")
-    if not isinstance(united, list) or not united:
-        return hands
-    filled = [
-        str(label) if label is not None else hands[place]
-        for place, label in enumerate(united)
-        if label is not None or place < len(hands)
-    ]
-    return filled or hands
+    united, hands = row.get("united_label"), row.get("labels")
+    if isinstance(united, str | Mapping) or isinstance(hands, str | Mapping):
+        return None
+    names = [str(name) for name in [*(united or []), *(hands or [])] if name is not None]
+    gestures = [name for name in names if name != NO_GESTURE]
+    return next(iter(gestures or names), None)

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sfedge.boxes import patch_mask
 from sfedge.errors import DataError
 from sfedge.preprocess import InputSpec, crop, encoder_input
-from sfedge.structures import Image
 from training.batch import Batch
 from training.data.augment import augmented, flipped, in_view, lit
+from training.data.pictures import read_picture
 from training.data.sample import Sample
 from training.losses import gaze_target
 
@@ -83,23 +81,6 @@ def _shuffled(samples: list[Sample], random: np.random.Generator) -> list[Sample
     return [samples[i] for i in random.permutation(len(samples))]
 
 
-def read_picture(path: Path) -> Image:
-    """A picture file as (H, W, 3) uint8 RGB.
-
-    Raises:
-        DataError: it cannot be read or decoded.
-    """
-    try:
-        with PIL.Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(
-            f"this picture cannot be read ({error})",
-            where=str(path),
-            fix="Fetch it again, or take it out of the dataset's lists.",
-        ) from error
-
-
 class BatchDataset(Dataset[Batch]):
     """Opens, augments and stacks the samples of each planned batch; item i is batch i."""
 
@@ -139,7 +120,7 @@ class BatchDataset(Dataset[Batch]):
 def _open(
     sample: Sample, spec: ViewSpec, seed: tuple[int, ...] | None
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[float, float], ...]]:
-    picture = read_picture(sample.image)
+    picture = read_picture(sample)
     if seed is not None:
         random = np.random.default_rng(seed)
         sample = augmented(sample, random)

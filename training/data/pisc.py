@@ -1,5 +1,6 @@
 """PISC: pairs of people and how they relate; the JSON release, or lists as GRM's code reads."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,16 @@ import PIL.Image
 from sfedge.boxes import Box, from_pixels
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
-from training.data.reading import existing, missing_pictures, number, read_json
+from training.data.reading import (
+    MISSING,
+    UNANNOTATED,
+    UNREADABLE,
+    existing,
+    missing_pictures,
+    number,
+    read_json,
+    whole,
+)
 from training.data.sample import Dataset, Report, Sample, Split
 
 NAME = "pisc"
@@ -53,7 +63,7 @@ def load(root: Path, split: Split) -> Dataset:
     kept = []
     for sample in samples:
         if sample.image in absent:
-            report.drop("picture is missing", str(sample.image))
+            report.lose(MISSING, str(sample.image))
             continue
         assert sample.label is not None
         report.kept[sample.task, TASKS[sample.task].labels[sample.label]] += 1
@@ -87,10 +97,10 @@ def _from_json(
     table = existing(root, _LABELS[task], what=f"the labels of task {task}")
     labels: dict[str, Any] = read_json(table, dict)
     images = existing(root, "image", "images", what="the folder of pictures")
-    for key in _split_ids(root, task, split):
+    for key in _split_ids(root, task, split, report):
         pairs, picture = labels.get(key), pictures.get(key)
         if not isinstance(pairs, Mapping) or picture is None:
-            report.drop("picture is listed but not annotated", f"{table}: {key}")
+            report.lose(f"picture {UNANNOTATED}", f"{table}: {key}")
             continue
         for pair, mark in pairs.items():
             sample = _sample(images, task, key, pair, mark, picture, f"{table}: {key}", report)
@@ -102,10 +112,14 @@ def _pictures(table: Path, report: Report) -> dict[str, _Picture]:
     pictures = {}
     for place, row in enumerate(read_json(table, list)):
         try:
+            key, width, height = str(row["id"]), whole(row["imgW"]), whole(row["imgH"])
             boxes = tuple(_corners(box) for box in row["bbox"])
-            pictures[str(row["id"])] = _Picture(int(row["imgW"]), int(row["imgH"]), boxes)
         except (KeyError, TypeError, ValueError):
-            report.drop("picture's annotation is malformed", f"{table}: row {place}")
+            report.lose("picture's annotation is malformed", f"{table}: row {place}")
+            continue
+        if key in pictures:
+            report.mend("picture is annotated twice, last taken", f"{table}: row {place}")
+        pictures[key] = _Picture(width, height, boxes)
     return pictures
 
 
@@ -114,11 +128,18 @@ def _corners(box: Sequence[object]) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def _split_ids(root: Path, task: str, split: Split) -> list[str]:
-    folders = [*(f"{folder}/*" for folder in _SPLITS[task]), f"{task}*"]
+def _split_ids(root: Path, task: str, split: Split, report: Report | None = None) -> list[str]:
+    folders = [
+        *(f"{folder}/{deep}*" for folder in _SPLITS[task] for deep in ("", "*/")),
+        f"{task}*",
+    ]
     names = [f"{folder}{part}*idx*.json" for folder in folders for part in _PARTS[split]]
     path = existing(root, *names, what=f"the {split} split of task {task}")
-    return [str(key) for key in read_json(path, list)]
+    keys = [str(key) for key in read_json(path, list)]
+    for key, times in Counter(keys).items():
+        if times > 1 and report is not None:
+            report.mend("picture is listed twice, taken once", f"{path}: {key}")
+    return list(dict.fromkeys(keys))
 
 
 def _sample(
@@ -134,11 +155,11 @@ def _sample(
     """A pair is "i j", counted from 1; labels are counted from 1, too."""
     try:
         first, second = (int(person) - 1 for person in pair.split())
-        label = int(number(mark)) - 1
+        label = whole(mark) - 1
         if min(first, second, label) < 0 or first == second:
             raise IndexError(pair)
         boxes = picture.boxes[first], picture.boxes[second]
-        TASKS[task].labels[label]
+        report.meet(task, TASKS[task].labels[label])
     except (ValueError, IndexError):
         report.drop("pair or label is out of range", f"{where}, pair {pair!r}")
         return None
@@ -176,7 +197,7 @@ def _from_list(root: Path, task: str, split: Split, report: Report) -> Iterator[
     """Lines of `image x1 y1 x2 y2 x1 y1 x2 y2 label`, the label counted from 0."""
     table = _list_file(root, task, split)
     images = existing(root, "image", "images", what="the folder of pictures")
-    sizes: dict[str, tuple[int, int] | None] = {}
+    sizes: dict[str, tuple[int, int] | str] = {}
     for line, text in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1):
         where = f"{table}:{line}"
         fields = text.split()
@@ -186,18 +207,19 @@ def _from_list(root: Path, task: str, split: Split, report: Report) -> Iterator[
             if len(fields) != 10:
                 raise ValueError(f"{len(fields)} fields")
             values = [number(value) for value in fields[1:]]
-            label = int(values[8])
+            label = whole(values[8])
             if not 0 <= label < len(TASKS[task].labels):
                 raise ValueError(f"label {label}")
         except ValueError:
             report.drop("line is malformed", where)
             continue
+        report.meet(task, TASKS[task].labels[label])
         name = fields[0]
         if name not in sizes:
             sizes[name] = _size(images / name)
         size = sizes[name]
-        if size is None:
-            report.drop("picture is missing or cannot be read", where)
+        if isinstance(size, str):
+            report.lose(size, where)
             continue
         first = _box((values[0], values[1], values[2], values[3]), *size, where, report)
         second = _box((values[4], values[5], values[6], values[7]), *size, where, report)
@@ -219,9 +241,12 @@ def _list_file(root: Path, task: str, split: Split) -> Path:
     return existing(root, *names, what=f"annotation_image_info.json or the {split} list of {task}")
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(path: Path) -> tuple[int, int] | str:
+    """Width and height in pixels, or what is wrong with the picture."""
     try:
         with PIL.Image.open(path) as picture:
             return picture.size
-    except OSError:
-        return None
+    except FileNotFoundError:
+        return MISSING
+    except (OSError, ValueError):
+        return UNREADABLE

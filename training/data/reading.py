@@ -1,12 +1,17 @@
 """What all loaders share: files that must be there, and a held-out part of a training set."""
 
+import csv
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sfedge.errors import DataError
+
+MISSING = "picture is missing"  # what every loader calls it
+UNREADABLE = "picture cannot be read"
+UNANNOTATED = "is listed but not annotated"  # after "clip" or "picture"
 
 
 def existing(root: Path, *names: str, what: str) -> Path:
@@ -40,6 +45,23 @@ def read_json(path: Path, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
     return value
 
 
+def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of each line of a table, from 1; an empty line has no fields.
+
+    Lines are read one by one, so that a stray quotation mark spoils no more than its own, and what
+    is no UTF-8 becomes a replacement character.
+
+    Raises:
+        DataError: the table cannot be opened.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            for line, text in enumerate(file, start=1):
+                yield line, next(csv.reader([text]), [])
+    except (OSError, csv.Error) as error:
+        raise DataError(f"this table cannot be read ({error})", where=str(table)) from error
+
+
 def number(value: object) -> float:
     """A finite number from what a file holds.
 
@@ -52,6 +74,18 @@ def number(value: object) -> float:
     if result != result or result in (float("inf"), float("-inf")):
         raise ValueError(f"{value!r} is not a finite number")
     return result
+
+
+def whole(value: object) -> int:
+    """A whole number from what a file holds; "3.0" is one, too.
+
+    Raises:
+        ValueError: it is none.
+    """
+    result = number(value)
+    if not result.is_integer():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(result)
 
 
 def is_held_out(key: str, share: float) -> bool:

@@ -1,0 +1,35 @@
+"""Datasets as commands read them, and what they tell of data and scores."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import click
+
+from training.data import LOADERS
+from training.data.sample import Dataset, Report, Sample, Split
+
+
+def load_datasets(data: Path, names: Iterable[str], split: Split) -> list[Dataset]:
+    """One split of each dataset below `data`; what its loader dropped or mended is told."""
+    loaded = [LOADERS[name](data / name, split) for name in names]
+    for dataset in loaded:
+        tell_report(f"{dataset.name} {split}", dataset.report)
+    return loaded
+
+
+def samples_of(datasets: Iterable[Dataset]) -> list[Sample]:
+    """All samples, dataset after dataset."""
+    return [sample for dataset in datasets for sample in dataset.samples]
+
+
+def tell_report(title: str, report: Report) -> None:
+    """A line on standard error for each reason why rows were dropped or mended, with an example."""
+    for reason, count in (report.dropped + report.mended).items():
+        click.echo(f"{title}: {count} x {reason} (first: {report.examples[reason]})", err=True)
+
+
+def print_figures(figures: Mapping[str, Mapping[str, float]]) -> None:
+    """A line of scores for each task."""
+    for task, values in figures.items():
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        click.echo(f"{task:14} {shown}")
