@@ -226,8 +226,8 @@ def test_the_edge_network_reads_a_quarter_of_the_tokens() -> None:
     model = built(replace(TINY, pool=2))
     batch = batch_of(model, ("gaze",) * 2)
 
-    assert model.token_grid == 6
-    assert model.image_tokens(model.encode(batch.images), batch.masks).shape == (2, 36, 128)
+    assert model.token_grid == 3
+    assert model.image_tokens(model.encode(batch.images), batch.masks).shape == (2, 9, 128)
     assert model.gaze_logits(batch.images, batch.masks).shape == (2, 64, 64)
 
 
