@@ -65,7 +65,7 @@ def main(
         logging.getLogger("desktop").setLevel(logging.DEBUG)
     try:
         config = RunConfig(
-            tasks=tuple(TASKS) if tasks is None else select_tasks(tasks),
+            tasks=None if tasks is None else select_tasks(tasks),
             bundle=bundle,
             egocentric=egocentric,
             offline=offline,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sfedge.errors import ConfigError
-from sfedge.tasks import TASKS, select_tasks
+from sfedge.tasks import select_tasks
 
 EngineName = Literal["auto", "cpu", "cuda", "trt-ep"]
 
@@ -19,7 +19,7 @@ class RunConfig:
         UsageError: settings are out of range or contradict each other; all faults in one message.
     """
 
-    tasks: tuple[str, ...] = tuple(TASKS)  # names, asked in this order
+    tasks: tuple[str, ...] | None = None  # names; None for all that the bundle knows
     bundle: Path | None = None  # folder or zip; None for the demo bundle of the package
     engine: EngineName = "auto"
     interval: float = 0.5  # seconds between two questions of one task about one person (files)
@@ -34,11 +34,12 @@ class RunConfig:
     max_pairs: int = 6  # per frame, the nearest first
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tasks", select_tasks(self.tasks))
+        if self.tasks is not None:
+            object.__setattr__(self, "tasks", select_tasks(self.tasks))
         faults = [
             text
             for is_wrong, text in (
-                (not self.tasks, "no task is chosen (--tasks)"),
+                (self.tasks == (), "no task is chosen (--tasks)"),
                 (
                     not (math.isfinite(self.interval) and 0 <= self.interval <= 3600),
                     f"--interval {self.interval} is not in 0 to 3600 s",

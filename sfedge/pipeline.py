@@ -54,7 +54,9 @@ class Session(Closing):
         config: RunConfig,
         resources: ExitStack,
     ) -> None:
-        self.config = config
+        self.tasks = model.tasks
+        # Records and metadata name what was asked, also where the bundle decided it.
+        self.config = replace(config, tasks=tuple(task.name for task in self.tasks))
         self.bundle = bundle
         self.info: SourceInfo = source.info
         self.model_name = model.name
@@ -64,7 +66,6 @@ class Session(Closing):
         # Read one by one, the frames of a camera would get older and older.
         is_live = source.info.is_live or config.live
         self.is_live = is_live and source.info.frames != 1  # a single picture has no pace
-        self.tasks = tuple(bundle.manifest.task(name) for name in config.tasks)
         self._source, self._detector, self._model = source, detector, model
         self._resources = resources
         self._tracker = Tracker(egocentric=config.egocentric)

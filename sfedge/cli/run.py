@@ -119,7 +119,7 @@ def run(
     lines), a table (CSV) and metadata. A camera runs until Ctrl-C, SIGTERM or --end seconds.
     """
     config = RunConfig(
-        tasks=tuple(TASKS) if tasks is None else select_tasks(tasks),
+        tasks=None if tasks is None else select_tasks(tasks),
         bundle=bundle,
         engine=engine,
         interval=interval,

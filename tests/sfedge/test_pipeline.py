@@ -1,5 +1,8 @@
+import json
 import threading
+import zipfile
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ from scenes import CLIP_FRAMES, CLIP_RATE, Scene
 
 import sfedge
 from sfedge import FrameResult, RunReport, UsageError
+from sfedge.bundle import DEMO_BUNDLE
+from sfedge.errors import UnknownNameError
 from sfedge.tasks import TASKS
 
 
@@ -151,3 +156,21 @@ def test_the_model_and_its_limits_are_told(scene: Scene) -> None:
         assert "onnxruntime" in session.device
         assert [task.name for task in session.tasks] == list(TASKS)
         assert session.info.width == 640
+
+
+def test_a_bundle_of_fewer_tasks_is_asked_those_and_no_other(scene: Scene, tmp_path: Path) -> None:
+    with zipfile.ZipFile(DEMO_BUNDLE) as demo:
+        demo.extractall(tmp_path / "bundle")
+    described = tmp_path / "bundle" / "bundle.json"
+    manifest = json.loads(described.read_text())
+    manifest["tasks"] = [t for t in manifest["tasks"] if t["name"] in ("expression", "domain")]
+    described.write_text(json.dumps(manifest))
+
+    with sfedge.open(scene.video, detections=scene.detections, bundle=described.parent) as session:
+        asked = {answer.task for result in session for answer in result.fresh}
+        assert [task.name for task in session.tasks] == ["expression", "domain"]
+        assert session.config.tasks == ("expression", "domain")
+    assert asked == {"expression", "domain"}
+
+    with pytest.raises(UnknownNameError, match="gaze"):
+        sfedge.open(scene.video, detections=scene.detections, bundle=described.parent, tasks="gaze")

@@ -73,8 +73,6 @@ def _run(line: str, more: str) -> None:
     command.main(words, prog_name=name, standalone_mode=False)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_commands_of_the_page_lead_to_a_bundle_that_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
