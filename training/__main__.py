@@ -2,37 +2,42 @@
 
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from accelerate import PartialState
 
 from sfedge import __version__
 from sfedge.errors import SfedgeError, UsageError
 from training.agreement import agree
-from training.card import DRAWN_MARK, build_card
 from training.challenge import lam_file
 from training.check import check
-from training.checkpoint import load_model, load_pretrained, save_model
+from training.checkpoint import load_model, load_pretrained, read_json
 from training.config import PRESETS, ModelConfig
 from training.data.folder import tasks_in
-from training.data.mixture import ViewSpec
-from training.data.sample import Dataset, Split
+from training.data.mixture import ViewSpec, pictures_opener
+from training.data.sample import DRAWN_MARK, Dataset, Split
 from training.evaluate import evaluate, usual_device
-from training.losses import loss
 from training.model import SocialFusion, build_model
 from training.options import (
     FOLDER,
+    MODEL_OPTIONS,
     dataset_names,
     datasets_option,
     in_full,
+    model_options,
     preset_option,
+    recipe_of,
+    remote_code_option,
     run_options,
 )
 from training.recipe import OWN, Recipe
-from training.reports import load_datasets, print_figures, samples_of
+from training.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from training.run import social_fusion, train_and_save
 from training.teaching import EncoderTeacher, teaching_loss
 from training.train import train
 from training.vlm.command import vlm_evaluate, vlm_train
@@ -78,6 +83,7 @@ def pretrain(
     encoder_epochs: int,
     workers: int,
     stop_after: int | None,
+    save_every: float,
     **settings: Any,
 ) -> None:
     """Train every part of a preset without published weights, on DATA.
@@ -85,74 +91,129 @@ def pretrain(
     First the encoder under shallow heads, then the whole network without LoRA. The encoder and
     language model that come out stand in for CLIP and Llama in `train --pretrained`.
     """
-    recipe = _recipe({**settings, "pretraining": True})
-    model = _new_model(PRESETS[preset], recipe)
+    recipe = recipe_of({**settings, "pretraining": True})
+    if PartialState().num_processes > 1 or recipe.accumulation > 1:
+        raise UsageError(
+            "pre-training normalises over whole batches",
+            where="pretrain",
+            fix="Run it in one process, without --accumulation.",
+        )
+    torch.manual_seed(recipe.seed)
+    model = build_model(PRESETS[preset], with_lora=False)
     model.unfreeze_all()
-    loaded = load_datasets(data, recipe.datasets, "train")
+    loaded = recipe_datasets(data, recipe, "train")
     recipe = _with_own_tasks(recipe, loaded)
-    samples = {dataset.name: dataset.samples for dataset in loaded}
     if encoder_epochs:
         train(
             EncoderTeacher(model.encoder, recipe.tasks),
-            samples,
-            replace(recipe, epochs=encoder_epochs),
+            {dataset.name: dataset.samples for dataset in loaded},
+            replace(recipe, epochs=encoder_epochs, patience=0),
             out / "encoder",
             loss=teaching_loss,
-            view=ViewSpec(model.encoder.input, model.encoder.grid),
-            device=usual_device(),
+            opener=pictures_opener(ViewSpec(model.encoder.input, model.encoder.grid)),
             mixes_gaze=True,  # batch normalisation wants every batch to look alike
             workers=workers,
+            save_every=save_every,
         )
-    _train_and_save(model, recipe, loaded, data, out, workers=workers, stop_after=stop_after)
+    train_and_save(
+        social_fusion(PRESETS[preset], lambda: model, workers=workers),
+        model,
+        recipe,
+        loaded,
+        data,
+        out,
+        workers=workers,
+        stop_after=stop_after,
+        save_every=save_every,
+    )
 
 
 @main.command(name="train")
 @preset_option(PRESETS)
 @run_options
-@click.option(
-    "--encoder-weights",
-    metavar="NAME",
-    help="Weights of the preset's encoder: a tag of its library (open_clip, timm), a file, a "
-    "folder with one safetensors file, or owner/name on the Hugging Face hub. [the preset's]",
-)
-@click.option(
-    "--language",
-    metavar="NAME",
-    help="The Llama to adapt: a folder as transformers saves it, or owner/name on the Hugging "
-    "Face hub. [the preset's]",
-)
+@model_options
 @click.option(
     "--pretrained",
     type=FOLDER,
     help="`model` folder of a pre-training; brings the parts that have no published weights.",
 )
+@click.option(
+    "--start-from",
+    type=FOLDER,
+    help="`model` folder of an earlier training: its network, with all that it learnt, learns on.",
+)
+@click.pass_context
 def train_command(
+    context: click.Context,
+    /,
     data: Path,
     out: Path,
     preset: str,
-    encoder_weights: str | None,
-    language: str | None,
     pretrained: Path | None,
+    start_from: Path | None,
+    allow_remote_code: bool,
     workers: int,
     stop_after: int | None,
+    save_every: float,
     **settings: Any,
 ) -> None:
     """Run the recipe on DATA: connector, box embedding, gaze head and LoRA are trained.
 
     DATA holds one folder for each dataset, in its native layout. A run that was stopped goes on
-    where it was.
+    where it was. `accelerate launch -m training train …` shares it among several GPUs.
     """
-    config, recipe = PRESETS[preset], _recipe(settings)
-    if encoder_weights is not None:
-        config = replace(config, encoder_weights=in_full(encoder_weights))
-    if language is not None:
-        weights = language != "tiny"
-        config = replace(config, language=in_full(language), language_weights=weights)
+    chosen = {name: settings.pop(name) for name in MODEL_OPTIONS}
+    recipe = recipe_of(settings)
+    if start_from is None:
+        config = _config(preset, chosen, pretrained)
+    else:
+        given = {"preset": None, "pretrained": None, **chosen}
+        _refuse_beside_start(context, given)
+        config = ModelConfig.from_json(read_json(start_from / "model.json"))
+
+    def build() -> SocialFusion:
+        torch.manual_seed(recipe.seed)
+        if start_from is not None:
+            return load_model(start_from, allow_remote_code=allow_remote_code)[0]
+        model = build_model(config, allow_remote_code=allow_remote_code)
+        if pretrained is not None:
+            load_pretrained(model, pretrained)
+        return model
+
+    system = social_fusion(config, build, recompute=recipe.recompute, workers=workers)
+    model = system.build()
+    loaded = recipe_datasets(data, recipe, "train")
+    train_and_save(
+        system,
+        model,
+        _with_own_tasks(recipe, loaded),
+        loaded,
+        data,
+        out,
+        workers=workers,
+        stop_after=stop_after,
+        save_every=save_every,
+    )
+
+
+def _config(preset: str, chosen: Mapping[str, Any], pretrained: Path | None) -> ModelConfig:
+    """The preset with what the options change."""
+    config = PRESETS[preset]
+    changes = {name: value for name, value in chosen.items() if value is not None}
+    if "encoder" in changes:  # another encoder's weights are others, too
+        changes.setdefault("encoder_weights", None)
+    for name in ("encoder_weights", "language"):
+        if changes.get(name) is not None:
+            changes[name] = in_full(changes[name])
+    if "language" in changes:
+        changes["language_weights"] = changes["language"] != "tiny"
+    config = replace(config, **changes)
     if config.unpublished and pretrained is None:
         raise UsageError(
-            f"preset {preset!r} has no published weights for: {', '.join(config.unpublished)}",
+            f"there are no published weights for: {', '.join(config.unpublished)}",
             where="--pretrained",
-            fix="Run `python -m training pretrain` first and name its `model` folder here.",
+            fix="Name them, or run `python -m training pretrain` first and name its `model` "
+            "folder here.",
         )
     if pretrained is not None and not config.unpublished:
         raise UsageError(
@@ -160,58 +221,18 @@ def train_command(
             where="--pretrained",
             fix="Leave it out.",
         )
-    model = _new_model(config, recipe)
-    if pretrained is not None:
-        load_pretrained(model, pretrained)
-    loaded = load_datasets(data, recipe.datasets, "train")
-    recipe = _with_own_tasks(recipe, loaded)
-    _train_and_save(model, recipe, loaded, data, out, workers=workers, stop_after=stop_after)
+    return config
 
 
-def _recipe(settings: dict[str, Any]) -> Recipe:
-    return Recipe(datasets=dataset_names(settings.pop("datasets")), **settings)
-
-
-def _new_model(config: ModelConfig, recipe: Recipe) -> SocialFusion:
-    torch.manual_seed(recipe.seed)
-    return build_model(config, with_lora=not recipe.pretraining)
-
-
-def _train_and_save(
-    model: SocialFusion,
-    recipe: Recipe,
-    loaded: list[Dataset],
-    data: Path,
-    out: Path,
-    *,
-    workers: int,
-    stop_after: int | None,
-) -> None:
-    device = usual_device()
-    steps = train(
-        model,
-        {dataset.name: dataset.samples for dataset in loaded},
-        recipe,
-        out,
-        loss=loss,
-        view=ViewSpec(model.encoder.input, model.token_grid),
-        device=device,
-        workers=workers,
-        stop_after=stop_after,
-    )
-    if steps == stop_after:
-        click.echo(f"Stopped after {steps} steps; the same command goes on")
-        return
-    figures = evaluate(
-        model,
-        samples_of(load_datasets(data, recipe.datasets, "test")),
-        device=device,
-        workers=workers,
-    )
-    card = build_card(model.config, recipe, loaded, steps=steps, scores=figures, data=data)
-    save_model(out / "model", model, recipe, card)
-    print_figures(figures)
-    click.echo(f"The model is in {out / 'model'}")
+def _refuse_beside_start(context: click.Context, names: Iterable[str]) -> None:
+    usual = click.core.ParameterSource.DEFAULT
+    given = [name for name in names if context.get_parameter_source(name) is not usual]
+    if given:
+        raise UsageError(
+            f"the model to start from decides about {', '.join(given)}",
+            where="--start-from",
+            fix="Leave them out.",
+        )
 
 
 @main.command(name="evaluate")
@@ -225,14 +246,21 @@ def _train_and_save(
     help="Which samples to answer.",
 )
 @datasets_option
+@remote_code_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-def evaluate_command(model: Path, data: Path, split: Split, datasets: str, as_json: bool) -> None:
+def evaluate_command(
+    model: Path,
+    data: Path,
+    split: Split,
+    datasets: str,
+    allow_remote_code: bool,
+    as_json: bool,
+) -> None:
     """Print the scores of MODEL on a split of DATA."""
-    names = Recipe(datasets=dataset_names(datasets)).datasets
-    network, _, _ = load_model(model)
-    figures = evaluate(
-        network, samples_of(load_datasets(data, names, split)), device=usual_device()
-    )
+    names = dataset_names(datasets)
+    network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
+    loaded = load_datasets(data, names, split, exact_faces=recipe.exact_faces)
+    figures = evaluate(network, samples_of(loaded), device=usual_device())
     if as_json:
         click.echo(json.dumps(figures, indent=1))
     else:

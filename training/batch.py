@@ -1,4 +1,4 @@
-"""What one step of training sees."""
+"""What a step of training sees."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,17 @@ from torch import Tensor
 class Batch:
     """Samples of any classification tasks, of gaze alone (paper, section 3.2), or of both."""
 
-    images: Tensor  # [B, 3, S, S] float32, normalised
+    images: Tensor  # [B, 3, S, S] float32, normalised; or stored features [B, G*G, d_v]
     masks: Tensor  # [B, T] float32, 1 at image tokens whose patch a box touches
     tasks: tuple[str, ...]  # B task names
     labels: Tensor  # [B] int64, index into the task's labels; -1 for gaze
     heatmaps: Tensor | None = None  # [n, 64, 64] float32 in [0, 1], one for each gaze sample
+    is_filler: bool = False  # keeps a process in step that has no row of its own
+
+    @property
+    def count(self) -> int:
+        """What the loss is a mean over: samples."""
+        return 0 if self.is_filler else len(self.tasks)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -24,6 +30,7 @@ class Batch:
             tasks=self.tasks,
             labels=self.labels.to(device, non_blocking=True),
             heatmaps=None if self.heatmaps is None else self.heatmaps.to(device, non_blocking=True),
+            is_filler=self.is_filler,
         )
 
     def rows_of_tasks(self) -> list[tuple[str, Tensor]]:

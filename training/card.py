@@ -2,6 +2,7 @@
 
 import json
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,11 +12,9 @@ import torch
 import transformers
 
 import sfedge
-from training.data.sample import Dataset
+from training.data.sample import DRAWN_MARK, Dataset
 from training.evaluate import Figures
 from training.recipe import Recipe
-
-DRAWN_MARK = "drawings.json"  # written beside drawn datasets, says how they were made
 
 
 class Settings(Protocol):
@@ -50,12 +49,23 @@ def build_card(
         "scores": {task: dict(figures) for task, figures in scores.items()},
         "software": {
             "sfedge": sfedge.__version__,
+            "commit": source_commit(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "peft": peft.__version__,
         },
     }
+
+
+def source_commit() -> str | None:
+    """The commit of the checkout that runs, with "-dirty" where files differ; None outside one."""
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        ended = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None  # there is no git
+    return ended.stdout.strip() or None
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:

@@ -17,7 +17,7 @@ from sfedge.tasks import TASKS
 from training.data import LOADERS
 from training.data.pictures import read_picture
 from training.data.published import Fact, facts_for
-from training.data.sample import Dataset, Report, Sample, Split
+from training.data.sample import DRAWN_MARK, Dataset, Report, Sample, Split
 from training.options import FOLDER
 from training.recipe import OWN
 
@@ -155,8 +155,6 @@ def examine(name: str, root: Path, *, decodes: bool = False) -> Findings:
 
 
 def _is_drawn(root: Path) -> bool:
-    from training.card import DRAWN_MARK  # brings torch along
-
     return (root.resolve().parent / DRAWN_MARK).is_file()
 
 

@@ -6,13 +6,14 @@ card.json              data, recipe, scores, versions: the model card
 trained.safetensors    connector, box embedding, gaze head, LoRA
 frozen.safetensors     encoder and language model, each only where it has no published weights
 optimizer.safetensors  AdamW's moments, only in checkpoints of a running training
-progress.json          steps done, only there too
+progress.json          steps done and how well, only there too
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from sfedge.errors import DataError
 from training.config import ModelConfig
@@ -28,6 +30,30 @@ from training.recipe import Recipe, recipe_from_json
 from training.states import frozen_state, load_state, part_of, trained_state
 
 _KEPT = 2  # checkpoints of a running training that stay
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training is."""
+
+    steps: int = 0
+    best: float | None = None  # lowest validation loss so far
+    stale: int = 0  # epochs since then
+
+    def judged(self, loss: float) -> "Progress":
+        """After one more validation."""
+        if self.best is None or loss < self.best:
+            return replace(self, best=loss, stale=0)
+        return replace(self, stale=self.stale + 1)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last validation was the best."""
+        return self.best is not None and self.stale == 0
+
+    def is_over(self, patience: int) -> bool:
+        """Whether `patience` epochs, if not 0, have brought nothing better."""
+        return 0 < patience <= self.stale
 
 
 def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[str, Any]) -> None:
@@ -43,27 +69,72 @@ def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[
 
 
 def save_progress(
-    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int
+    run: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    *,
+    is_main: bool = True,
 ) -> None:
-    """A checkpoint that `load_progress` goes on from: what learns, and how; the newest few stay."""
-    with replacing(run / "checkpoints" / f"step-{steps:08d}") as part:
-        save_file(on_cpu(_learning(model)), part / "parameters.safetensors")
-        save_file(_moments(optimizer), part / "optimizer.safetensors")
-        write_json(part / "progress.json", {"steps": steps})
+    """A checkpoint that `load_progress` goes on from: what learns, and how; the newest few stay.
+
+    Where processes share the model out, all call this and one, `is_main`, writes.
+    """
+    learning, moments = on_cpu(_learning(model)), _moments(optimizer)
+    if not is_main:
+        return
+    with replacing(run / "checkpoints" / f"step-{progress.steps:08d}") as part:
+        save_file(learning, part / "parameters.safetensors")
+        save_file(moments, part / "optimizer.safetensors")
+        write_json(part / "progress.json", asdict(progress))
     for outdated in _checkpoints(run)[:-_KEPT]:
         shutil.rmtree(outdated)
 
 
-def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Bring model and optimizer to the newest checkpoint of `run`; returns the steps done.
+def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Bring model and optimizer to the newest checkpoint of `run`, if there is any.
 
     Raises:
         DataError: the checkpoint is damaged, or another model's.
     """
     found = _checkpoints(run)
     if not found:
-        return 0
+        return Progress()
     folder = found[-1]
+    _load_learning(folder, model)
+    _restore_moments(optimizer, read_tensors(folder / "optimizer.safetensors"))
+    told, where = read_json(folder / "progress.json"), str(folder)
+    try:
+        return Progress(**told)
+    except TypeError as error:
+        raise DataError(f"this checkpoint is not ours ({error})", where=where) from error
+
+
+def save_best(run: Path, model: nn.Module, *, is_main: bool = True) -> None:
+    """Keep what the model has learnt so far as the run's best; see `save_progress`."""
+    learning = on_cpu(_learning(model))
+    if is_main:
+        with replacing(run / "best") as part:
+            save_file(learning, part / "parameters.safetensors")
+
+
+def load_best(run: Path, model: nn.Module) -> None:
+    """Bring the model to the run's best, or to its newest checkpoint where none was kept.
+
+    Raises:
+        DataError: there is no checkpoint, or it is damaged or another model's.
+    """
+    _load_learning(run / "best" if (run / "best").is_dir() else _newest(run), model)
+
+
+def _newest(run: Path) -> Path:
+    found = _checkpoints(run)
+    if not found:
+        raise DataError("this run has no checkpoint", where=str(run))
+    return found[-1]
+
+
+def _load_learning(folder: Path, model: nn.Module) -> None:
     parameters, own = read_tensors(folder / "parameters.safetensors"), _learning(model)
     if {n: t.shape for n, t in parameters.items()} != {n: t.shape for n, t in own.items()}:
         raise DataError(
@@ -73,13 +144,17 @@ def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
         )
     with torch.no_grad():
         for name, value in parameters.items():
-            own[name].copy_(value)
-    _restore_moments(optimizer, read_tensors(folder / "optimizer.safetensors"))
-    return int(read_json(folder / "progress.json")["steps"])
+            own[name].copy_(_shared_as(own[name], value))
 
 
-def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
+def load_model(
+    folder: Path, *, allow_remote_code: bool = False
+) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
     """A model with its recipe and card, on the CPU in evaluation mode.
+
+    Args:
+        folder: as `save_model` wrote it.
+        allow_remote_code: Python code that comes with the encoder's weights may run.
 
     Raises:
         DataError: the folder holds no whole model.
@@ -92,7 +167,9 @@ def load_model(folder: Path) -> tuple[SocialFusion, Recipe, dict[str, Any]]:
         )
     recipe = recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
     config = ModelConfig.from_json(read_json(folder / "model.json"))
-    model = build_model(config, with_lora=not recipe.pretraining)
+    model = build_model(
+        config, with_lora=not recipe.pretraining, allow_remote_code=allow_remote_code
+    )
     load_state(model, read_tensors(folder / "trained.safetensors"))
     load_pretrained(model, folder)
     return model.eval(), recipe, read_json(folder / "card.json")
@@ -139,7 +216,7 @@ def _checkpoints(run: Path) -> list[Path]:
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
     return {
-        f"{index}.{name}": value.detach().cpu().contiguous()
+        f"{index}.{name}": _whole(value).detach().cpu().contiguous()
         for index, of in state.items()
         for name, value in of.items()
     }
@@ -150,12 +227,29 @@ def _restore_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Ten
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
+    free = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for place, moments in state.items():
+        state[place] = {name: _shared_as(free[place], value) for name, value in moments.items()}
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """A tensor that processes share out, put together; all of them must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _shared_as(own: Tensor, whole: Tensor) -> Tensor:
+    """`whole`, shared out as the parameter `own` is; a count of steps stays as it is."""
+    if not isinstance(own, DTensor) or whole.shape != own.shape:
+        return whole
+    return distribute_tensor(whole.to(own.device), own.device_mesh, own.placements)
 
 
 def on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies that a safetensors file can hold, whatever memory the tensors share."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    return {
+        name: _whole(value).detach().cpu().contiguous().clone() for name, value in state.items()
+    }
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

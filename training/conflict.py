@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
 from training.batch import Batch
-from training.data.mixture import BatchDataset, ViewSpec, batch_loader
+from training.data.mixture import Opener, batch_loader
 from training.data.sample import Sample
 from training.train import Loss
 
@@ -54,8 +54,8 @@ def measure_conflict(
     model: _Model,
     samples: Sequence[Sample],
     *,
-    loss: Loss[_Model],
-    view: ViewSpec,
+    loss: Loss[_Model, Batch],
+    opener: Opener[Batch],
     device: torch.device,
     batch: int = 32,
     workers: int = 0,
@@ -73,7 +73,7 @@ def measure_conflict(
             and nothing is drawn.
         samples: at least one of each of two tasks or more; pictures are not augmented.
         loss: of model, batch and heatmap weight, a mean over the batch's samples.
-        view: what the model wants to see.
+        opener: opens batches as the model wants them.
         device: where to compute.
         batch: samples at a time; more is faster, the result is the same.
         workers: processes that prepare batches.
@@ -92,7 +92,7 @@ def measure_conflict(
     gradients = {}
     for name, own in by_task.items():
         parts = [own[start : start + batch] for start in range(0, len(own), batch)]
-        batches = batch_loader(BatchDataset(parts, view, augment=False), workers=workers)
+        batches = batch_loader(opener(parts, augment=False), workers=workers)
         shown = tqdm(batches, desc=name, total=len(parts), unit="batch", leave=False)
         gradients[name] = full_gradient(model, shown, loss=loss, device=device)
     norms = np.array([float(gradient.norm()) for gradient in gradients.values()])
@@ -110,7 +110,7 @@ def measure_conflict(
 
 
 def full_gradient(
-    model: _Model, batches: Iterable[Batch], *, loss: Loss[_Model], device: torch.device
+    model: _Model, batches: Iterable[Batch], *, loss: Loss[_Model, Batch], device: torch.device
 ) -> Tensor:
     """The gradient of the mean loss over all samples of all batches, as if they were one batch.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError  # what torch raises at a file that holds no tensors
 from typing import Any
 
+import torch
 from huggingface_hub import HfApi, hf_hub_download
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -222,6 +223,24 @@ def build_encoder(
     if allow_remote_code and name in REMOTE_CODE:
         build = partial(REMOTE_CODE[name], allow_remote_code=True)
     return build(weights, layer).requires_grad_(False).eval()
+
+
+def features_of(encoder: Encoder, images: Tensor) -> Tensor:
+    """What the rest of a network reads, without gradient while the encoder is frozen.
+
+    Args:
+        encoder: of the network.
+        images: [B, 3, S, S] pictures, or [B, G*G, d_v] features that were stored before.
+
+    Returns:
+        [B, G*G, d_v].
+    """
+    if images.ndim == 3:
+        return images
+    learns = any(parameter.requires_grad for parameter in encoder.parameters())
+    with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+        features: Tensor = encoder(images)
+    return features
 
 
 def open_clip_encoder(architecture: str, weights: str | None, layer: int) -> Encoder:

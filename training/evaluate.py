@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
 from training.data.mixture import BatchDataset, ViewSpec, batch_loader
 from training.data.sample import Sample
+from training.encoders import Encoder
 from training.metrics import (
     accuracy,
     balanced_accuracy,
@@ -24,10 +27,30 @@ from training.metrics import (
     mean_average_precision,
     peak_point,
 )
-from training.model import SocialFusion
 
 Figures = dict[str, float]
 Answers = NDArray[np.floating]
+
+
+class Predictor(Protocol):
+    """A network that answers samples through an encoder: SocialFusion, Gaze-LLE, linear probes."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What looks at a picture."""
+
+    @property
+    def token_grid(self) -> int:
+        """Side of the grid that box masks come on."""
+
+    def logits(self, images: Tensor, masks: Tensor, task: str) -> Tensor:
+        """[B, labels] of a classification task, [B, 64, 64] of a heatmap."""
+
+    def to(self, device: torch.device) -> nn.Module:
+        """Moves the network."""
+
+    def eval(self) -> nn.Module:
+        """Sets it to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +86,7 @@ def usual_device() -> torch.device:
 
 
 def evaluate(
-    model: SocialFusion,
+    model: Predictor,
     samples: Sequence[Sample],
     *,
     device: torch.device,
@@ -92,7 +115,7 @@ def evaluate(
 
 @torch.inference_mode()
 def predict(
-    model: SocialFusion,
+    model: Predictor,
     samples: Sequence[Sample],
     *,
     device: torch.device,
@@ -108,7 +131,8 @@ def predict(
     Raises:
         DataError: a picture cannot be read, or an answer is no number.
     """
-    model.to(device).eval()
+    model.to(device)
+    model.eval()
     spec = ViewSpec(model.encoder.input, model.token_grid)
     parts = [samples[start : start + batch] for start in range(0, len(samples), batch)]
     dataset = BatchDataset(parts, spec, augment=False)
@@ -118,11 +142,10 @@ def predict(
     for held in tqdm(loader, desc=samples[0].task, unit="batch", leave=False, disable=None):
         on_device = held.to(device)
         task = on_device.tasks[0]
+        logits = model.logits(on_device.images, on_device.masks, task)
         if TASKS[task].output == "heatmap":
-            logits = model.gaze_logits(on_device.images, on_device.masks)
             outputs.append(logits.float().sigmoid().cpu())
         else:
-            logits = model.label_logits(on_device.images, on_device.masks, task)
             # In single precision sure answers would all be 1, and have no order.
             outputs.append(logits.cpu().double().softmax(dim=1))
     answers: Answers = torch.cat(outputs).numpy()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sfedge.tasks import HEATMAP_SIZE
 from training.batch import Batch
-from training.encoders import Encoder
+from training.encoders import Encoder, features_of
 from training.recipe import Recipe
 
 WIDTH = 256  # of the tokens that learn
@@ -81,8 +81,7 @@ class GazeLLE(nn.Module):
             [B, 64, 64].
         """
         grid = self.encoder.grid
-        with torch.no_grad():
-            features = self.encoder(images)
+        features = features_of(self.encoder, images)
         marks = head_tokens(masks, grid)[..., None]
         tokens = self.blocks(self.project(features) + self.positions + marks * self.head_prompt)
         cells = tokens.transpose(1, 2).unflatten(2, (grid, grid))  # [B, 256, G, G]
@@ -91,6 +90,10 @@ class GazeLLE(nn.Module):
             size = (HEATMAP_SIZE, HEATMAP_SIZE)
             heatmaps = F.interpolate(heatmaps, size=size, mode="bilinear", align_corners=False)
         return heatmaps.squeeze(1)
+
+    def logits(self, images: Tensor, masks: Tensor, _: str) -> Tensor:
+        """`gaze_logits`: it knows no other task."""
+        return self.gaze_logits(images, masks)
 
 
 def position_table(grid: int) -> Tensor:

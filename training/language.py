@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import HFValidationError
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -99,6 +100,10 @@ def add_lora(llm: LlamaForCausalLM, config: ModelConfig) -> PeftModel:
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
         adapted = get_peft_model(llm, settings)
     assert isinstance(adapted, PeftModel)
+    for layer in adapted.modules():
+        if isinstance(layer, LoraLayer):
+            # Autocast chooses the precision; peft would go through float32 and back.
+            layer.cast_input_dtype_enabled = False
     return adapted
 
 

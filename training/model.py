@@ -14,10 +14,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from sfedge.errors import ConfigError
 from sfedge.tasks import TASKS
-from training import language
+from training import decoder, language
 from training.config import ModelConfig
 from training.connector import Connector, unpool_mask
-from training.encoders import Encoder, build_encoder
+from training.encoders import Encoder, build_encoder, features_of
 from training.gaze_head import GazeHead
 from training.tokenizer import answer_ids, prompt_ids
 
@@ -43,6 +43,8 @@ class SocialFusion(nn.Module):
         box_embedding: [d_l], or [d_v] before the connector.
         llm: Llama, bare or with LoRA.
         gaze_head: [B, T, d_l] to [B, 64, 64].
+        recompute: compute the language model's activations again for the gradient, block by
+            block, and hold little of them: less memory, about a third more time.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class SocialFusion(nn.Module):
         self.box_embedding = nn.Parameter(torch.randn(marked) * _MARK_SCALE[config.box_embedding])
         self.llm: LlamaForCausalLM | PeftModel = llm.requires_grad_(False)
         self.gaze_head = GazeHead(width, self.token_grid, pool=config.pool)
+        self.recompute = False
 
     @property
     def token_grid(self) -> int:
@@ -89,11 +92,11 @@ class SocialFusion(nn.Module):
         self.requires_grad_(True)
 
     def encode(self, images: Tensor) -> Tensor:
-        """[B, 3, S, S] to features [B, G*G, d_v]; without gradient while the encoder is frozen."""
-        learns = any(p.requires_grad for p in self.encoder.parameters())
-        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-            features: Tensor = self.encoder(images)
-        return features
+        """[B, 3, S, S], or features that were stored, to features [B, G*G, d_v].
+
+        Without gradient while the encoder is frozen.
+        """
+        return features_of(self.encoder, images)
 
     def image_tokens(self, features: Tensor, masks: Tensor) -> Tensor:
         """Features [B, G*G, d_v] and box masks [B, T] to the language model's [B, T, d_l]."""
@@ -104,51 +107,46 @@ class SocialFusion(nn.Module):
         tokens: Tensor = self.connector(features)
         return tokens + masks[..., None] * self.box_embedding
 
-    def read(self, tokens: Tensor, tasks: Sequence[str]) -> Tensor:
+    def read(self, tokens: Tensor, tasks: Sequence[str], *, last_only: bool = False) -> Tensor:
         """The language model's output at the image tokens, after its final norm.
-
-        Samples of one task share one pass over its prompt, whose keys and values, gradients
-        included, serve them all.
 
         Args:
             tokens: [B, T, d_l] image tokens.
             tasks: B task names, in any order.
+            last_only: at the last image token alone, which saves most of the last block.
 
         Returns:
-            [B, T, d_l].
+            [B, T, d_l], or [B, 1, d_l].
         """
         rows: dict[str, list[int]] = {}
         for row, task in enumerate(tasks):
             rows.setdefault(task, []).append(row)
-        if len(rows) == 1:
-            return self._read_after(tasks[0], tokens)
-        states = [self._read_after(task, tokens[own]) for task, own in rows.items()]
         order = torch.tensor([row for own in rows.values() for row in own], device=tokens.device)
+        parts = tokens[order].split([len(own) for own in rows.values()])
+        questions = [
+            decoder.Question(self.prompts[task], part, last_only)
+            for task, part in zip(rows, parts, strict=True)
+        ]
+        states = decoder.read(self.lm.model, questions, recompute=self.recompute)
         return torch.cat(states)[order.argsort()]
 
-    def _read_after(self, task: str, tokens: Tensor) -> Tensor:
-        llama = self.lm.model
-        prompt = torch.tensor([self.prompts[task]], device=tokens.device)  # [1, P]
-        cache = llama(input_ids=prompt, use_cache=True).cache
-        cache.batch_repeat_interleave(len(tokens))
-        states: Tensor = llama(inputs_embeds=tokens, cache=cache, use_cache=True).last_hidden_state
-        return states
-
-    def forward(self, images: Tensor, masks: Tensor, tasks: Sequence[str]) -> Tensor:
-        """Images [B, 3, S, S] and box masks [B, T] to output states [B, T, d_l]."""
-        return self.read(self.image_tokens(self.encode(images), masks), tasks)
+    def forward(
+        self, images: Tensor, masks: Tensor, tasks: Sequence[str], *, last_only: bool = False
+    ) -> Tensor:
+        """Images [B, 3, S, S] or features, and box masks [B, T], to states as `read` gives them."""
+        return self.read(self.image_tokens(self.encode(images), masks), tasks, last_only=last_only)
 
     def answer_logits(self, images: Tensor, masks: Tensor, tasks: Sequence[str]) -> Tensor:
         """Logits of the token that answers, over the vocabulary: [B, vocabulary]."""
-        states: Tensor = self(images, masks, tasks)
-        logits: Tensor = self.lm.lm_head(states[:, -1])
+        states: Tensor = self(images, masks, tasks, last_only=True)
+        logits: Tensor = self.lm.lm_head(states[:, 0])
         return logits
 
     def label_logits(self, images: Tensor, masks: Tensor, task: str) -> Tensor:
         """Logits over the labels of one classification task, in their order: [B, labels]."""
-        states: Tensor = self(images, masks, [task] * len(images))
+        states: Tensor = self(images, masks, [task] * len(images), last_only=True)
         label_rows = [self.answer_ids[answer] for answer in TASKS[task].answers]
-        return F.linear(states[:, -1], self.lm.lm_head.weight[label_rows])
+        return F.linear(states[:, 0], self.lm.lm_head.weight[label_rows])
 
     def gaze_logits(self, images: Tensor, masks: Tensor) -> Tensor:
         """Heatmap logits of where the marked person looks: [B, 64, 64]."""
@@ -156,19 +154,33 @@ class SocialFusion(nn.Module):
         heatmaps: Tensor = self.gaze_head(states)
         return heatmaps
 
+    def logits(self, images: Tensor, masks: Tensor, task: str) -> Tensor:
+        """Answers to one task: `gaze_logits` of a heatmap task, else `label_logits`."""
+        if TASKS[task].output == "heatmap":
+            return self.gaze_logits(images, masks)
+        return self.label_logits(images, masks, task)
 
-def build_model(config: ModelConfig, *, with_lora: bool = True) -> SocialFusion:
+
+def build_model(
+    config: ModelConfig, *, with_lora: bool = True, allow_remote_code: bool = False
+) -> SocialFusion:
     """The network on the CPU in float32; what has no published weights starts at random.
 
     Args:
         config: all settings.
         with_lora: False leaves the language model bare, for `unfreeze_all`.
+        allow_remote_code: Python code that comes with the encoder's weights may run.
 
     Raises:
         ConfigError: a part cannot be loaded, or the parts do not fit each other.
         UnknownNameError: there is no such encoder.
     """
-    encoder = build_encoder(config.encoder, config.encoder_weights, config.encoder_layer)
+    encoder = build_encoder(
+        config.encoder,
+        config.encoder_weights,
+        config.encoder_layer,
+        allow_remote_code=allow_remote_code,
+    )
     llm, tokenizer = language.build_language(config)
     model = SocialFusion(config, encoder, llm, tokenizer)
     if with_lora:
@@ -179,3 +191,14 @@ def build_model(config: ModelConfig, *, with_lora: bool = True) -> SocialFusion:
 def add_lora(model: SocialFusion) -> None:
     """Put LoRA on the bare language model of `model`, which freezes the rest of it."""
     model.llm = language.add_lora(model.lm, model.config)
+
+
+def cast_frozen(model: SocialFusion, dtype: torch.dtype) -> None:
+    """Hold what is frozen, but norms and biases, in `dtype`; what learns stays as it is.
+
+    The model then runs under `torch.autocast` with the same dtype alone: training and answering
+    alike. Half the memory for encoder and language model, at that precision's rounding.
+    """
+    for parameter in model.parameters():
+        if not parameter.requires_grad and parameter.ndim > 1:
+            parameter.data = parameter.data.to(dtype)

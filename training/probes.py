@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfedge.errors import ConfigError
 from sfedge.tasks import TASKS
 from training.batch import Batch
-from training.encoders import Encoder
+from training.encoders import Encoder, features_of
 
 
 class LinearProbes(nn.Module):
@@ -36,9 +36,21 @@ class LinearProbes(nn.Module):
             raise ConfigError(f"a linear probe answers no heatmap task ({', '.join(heatmaps)})")
         self.heads = label_heads(encoder.grid**2 * encoder.width, names)
 
-    def forward(self, images: Tensor, task: str) -> Tensor:
+    def train(self, mode: bool = True) -> "LinearProbes":
+        """Training mode for all but a frozen encoder, which always evaluates."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            self.encoder.eval()
+        return self
+
+    @property
+    def token_grid(self) -> int:
+        """Side of the grid of tokens."""
+        return self.encoder.grid
+
+    def logits(self, images: Tensor, _: Tensor, task: str) -> Tensor:
         """Logits of one task's labels, from the flattened features: [B, labels]."""
-        logits: Tensor = self.heads[task](flattened(self.encoder(images)))
+        logits: Tensor = self.heads[task](flattened(features_of(self.encoder, images)))
         return logits
 
 
@@ -58,7 +70,7 @@ def probe_loss(probes: LinearProbes, batch: Batch, _: float) -> tuple[Tensor, di
     Returns:
         The scalar to descend, and itself without gradient as `label_loss`.
     """
-    inputs = flattened(probes.encoder(batch.images))
+    inputs = flattened(features_of(probes.encoder, batch.images))
     losses = []
     for task, rows in batch.rows_of_tasks():
         logits = probes.heads[task](inputs[rows]).float()

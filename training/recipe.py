@@ -42,6 +42,14 @@ class Recipe:
     # The sizes without published weights (preset `tiny`) first train every part, without LoRA;
     # the encoder and language model that come out stand in for CLIP and Llama.
     pretraining: bool = False
+    accumulation: int = 1  # parts in which a batch is worked off; the result is the same
+    recompute: bool = False  # activations again in the backward pass: less memory, a third slower
+    # Epochs without a lower validation loss after which to stop, with the best epoch's weights;
+    # 0 trains to the end and keeps the last. The paper tells of none.
+    patience: int = 0
+    # Faces of looking_at_me cropped to the exact box, as Ego4D's own evaluation does; else with
+    # the margin that the runtime shows.
+    exact_faces: bool = False
     own_tasks: tuple[str, ...] = ()  # those of the dataset `folder`, known when it has been read
 
     def __post_init__(self) -> None:
@@ -66,6 +74,11 @@ class Recipe:
                     self.gaze_weight is not None and self.gaze_weight <= 0,
                     f"gaze weight {self.gaze_weight}",
                 ),
+                (
+                    not 1 <= self.accumulation <= max(self.batch, 1),
+                    f"accumulation {self.accumulation} is not from 1 to the batch",
+                ),
+                (self.patience < 0, f"patience {self.patience} is negative"),
                 (self.precision not in ("fp32", "bf16"), f"precision {self.precision!r}"),
                 (
                     bool(self.own_tasks) and OWN not in self.datasets,

@@ -5,16 +5,37 @@ from pathlib import Path
 
 import click
 
-from training.data import LOADERS
+from training.data import LOADERS, ego4d_lam
 from training.data.sample import Dataset, Report, Sample, Split
+from training.recipe import Recipe
 
 
-def load_datasets(data: Path, names: Iterable[str], split: Split) -> list[Dataset]:
-    """One split of each dataset below `data`; what its loader dropped or mended is told."""
-    loaded = [LOADERS[name](data / name, split) for name in names]
+def load_datasets(
+    data: Path, names: Iterable[str], split: Split, *, exact_faces: bool = False
+) -> list[Dataset]:
+    """One split of each dataset below `data`; what its loader dropped or mended is told.
+
+    Args:
+        data: holds a folder for each dataset.
+        names: of the datasets.
+        split: which part.
+        exact_faces: see `Recipe.exact_faces`.
+    """
+    loaded = [_load(name, data / name, split, exact_faces=exact_faces) for name in names]
     for dataset in loaded:
         tell_report(f"{dataset.name} {split}", dataset.report)
     return loaded
+
+
+def recipe_datasets(data: Path, recipe: Recipe, split: Split) -> list[Dataset]:
+    """One split of the recipe's datasets, as `load_datasets`."""
+    return load_datasets(data, recipe.datasets, split, exact_faces=recipe.exact_faces)
+
+
+def _load(name: str, root: Path, split: Split, *, exact_faces: bool) -> Dataset:
+    if exact_faces and name == ego4d_lam.NAME:
+        return ego4d_lam.load(root, split, margin=0.0)
+    return LOADERS[name](root, split)
 
 
 def samples_of(datasets: Iterable[Dataset]) -> list[Sample]:

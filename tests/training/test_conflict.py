@@ -16,7 +16,7 @@ from sfedge.errors import DataError
 from training.batch import Batch
 from training.config import PRESETS
 from training.conflict import conflict_degree, full_gradient, measure_conflict
-from training.data.mixture import BatchDataset, ViewSpec
+from training.data.mixture import BatchDataset, Opener, ViewSpec, pictures_opener
 from training.data.sample import Sample
 from training.losses import loss
 from training.model import SocialFusion, build_model
@@ -134,6 +134,10 @@ def fresh_model() -> SocialFusion:
     return build_model(replace(PRESETS["tiny"], hidden=32, lora_rank=2, lora_dropout=0.5))
 
 
+def opener_of(model: SocialFusion) -> Opener[Batch]:
+    return pictures_opener(view_of(model))
+
+
 def view_of(model: SocialFusion) -> ViewSpec:
     return ViewSpec(model.encoder.input, model.token_grid)
 
@@ -184,7 +188,9 @@ def test_what_a_task_leaves_alone_counts_as_no_gradient(samples: list[Sample]) -
 
 def test_conflict_is_measured_between_all_tasks(samples: list[Sample]) -> None:
     model = fresh_model()
-    found = measure_conflict(model, samples, loss=loss, view=view_of(model), device=CPU, batch=2)
+    found = measure_conflict(
+        model, samples, loss=loss, opener=opener_of(model), device=CPU, batch=2
+    )
     assert found.tasks == ("expression", "gaze", "relation")
     assert found.samples == (5, 5, 5)
     gradients = np.stack(
@@ -207,9 +213,9 @@ def test_conflict_is_measured_between_all_tasks(samples: list[Sample]) -> None:
 def test_the_order_of_samples_changes_nothing(samples: list[Sample]) -> None:
     labelled = [sample for sample in samples if sample.task != "gaze"]
     model = fresh_model()
-    view = view_of(model)
-    there = measure_conflict(model, labelled, loss=loss, view=view, device=CPU, batch=5)
-    back = measure_conflict(model, labelled[::-1], loss=loss, view=view, device=CPU, batch=3)
+    opener = opener_of(model)
+    there = measure_conflict(model, labelled, loss=loss, opener=opener, device=CPU, batch=5)
+    back = measure_conflict(model, labelled[::-1], loss=loss, opener=opener, device=CPU, batch=3)
     np.testing.assert_allclose(there.degrees, back.degrees, atol=1e-6)
 
 
@@ -220,7 +226,7 @@ def test_one_task_has_no_conflict(samples: list[Sample]) -> None:
             model,
             [sample for sample in samples if sample.task == "gaze"],
             loss=loss,
-            view=view_of(model),
+            opener=opener_of(model),
             device=CPU,
         )
 
@@ -231,4 +237,4 @@ def test_a_task_without_a_gradient_is_named(samples: list[Sample]) -> None:
         parameter.requires_grad_(name == "box_embedding")
     asked = [sample for sample in samples if sample.task != "gaze"]
     with pytest.raises(DataError, match="from expression"):
-        measure_conflict(model, asked, loss=loss, view=view_of(model), device=CPU)
+        measure_conflict(model, asked, loss=loss, opener=opener_of(model), device=CPU)

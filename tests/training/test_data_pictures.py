@@ -9,9 +9,12 @@ import pytest
 from clips import read_number, write_clip
 from numpy.typing import NDArray
 
+from sfedge.boxes import FULL, Box
 from sfedge.errors import DataError
+from sfedge.preprocess import crop, resize
+from sfedge.structures import Image
 from training.data.clip import clip_extent, read_frame
-from training.data.pictures import read_picture, upright_size
+from training.data.pictures import read_picture, read_view, upright_size
 from training.data.sample import Sample
 
 _SIZE = (96, 64)
@@ -98,3 +101,81 @@ def test_a_broken_picture_is_an_error_that_names_it(tmp_path: Path, content: byt
         read_picture(sample)
     with pytest.raises(DataError, match=r"broken\.jpg: this picture cannot be read"):
         upright_size(sample)
+    with pytest.raises(DataError, match=r"broken\.jpg: this picture cannot be read"):
+        read_view(sample, 32)
+
+
+def _read_in_full(sample: Sample, size: int) -> Image:
+    return resize(crop(read_picture(sample), sample.view), size)
+
+
+def _difference(sample: Sample, size: int) -> NDArray[np.float64]:
+    found = read_view(sample, size)
+    assert found.shape == (size, size, 3)
+    assert found.dtype == np.uint8
+    return np.abs(found.astype(float) - _read_in_full(sample, size))
+
+
+@pytest.mark.parametrize("size", [170, 60, 30])  # at a half, a quarter and an eighth
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_a_view_at_reduced_scale_is_nearly_that_of_the_whole_picture(
+    tmp_path: Path,
+    astronaut: NDArray[np.uint8],
+    admiral: NDArray[np.uint8],
+    size: int,
+    subsampling: str,
+) -> None:
+    path = tmp_path / "picture.jpg"
+    for picture in (astronaut, admiral[:597, :511]):  # the latter is no multiple of eight
+        PIL.Image.fromarray(picture).save(path, quality=90, subsampling=subsampling)
+        difference = _difference(Sample(image=path, task="gaze"), size)
+        assert difference.any(), "the picture was decoded in full"
+        assert difference.mean() < 1.1
+        assert difference.max() < 40
+
+
+@pytest.mark.parametrize("corner", [0.101, 0.147, 0.1999])
+def test_a_crop_at_reduced_scale_is_not_shifted(
+    tmp_path: Path, astronaut: NDArray[np.uint8], corner: float
+) -> None:
+    path = tmp_path / "picture.jpg"
+    PIL.Image.fromarray(astronaut).save(path, quality=90)
+    view = Box(corner, 0.05, corner + 0.45, 0.5)
+    for size in (76, 38):  # at a half and a quarter
+        assert _difference(Sample(image=path, task="expression", view=view), size).mean() < 1.5
+
+
+def test_a_view_is_read_in_full_where_no_pixels_are_to_spare(
+    tmp_path: Path, astronaut: NDArray[np.uint8]
+) -> None:
+    jpeg = tmp_path / "picture.jpg"
+    PIL.Image.fromarray(astronaut).save(jpeg, quality=90)
+    narrow = Box(0.2, 0.0, 0.4, 1.0)
+    for view, size in ((FULL, 171), (narrow, 36)):  # a pixel less, and it would be a half
+        assert not _difference(Sample(image=jpeg, task="gaze", view=view), size).any()
+        assert _difference(Sample(image=jpeg, task="gaze", view=view), size - 2).any()
+
+
+def test_only_jpegs_as_they_are_stored_are_reduced(
+    tmp_path: Path, admiral: NDArray[np.uint8]
+) -> None:
+    png, turned = tmp_path / "picture.png", tmp_path / "turned.jpg"
+    PIL.Image.fromarray(admiral).save(png)
+    _saved(turned, np.rot90(admiral), 6)
+    clip = write_clip(tmp_path / "clip.mp4", 3, size=_SIZE)
+    for sample in (
+        Sample(image=png, task="gaze"),
+        Sample(image=turned, task="gaze", upright=True),
+        Sample(image=clip, task="gaze", frame=2),
+    ):
+        assert not _difference(sample, 16).any()
+    assert _difference(Sample(image=turned, task="gaze"), 16).any()
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_other_colours_are_read_as_red_green_and_blue(
+    tmp_path: Path, astronaut: NDArray[np.uint8], mode: str
+) -> None:
+    path = tmp_path / "picture.jpg"
+    PIL.Image.fromarray(astronaut).convert(mode).save(path, quality=95)
+    assert _difference(Sample(image=path, task="gaze"), 100).mean() < 1.0

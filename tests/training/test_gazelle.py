@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sfedge.boxes import Box, patch_mask
 from sfedge.preprocess import InputSpec, encoder_input
 from training.batch import Batch
-from training.data.mixture import ViewSpec
+from training.data.mixture import ViewSpec, pictures_opener
 from training.data.sample import Sample
 from training.encoders import Encoder, build_encoder
 from training.evaluate import predict
@@ -199,15 +199,13 @@ def test_it_learns_where_two_people_in_one_picture_look(tmp_path: Path) -> None:
     frozen = {name: tensor.clone() for name, tensor in made.encoder.state_dict().items()}
     recipe = replace(GAZELLE_RECIPE, epochs=60, batch=2, augment=False)
 
-    view = ViewSpec(made.encoder.input, made.token_grid)
     steps = train(
         made,
         {"gazefollow": [left, right]},
         recipe,
         tmp_path / "run",
         loss=gazelle_loss,
-        view=view,
-        device=CPU,
+        opener=pictures_opener(ViewSpec(made.encoder.input, made.token_grid)),
     )
 
     assert steps == 60

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from sfedge.boxes import Box
 from training.batch import Batch
-from training.data.mixture import ViewSpec
+from training.data.mixture import ViewSpec, pictures_opener
 from training.data.sample import Sample
 from training.encoders import build_encoder
 from training.losses import gaze_target
@@ -103,8 +103,7 @@ def test_a_stopped_run_goes_on_with_the_running_means_of_its_normalisation(tmp_p
         made = teacher("relation")
         train(
             made, {"pisc": samples}, replace(recipe), tmp_path / folder, loss=teaching_loss,
-            view=ViewSpec(made.encoder.input, 6), device=torch.device("cpu"),
-            stop_after=stop_after,
+            opener=pictures_opener(ViewSpec(made.encoder.input, 6)), stop_after=stop_after,
         )  # fmt: skip
         return made
 

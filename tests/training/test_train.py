@@ -15,7 +15,7 @@ from sfedge.boxes import Box
 from sfedge.errors import ConfigError, DataError, UnknownNameError
 from training.checkpoint import load_model, load_pretrained, save_model
 from training.config import PRESETS
-from training.data.mixture import ViewSpec
+from training.data.mixture import ViewSpec, pictures_opener
 from training.data.sample import Sample
 from training.evaluate import evaluate
 from training.losses import loss
@@ -65,10 +65,8 @@ def run_train(
     *,
     stop_after: int | None = None,
 ) -> int:
-    view = ViewSpec(model.encoder.input, model.token_grid)
-    return train(
-        model, samples, recipe, run, loss=loss, view=view, device=CPU, stop_after=stop_after
-    )
+    opener = pictures_opener(ViewSpec(model.encoder.input, model.token_grid))
+    return train(model, samples, recipe, run, loss=loss, opener=opener, stop_after=stop_after)
 
 
 def losses(run: Path) -> list[str]:

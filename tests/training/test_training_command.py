@@ -158,7 +158,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (("--preset", "tiny"), UsageError, "no published weights for: encoder, language. Run"),
+        (("--preset", "tiny"), UsageError, "no published weights for: encoder, language. Name"),
         (("--preset", "tiny", "--language", "."), UsageError, "no published weights for: encoder."),
         (("--preset", "edge", "--pretrained", "."), UsageError, "Leave it out."),
         (

@@ -149,7 +149,8 @@ def test_recomputed_activations_give_the_same_gradients(
     family: str, astronaut: NDArray[np.uint8]
 ) -> None:
     plain = gradients(tiny_vlm(family), astronaut)
-    model = tiny_vlm(family, recompute=True)
+    model = tiny_vlm(family)
+    model.recompute_activations()
     passes: list[object] = []
     query = model.network.get_submodule(f"{model.adapter.blocks}.0.self_attn.q_proj")
     query.register_forward_hook(lambda *seen: passes.append(seen[0]))
@@ -176,7 +177,7 @@ def test_a_picture_becomes_no_more_tokens_than_allowed(
 
 
 def test_settings_read_back_and_tell_all_faults() -> None:
-    config = VlmConfig(family="molmoe", revision="abc", image_tokens=300, recompute=True)
+    config = VlmConfig(family="molmoe", revision="abc", image_tokens=300, lora_dropout=0.1)
     assert VlmConfig.from_json(config.to_json()) == config
     assert config.source == "allenai/MolmoE-1B-0924"
     assert VlmConfig(family="internvl3", weights="/some/folder").source == "/some/folder"

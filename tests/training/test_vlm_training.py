@@ -15,16 +15,18 @@ from tiny_vlms import internvl3_parts, qwen2_vl_parts, tiny_vlm
 
 from sfedge.boxes import Box
 from sfedge.errors import ConfigError, DataError
+from training.data.mixture import open_view
 from training.data.sample import Sample
 from training.drawings import write_drawings
 from training.recipe import Recipe
-from training.vlm.batches import ChatDataset, open_view
+from training.train import train
+from training.vlm.batches import ChatDataset, chat_opener
 from training.vlm.command import vlm_evaluate, vlm_train
 from training.vlm.config import VlmConfig
 from training.vlm.evaluate import ask, evaluate_baseline
 from training.vlm.load import build_baseline
+from training.vlm.model import VisionLanguageModel, answer_loss
 from training.vlm.store import load_baseline
-from training.vlm.train import train_baseline
 
 CPU = torch.device("cpu")
 POINTS = ((0.12, 0.9), (0.5, 0.5), (0.999, 0.04), (0.3, 0.061))
@@ -62,12 +64,30 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Sample]]
     }
 
 
+def train_vlm(
+    model: VisionLanguageModel,
+    samples: dict[str, list[Sample]],
+    recipe: Recipe,
+    run: Path,
+    *,
+    stop_after: int | None = None,
+) -> int:
+    opener = chat_opener(model.adapter)
+    return train(
+        *(model, samples, recipe, run),
+        loss=answer_loss,
+        opener=opener,
+        mixes_gaze=True,
+        stop_after=stop_after,
+    )
+
+
 @pytest.mark.parametrize("family", ["qwen2-vl", "internvl3"])
 def test_four_samples_of_two_tasks_are_learnt_and_answered_exactly(
     family: str, samples: dict[str, list[Sample]], tmp_path: Path
 ) -> None:
     model = tiny_vlm(family)
-    train_baseline(model, samples, RECIPE, tmp_path, device=CPU)
+    train_vlm(model, samples, RECIPE, tmp_path)
 
     assert ask(model, samples["affectnet"], device=CPU).texts == ("a", "d", "f", "h")
     told = ask(model, samples["gazefollow"], device=CPU, batch=3)
@@ -102,14 +122,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     recipe = replace(RECIPE, epochs=2, batch=3, augment=True)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     unbroken = tiny_vlm("internvl3", lora_dropout=0.3)
-    assert train_baseline(unbroken, samples, recipe, whole, device=CPU) == 6
+    assert train_vlm(unbroken, samples, recipe, whole) == 6
 
     first = tiny_vlm("internvl3", lora_dropout=0.3)
-    assert train_baseline(first, samples, recipe, stopped, device=CPU, stop_after=4) == 4
+    assert train_vlm(first, samples, recipe, stopped, stop_after=4) == 4
     with (stopped / "log.csv").open("a", encoding="utf-8") as file:
         file.write("4,0,0,0,0,0\n")  # what a killed run wrote after its last checkpoint
     resumed = tiny_vlm("internvl3", lora_dropout=0.3)
-    train_baseline(resumed, samples, recipe, stopped, device=CPU)
+    train_vlm(resumed, samples, recipe, stopped)
 
     assert rows(stopped) == rows(whole)
     assert len(rows(whole)) == 6
@@ -121,13 +141,13 @@ def test_tasks_are_mixed_within_a_batch_and_single_training_has_one(
     samples: dict[str, list[Sample]], tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, epochs=1)
-    train_baseline(tiny_vlm("internvl3"), samples, recipe, tmp_path / "joint", device=CPU)
+    train_vlm(tiny_vlm("internvl3"), samples, recipe, tmp_path / "joint")
     (joint,) = rows(tmp_path / "joint")
     assert joint["label_loss"]
     assert joint["gaze_loss"]
     gaze = {"gazefollow": samples["gazefollow"]}
     single = replace(recipe, datasets=("gazefollow",))
-    train_baseline(tiny_vlm("internvl3"), gaze, single, tmp_path / "single", device=CPU)
+    train_vlm(tiny_vlm("internvl3"), gaze, single, tmp_path / "single")
     (row,) = rows(tmp_path / "single")
     assert row["label_loss"] == ""
     assert float(row["loss"]) == pytest.approx(float(row["gaze_loss"]), rel=1e-5)
@@ -141,7 +161,7 @@ def test_boxes_and_points_are_told_in_fractions_of_the_view(
         whole, view=Box(0.0, 0.0, 0.5, 1.0), boxes=(Box(0.1, 0.2, 0.3, 0.4),), points=((0.25, 0.5),)
     )
     picture, boxes, points = open_view(sample, None)
-    assert picture.size == (28, 56)
+    assert picture.shape == (56, 28, 3)
     assert boxes == (Box(0.2, 0.2, 0.6, 0.4),)
     assert points == ((0.5, 0.5),)
     batch = ChatDataset([[sample]], tiny_vlm("internvl3").adapter, answers=True)[0]
@@ -158,11 +178,11 @@ def test_a_flipped_view_is_told_with_its_boxes_and_points(
     plain, _, _ = open_view(sample, None)
     for seed in range(40):
         picture, _, points = open_view(sample, (seed,))
-        if picture.size == plain.size and points[0][0] == pytest.approx(1 - POINTS[0][0]):
+        if picture.shape == plain.shape and points[0][0] == pytest.approx(1 - POINTS[0][0]):
             break
     else:
         pytest.fail("no seed mirrors the whole view")
-    shown, mirrored = np.asarray(picture, float), np.asarray(plain, float)[:, ::-1]
+    shown, mirrored = picture.astype(float), plain.astype(float)[:, ::-1]
     assert np.corrcoef(shown.ravel(), mirrored.ravel())[0, 1] > 0.99
 
 

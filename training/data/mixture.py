@@ -1,20 +1,29 @@
 """Samples of several datasets to batches: the paper's sampling, in an order that can resume."""
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sfedge.boxes import patch_mask
+from sfedge.boxes import Box, patch_mask
 from sfedge.errors import DataError
 from sfedge.preprocess import InputSpec, crop, encoder_input
+from sfedge.structures import Image
 from training.batch import Batch
 from training.data.augment import augmented, flipped, in_view, lit
 from training.data.pictures import read_picture
 from training.data.sample import Sample
 from training.losses import gaze_target
+
+Seed = tuple[int, ...]
+Points = tuple[tuple[float, float], ...]
+_Batch = TypeVar("_Batch")
+_Opened = TypeVar("_Opened", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ def plan_epoch(
     seed: int,
     epoch: int,
     mixes_gaze: bool = False,
+    most: int | None = None,
 ) -> list[list[Sample]]:
     """One epoch's batches (paper, section 3.2).
 
@@ -45,12 +55,17 @@ def plan_epoch(
         seed: of the run.
         epoch: from 0; with the seed it decides everything.
         mixes_gaze: gaze stands within the batches, as every other task.
+        most: samples of a dataset, where even the smallest has more.
+
+    Raises:
+        DataError: a dataset is empty.
     """
     empty = sorted(name for name, of in samples.items() if not of)
     if empty:
         raise DataError(f"no training samples in {', '.join(empty)}")
     random = np.random.default_rng([seed, epoch, 0])
     quota = min(len(of) for of in samples.values())
+    quota = quota if most is None else min(quota, most)
     chosen = [s for of in samples.values() for s in _undersampled(of, quota, random)]
     gaze = [] if mixes_gaze else _shuffled([s for s in chosen if s.points], random)
     labelled = _shuffled([s for s in chosen if mixes_gaze or not s.points], random)
@@ -81,8 +96,67 @@ def _shuffled(samples: list[Sample], random: np.random.Generator) -> list[Sample
     return [samples[i] for i in random.permutation(len(samples))]
 
 
-class BatchDataset(Dataset[Batch]):
-    """Opens, augments and stacks the samples of each planned batch; item i is batch i."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several processes opens of every planned batch, and in how many parts."""
+
+    process: int = 0
+    processes: int = 1
+    parts: int = 1  # for each process, one after the other
+
+
+class Opener(Protocol[_Opened]):
+    """Makes the dataset that opens planned batches as a model wants them."""
+
+    def __call__(
+        self,
+        batches: Sequence[Sequence[Sample]],
+        *,
+        augment: bool,
+        seed: Seed = (0,),
+        share: Share = Share(),
+    ) -> Dataset[_Opened]: ...
+
+
+class PlannedDataset(Dataset[_Batch], Generic[_Batch]):
+    """Opens, augments and stacks the samples of each planned batch.
+
+    Item i is batch i, or its own part of it: with n parts, those of batch i are the items from
+    n * i on. A sample's augmentation is drawn from its place in the whole plan, so that it does
+    not depend on how the plan is shared out.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Sequence[Sample]],
+        *,
+        augment: bool,
+        seed: Seed = (0,),
+        share: Share = Share(),
+    ) -> None:
+        self.batches, self.augment, self.seed, self.share = batches, augment, seed, share
+
+    def __len__(self) -> int:
+        return len(self.batches) * self.share.parts
+
+    def __getitem__(self, index: int) -> _Batch:
+        number, part = divmod(index, self.share.parts)
+        batch, share = self.batches[number], self.share
+        first, step = share.process + part * share.processes, share.processes * share.parts
+        places = range(first, len(batch), step)
+        rows: list[tuple[Sample, Seed | None]] = [
+            (batch[place], (*self.seed, number, place) if self.augment else None)
+            for place in places or (0,)
+        ]
+        return self.stack(rows, is_filler=not places)
+
+    @abstractmethod
+    def stack(self, rows: Sequence[tuple[Sample, Seed | None]], *, is_filler: bool) -> _Batch:
+        """A batch of samples, each with the seed of its augmentation, None for none."""
+
+
+class BatchDataset(PlannedDataset[Batch]):
+    """Planned batches as square encoder inputs, box masks and heatmaps."""
 
     def __init__(
         self,
@@ -90,20 +164,18 @@ class BatchDataset(Dataset[Batch]):
         spec: ViewSpec,
         *,
         augment: bool,
-        seed: tuple[int, ...] = (0,),
+        seed: Seed = (0,),
+        share: Share = Share(),
     ) -> None:
-        self.batches, self.spec, self.augment, self.seed = batches, spec, augment, seed
+        super().__init__(batches, augment=augment, seed=seed, share=share)
+        self.spec = spec
 
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> Batch:
+    def stack(self, rows: Sequence[tuple[Sample, Seed | None]], *, is_filler: bool) -> Batch:
         images, masks, labels, heatmaps = [], [], [], []
-        samples = self.batches[index]
-        for place, sample in enumerate(samples):
-            seed = (*self.seed, index, place) if self.augment else None
-            image, mask, points = _open(sample, self.spec, seed)
-            images.append(torch.from_numpy(image))
+        for sample, seed in rows:
+            view, boxes, points = open_view(sample, seed)
+            images.append(torch.from_numpy(encoder_input(view, self.spec.input)))
+            mask = patch_mask(boxes, self.spec.token_grid)
             masks.append(torch.from_numpy(mask.astype(np.float32)))
             labels.append(-1 if sample.label is None else sample.label)
             if points:
@@ -111,15 +183,28 @@ class BatchDataset(Dataset[Batch]):
         return Batch(
             images=torch.stack(images),
             masks=torch.stack(masks),
-            tasks=tuple(sample.task for sample in samples),
+            tasks=tuple(sample.task for sample, _ in rows),
             labels=torch.tensor(labels),
             heatmaps=torch.stack(heatmaps) if heatmaps else None,
+            is_filler=is_filler,
         )
 
 
-def _open(
-    sample: Sample, spec: ViewSpec, seed: tuple[int, ...] | None
-) -> tuple[np.ndarray, np.ndarray, tuple[tuple[float, float], ...]]:
+def pictures_opener(spec: ViewSpec) -> Opener[Batch]:
+    """Opens batches for a network that looks through an encoder."""
+    return partial(BatchDataset, spec=spec)
+
+
+def open_view(sample: Sample, seed: Seed | None) -> tuple[Image, tuple[Box, ...], Points]:
+    """The view of a sample's picture with its boxes and gaze points in fractions of the view.
+
+    Args:
+        sample: what to open.
+        seed: of its augmentation; None for none.
+
+    Raises:
+        DataError: the picture cannot be read.
+    """
     picture = read_picture(sample)
     if seed is not None:
         random = np.random.default_rng(seed)
@@ -129,12 +214,14 @@ def _open(
     view = crop(picture, sample.view)
     if seed is not None:
         view = lit(view, random)
-    boxes, points = in_view(sample)
-    return encoder_input(view, spec.input), patch_mask(boxes, spec.token_grid), points
+    return view, *in_view(sample)
 
 
-def batch_loader(dataset: BatchDataset, *, first: int = 0, workers: int = 0) -> DataLoader[Batch]:
-    """The batches from `first` on, in order, prepared ahead by `workers` processes."""
+def batch_loader(
+    dataset: Dataset[_Batch], *, first: int = 0, workers: int = 0
+) -> DataLoader[_Batch]:
+    """The items from `first` on, in order, prepared ahead by `workers` processes."""
+    assert isinstance(dataset, Sized)
     return DataLoader(
         dataset,
         batch_size=None,

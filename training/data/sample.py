@@ -8,6 +8,7 @@ from typing import Literal
 from sfedge.boxes import FULL, Box
 
 Split = Literal["train", "val", "test"]
+DRAWN_MARK = "drawings.json"  # written beside drawn datasets, says how they were made
 
 
 @dataclass(frozen=True, slots=True)

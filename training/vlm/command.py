@@ -1,34 +1,41 @@
 """`python -m training vlm-train` and `vlm-evaluate`: a baseline's training and its scores."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
-from training.card import build_card
 from training.data.sample import Split
 from training.evaluate import usual_device
-from training.options import FOLDER, dataset_names, datasets_option, in_full, run_options
+from training.options import (
+    FOLDER,
+    LORA_OPTIONS,
+    Command,
+    dataset_names,
+    datasets_option,
+    in_full,
+    recipe_of,
+    remote_code_option,
+    run_options,
+)
 from training.recipe import Recipe
-from training.reports import load_datasets, print_figures, samples_of
+from training.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from training.run import System, train_and_save
+from training.vlm.batches import ChatBatch, chat_opener
 from training.vlm.config import IMAGE_TOKENS, PUBLISHED, VlmConfig
 from training.vlm.evaluate import evaluate_baseline
 from training.vlm.load import build_baseline
+from training.vlm.model import VisionLanguageModel, answer_loss
 from training.vlm.store import load_baseline, save_baseline
-from training.vlm.train import train_baseline
-
-_Command = Callable[..., None]
 
 
-def _remote_code_option(command: _Command) -> _Command:
-    return click.option(
-        "--allow-remote-code",
-        is_flag=True,
-        help="Run the Python code that the hub delivers with molmoe and sail-vl.",
-    )(command)
+def _with_lora(command: Command) -> Command:
+    for option in LORA_OPTIONS:
+        command = option(command)
+    return command
 
 
 @click.command("vlm-train")
@@ -50,12 +57,8 @@ def _remote_code_option(command: _Command) -> _Command:
     show_default=True,
     help="Most tokens that a picture may become.",
 )
-@click.option(
-    "--recompute",
-    is_flag=True,
-    help="Compute activations again in the backward pass: less memory, a third more time.",
-)
-@_remote_code_option
+@_with_lora
+@remote_code_option
 def vlm_train(
     data: Path,
     out: Path,
@@ -63,10 +66,10 @@ def vlm_train(
     weights: str,
     revision: str | None,
     image_tokens: int,
-    recompute: bool,
     allow_remote_code: bool,
     workers: int,
     stop_after: int | None,
+    save_every: float,
     **settings: Any,
 ) -> None:
     """Teach a pre-trained vision-language model the tasks of DATA as text, with LoRA.
@@ -75,40 +78,57 @@ def vlm_train(
     datasets the training is joint, with one it is single. A run that was stopped goes on where it
     was.
     """
-    recipe = Recipe(datasets=dataset_names(settings.pop("datasets")), **settings)
+    lora = {name: settings.pop(name) for name in ("lora_alpha", "lora_dropout")}
+    recipe = recipe_of(settings)
     config = VlmConfig(
         family=family,
         weights=in_full(weights),
         revision=revision,
         image_tokens=image_tokens,
-        recompute=recompute,
+        **{name: value for name, value in lora.items() if value is not None},
     )
-    torch.manual_seed(recipe.seed)
-    model = build_baseline(config, allow_remote_code=allow_remote_code)
-    loaded = load_datasets(data, recipe.datasets, "train")
-    device = usual_device()
-    steps = train_baseline(
-        model,
-        {dataset.name: dataset.samples for dataset in loaded},
+    system = baseline(config, recipe, allow_remote_code=allow_remote_code, workers=workers)
+    train_and_save(
+        system,
+        system.build(),
         recipe,
+        recipe_datasets(data, recipe, "train"),
+        data,
         out,
-        device=device,
         workers=workers,
         stop_after=stop_after,
+        save_every=save_every,
     )
-    if steps == stop_after:
-        click.echo(f"Stopped after {steps} steps; the same command goes on")
-        return
-    figures = evaluate_baseline(
-        model,
-        samples_of(load_datasets(data, recipe.datasets, "test")),
-        device=device,
-        workers=workers,
+
+
+def baseline(
+    config: VlmConfig, recipe: Recipe, *, allow_remote_code: bool = False, workers: int = 0
+) -> System[VisionLanguageModel, ChatBatch]:
+    """A pre-trained vision-language model as a system to train.
+
+    Args:
+        config: which, and its settings.
+        recipe: its seed decides LoRA's start.
+        allow_remote_code: run the Python code that comes with some families' weights.
+        workers: processes that read pictures for its scores.
+    """
+
+    def build() -> VisionLanguageModel:
+        torch.manual_seed(recipe.seed)
+        model = build_baseline(config, allow_remote_code=allow_remote_code)
+        if recipe.recompute:
+            model.recompute_activations()
+        return model
+
+    return System(
+        settings=config,
+        build=build,
+        loss=answer_loss,
+        opener=lambda model: chat_opener(model.adapter),
+        score=partial(evaluate_baseline, device=usual_device(), workers=workers),
+        save=save_baseline,
+        mixes_gaze=True,  # it is text like every other answer
     )
-    card = build_card(config, recipe, loaded, steps=steps, scores=figures, data=data)
-    save_baseline(out / "model", model, recipe, card)
-    print_figures(figures)
-    click.echo(f"The model is in {out / 'model'}")
 
 
 @click.command("vlm-evaluate")
@@ -123,7 +143,7 @@ def vlm_train(
 )
 @datasets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@_remote_code_option
+@remote_code_option
 def vlm_evaluate(
     model: Path, data: Path, split: Split, datasets: str, as_json: bool, allow_remote_code: bool
 ) -> None:
@@ -131,10 +151,10 @@ def vlm_evaluate(
 
     An answer that is none of those asked for counts as wrong; `unparsable` tells how many are.
     """
-    names = Recipe(datasets=dataset_names(datasets)).datasets
-    baseline, _, _ = load_baseline(model, allow_remote_code=allow_remote_code)
-    samples = samples_of(load_datasets(data, names, split))
-    figures = evaluate_baseline(baseline, samples, device=usual_device())
+    names = dataset_names(datasets)
+    network, recipe, _ = load_baseline(model, allow_remote_code=allow_remote_code)
+    loaded = load_datasets(data, names, split, exact_faces=recipe.exact_faces)
+    figures = evaluate_baseline(network, samples_of(loaded), device=usual_device())
     if as_json:
         click.echo(json.dumps(figures, indent=1))
     else:

@@ -37,7 +37,6 @@ class VlmConfig:
     # The paper gives neither; the same values as for SocialFusion.
     lora_alpha: int = 64
     lora_dropout: float = 0.0
-    recompute: bool = False  # activations in the backward pass: less memory, a third more time
 
     def __post_init__(self) -> None:
         if self.family not in PUBLISHED:

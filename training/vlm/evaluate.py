@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sfedge.errors import DataError
 from sfedge.tasks import TASKS
+from training.data.mixture import batch_loader
 from training.data.sample import Sample
 from training.evaluate import Answers, Figures, label_figures
 from training.metrics import (
@@ -22,7 +23,7 @@ from training.metrics import (
     confusion,
     gaze_distances,
 )
-from training.vlm.batches import ChatDataset, chat_loader
+from training.vlm.batches import ChatDataset
 from training.vlm.model import VisionLanguageModel
 from training.vlm.prompts import point_text, read_label, read_point
 
@@ -86,7 +87,7 @@ def ask(
     parts = [samples[start : start + batch] for start in range(0, len(samples), batch)]
     texts: list[str] = []
     scores = []
-    for held in chat_loader(ChatDataset(parts, model.adapter, answers=False), workers=workers):
+    for held in batch_loader(ChatDataset(parts, model.adapter, answers=False), workers=workers):
         told, first = model.answer(held.to(device), limit)
         if not bool(torch.isfinite(first).all()):
             raise DataError(

@@ -31,8 +31,6 @@ class VisionLanguageModel(nn.Module):
         super().__init__()
         self.config, self.adapter = config, adapter
         self.network: Any = _with_lora(network.requires_grad_(False), adapter.blocks, config)
-        if config.recompute:
-            _recompute(self.network, config.family)
         self.eval()
 
     def train(self, mode: bool = True) -> "VisionLanguageModel":
@@ -41,6 +39,14 @@ class VisionLanguageModel(nn.Module):
         self.network.eval()
         self.network.get_submodule(self.adapter.blocks).train(mode)
         return self
+
+    def recompute_activations(self) -> None:
+        """Compute activations again in the backward pass: less memory, a third more time.
+
+        Raises:
+            ConfigError: the family's code cannot.
+        """
+        _recompute(self.network, self.config.family)
 
     def forward(self, batch: ChatBatch) -> Tensor:
         """Cross-entropy of every answer token [n], row by row; of no other token."""

@@ -1,0 +1,249 @@
+"""Llama's blocks for training: a prompt is read once a batch, and nothing that no answer needs.
+
+It calls the submodules of a Hugging Face Llama, with LoRA in them where there is any, and computes
+what that one computes for each sample's whole sequence, gradients included. Four things are saved:
+
+- A prompt's keys and values, with their gradient, serve all samples that share it.
+- Sequences of any length stand one after another in one run of rows [N, d_l], without padding.
+- The last block makes keys and values of the prompt, and nothing else of it.
+- Where the last image token alone is asked, the last block's queries and MLP see that one alone.
+
+Shapes: n samples, T image tokens, P prompt tokens, N rows in all, HD width of a head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
+from torch.utils.checkpoint import checkpoint
+from transformers import LlamaModel
+from transformers.models.llama.modeling_llama import (
+    LlamaAttention,
+    LlamaDecoderLayer,
+    LlamaRMSNorm,
+    rotate_half,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """Samples that share a prompt, which stands before their image tokens."""
+
+    prompt: Sequence[int]  # P token ids
+    tokens: Tensor  # [n, T, d_l] image tokens
+    last_only: bool  # the answer is read at the last image token, not at every one
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Rows of the prompt, and of the image tokens."""
+        return len(self.prompt), self.tokens.shape[0] * self.tokens.shape[1]
+
+    @property
+    def asked(self) -> int:
+        """Image tokens of a sample whose states are wanted: the last ones of it."""
+        return 1 if self.last_only else self.tokens.shape[1]
+
+
+def read(
+    llama: LlamaModel, questions: Sequence[Question], *, recompute: bool = False
+) -> list[Tensor]:
+    """States of image tokens after the final norm, as if each sample stood in a sequence alone.
+
+    Args:
+        llama: the model, bare or with LoRA.
+        questions: at least one; their order is free.
+        recompute: keep only what goes from block to block, and compute the rest again for the
+            gradient; less memory, about a third more time, the same result.
+
+    Returns:
+        Of each question [n, T, d_l], or [n, 1, d_l] where only the last token is asked.
+    """
+    device, dtype = questions[0].tokens.device, llama.norm.weight.dtype
+    parts = [
+        part
+        for question in questions
+        for part in (
+            llama.embed_tokens(torch.tensor(question.prompt, device=device)),
+            question.tokens.flatten(0, 1),
+        )
+    ]
+    x = torch.cat([part.to(dtype) for part in parts])  # [N, d_l]
+    cos, sin = llama.rotary_emb(x, _positions(questions).to(device)[None])
+    rotation = cos[0, :, None], sin[0, :, None]  # [N, 1, HD] each
+    *blocks, last = (cast(LlamaDecoderLayer, layer) for layer in llama.layers)
+    for block in blocks:
+        x = _run(block, x, rotation, questions, None, recompute)
+    asked = _asked_rows(questions).to(device)
+    x = _normed(llama.norm, _run(last, x, rotation, questions, asked, recompute))
+    counts = [len(question.tokens) * question.asked for question in questions]
+    return [
+        states.unflatten(0, (len(question.tokens), question.asked))
+        for question, states in zip(questions, x.split(counts), strict=True)
+    ]
+
+
+def _positions(questions: Sequence[Question]) -> Tensor:
+    """[N]: where each row stands in its sample's sequence."""
+    return torch.cat(
+        [
+            part
+            for question in questions
+            for part in (
+                torch.arange(len(question.prompt)),
+                (len(question.prompt) + torch.arange(question.tokens.shape[1])).repeat(
+                    len(question.tokens)
+                ),
+            )
+        ]
+    )
+
+
+def _asked_rows(questions: Sequence[Question]) -> Tensor:
+    """The rows whose states are wanted."""
+    rows, start = [], 0
+    for question in questions:
+        prompt, images = question.sizes
+        own = torch.arange(start + prompt, start + prompt + images)
+        rows.append(own.unflatten(0, question.tokens.shape[:2])[:, -question.asked :].flatten())
+        start += prompt + images
+    return torch.cat(rows)
+
+
+def _run(
+    layer: LlamaDecoderLayer,
+    x: Tensor,
+    rotation: tuple[Tensor, Tensor],
+    questions: Sequence[Question],
+    asked: Tensor | None,
+    recompute: bool,
+) -> Tensor:
+    if recompute and torch.is_grad_enabled():
+        states: Tensor = checkpoint(
+            _block, layer, x, rotation, questions, asked, use_reentrant=False
+        )
+        return states
+    return _block(layer, x, rotation, questions, asked)
+
+
+def _block(
+    layer: LlamaDecoderLayer,
+    x: Tensor,
+    rotation: tuple[Tensor, Tensor],
+    questions: Sequence[Question],
+    asked: Tensor | None,
+) -> Tensor:
+    """One block over all rows [N, d_l]; with `asked`, keys and values of all, the rest of those."""
+    attention = layer.self_attn
+    normed = _working(_normed(layer.input_layernorm, x))
+    keys = _rotated(_heads(attention, attention.k_proj(normed)), rotation)
+    values = _heads(attention, attention.v_proj(normed))
+    if asked is not None:
+        x, normed = x[asked], normed[asked]
+        rotation = rotation[0][asked], rotation[1][asked]
+    queries = _rotated(_heads(attention, attention.q_proj(normed)), rotation)
+    mixed = _attended(attention, queries, keys, values, questions, is_last=asked is not None)
+    x = x + attention.o_proj(mixed)
+    moved: Tensor = layer.mlp(_working(_normed(layer.post_attention_layernorm, x)))
+    return x + moved
+
+
+def _attended(
+    attention: LlamaAttention,
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    questions: Sequence[Question],
+    *,
+    is_last: bool,
+) -> Tensor:
+    """Rows [M, heads * HD] that see their own sample's image tokens up to themselves, and prompt.
+
+    Args:
+        attention: whose settings count.
+        queries: [M, heads, HD], of all rows, or in the last block of those that are asked.
+        keys: [N, KV, HD] of all rows.
+        values: likewise.
+        questions: how the rows are parted.
+        is_last: no prompt asks, and of a sample's tokens only the last ones do.
+    """
+    dropout = attention.attention_dropout if attention.training else 0.0
+    sizes = [size for question in questions for size in question.sizes]
+    asking = (
+        [size for q in questions for size in (0, len(q.tokens) * q.asked)] if is_last else sizes
+    )
+    query, key, value = queries.split(asking), keys.split(sizes), values.split(sizes)
+    mixed = []
+    for i, question in enumerate(questions):
+        count = len(question.tokens)
+        (prompt_key, image_key), (prompt_value, image_value) = (
+            (_sequences(of[2 * i], 1), _sequences(of[2 * i + 1], count)) for of in (key, value)
+        )
+        if asking[2 * i]:
+            of_prompt = F.scaled_dot_product_attention(
+                _sequences(query[2 * i], 1),
+                prompt_key,
+                prompt_value,
+                dropout_p=dropout,
+                is_causal=True,
+                scale=attention.scaling,
+                enable_gqa=True,
+            )
+            mixed.append(of_prompt)
+        image_query = _sequences(query[2 * i + 1], count)
+        known = [
+            torch.cat((prompt.expand(count, -1, -1, -1), image), dim=2)  # [n, KV, P + T, HD]
+            for prompt, image in ((prompt_key, image_key), (prompt_value, image_value))
+        ]
+        of_images = F.scaled_dot_product_attention(
+            image_query,
+            *known,
+            attn_mask=_sight(image_query, known[0]),
+            dropout_p=dropout,
+            scale=attention.scaling,
+            enable_gqa=True,
+        )
+        mixed.append(of_images)
+    return torch.cat([of.transpose(1, 2).flatten(2).flatten(0, 1) for of in mixed])
+
+
+def _sight(query: Tensor, keys: Tensor) -> Tensor:
+    """The mask of queries that stand at the end of the keys: all up to its own place.
+
+    On a GPU it is told in a form that the fused kernels know, and that is never written out.
+    """
+    asked, known = query.shape[2], keys.shape[2]
+    if query.is_cuda:
+        return causal_lower_right(asked, known)  # type: ignore[no-untyped-call,no-any-return]
+    return torch.ones(asked, known, dtype=torch.bool, device=query.device).tril(known - asked)
+
+
+def _heads(attention: LlamaAttention, x: Tensor) -> Tensor:
+    """[N, heads * HD] to [N, heads, HD]."""
+    return x.unflatten(-1, (-1, attention.head_dim))
+
+
+def _sequences(rows: Tensor, count: int) -> Tensor:
+    """[count * L, heads, HD] to [count, heads, L, HD]."""
+    return rows.unflatten(0, (count, -1)).transpose(1, 2)
+
+
+def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn [N, heads, HD] to its positions."""
+    cos, sin = (part.to(x.dtype) for part in rotation)
+    turned: Tensor = rotate_half(x)  # type: ignore[no-untyped-call]
+    return x * cos + turned * sin
+
+
+def _normed(norm: LlamaRMSNorm, x: Tensor) -> Tensor:
+    """The norm by torch's own function, which is one kernel on a GPU."""
+    return F.rms_norm(x, x.shape[-1:], norm.weight, norm.variance_epsilon)
+
+
+def _working(x: Tensor) -> Tensor:
+    """In the precision of products: cast once, not again by every layer that reads it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
