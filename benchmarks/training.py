@@ -1,8 +1,4 @@
-"""A training step against a plain loop over the same weights and data.
-
-The plain loop is what one writes first: whole sequences of prompt, image tokens and answer, padded
-to the longest, through Llama's own `labels`, so with logits of every token.
-"""
+"""A training step against a plain loop over the same weights and data: time, memory, MFU."""
 
 import multiprocessing
 import tempfile
@@ -10,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,19 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks import machine
-from sfedge.boxes import Box, patch_mask
-from sfedge.tasks import TASKS
+from benchmarks.plain_loop import mixed_tasks, plain_loss, plain_work, random_batch
 from training.batch import Batch
 from training.config import PRESETS, ModelConfig
 from training.encoders import build_encoder
-from training.flops import Work, step_flops, useful_work
+from training.flops import step_flops, useful_work
 from training.language import build_language, llama_3_2_1b, tiny_llama
-from training.losses import answer_targets, loss
+from training.losses import loss
 from training.model import SocialFusion, add_lora, build_model, cast_frozen
-from training.recipe import DATASET_TASKS
 
 PLAIN, OURS = "plain loop", "this project"
 RECOMPUTE, STORED = "this project, recompute", "this project, stored features"
@@ -58,7 +52,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: with the model and data in place, and at the peak of two steps."""
+    """Bytes: with model, optimizer and data in place, and at the peak of a step."""
 
     loaded: int
     peak: int
@@ -74,60 +68,6 @@ class Timing:
     planned: dict[str, int]  # operations of a step as each goes about it
     tokens: tuple[int, int]  # rows through the language model, of the plain loop and here
     peak: float  # products per second that the device was seen to reach
-
-
-def mixed_tasks(batch: int) -> tuple[str, ...]:
-    """The tasks of a classification batch: its four datasets in equal parts."""
-    datasets = [tasks for tasks in DATASET_TASKS.values() if tasks != ("gaze",)]
-    rows = [divmod(row, len(datasets)) for row in range(batch)]
-    return tuple(datasets[place][turn % len(datasets[place])] for turn, place in rows)
-
-
-def random_batch(model: SocialFusion, tasks: Sequence[str]) -> Batch:
-    """Noise as pictures, a box in each, and labels by chance, from a seed."""
-    size, random = model.encoder.input.size, torch.Generator().manual_seed(0)
-    mask = torch.from_numpy(patch_mask([Box(0.3, 0.2, 0.6, 0.7)], model.token_grid)).float()
-    labels = [int(torch.randint(len(TASKS[t].labels), (), generator=random)) for t in tasks]
-    return Batch(
-        images=torch.randn(len(tasks), 3, size, size, generator=random),
-        masks=mask.expand(len(tasks), -1),
-        tasks=tuple(tasks),
-        labels=torch.tensor(labels),
-    )
-
-
-def plain_loss(model: SocialFusion, batch: Batch) -> Tensor:
-    """The loss of classification samples, by Llama itself from whole, padded sequences."""
-    tokens = model.image_tokens(model.encode(batch.images), batch.masks)
-    embed, device = model.lm.get_input_embeddings(), tokens.device
-    answers = answer_targets(model, batch)
-    sequences = [
-        torch.cat(
-            [
-                embed(torch.tensor(model.prompts[task], device=device)).to(tokens.dtype),
-                tokens[row],
-                embed(answers[row : row + 1]).to(tokens.dtype),
-            ]
-        )
-        for row, task in enumerate(batch.tasks)
-    ]
-    lengths = torch.tensor([len(sequence) for sequence in sequences], device=device)
-    inputs = pad_sequence(sequences, batch_first=True)  # [B, L, d_l]
-    labels = torch.full(inputs.shape[:2], -100, device=device)
-    labels[torch.arange(len(lengths)), lengths - 1] = answers
-    is_real = torch.arange(inputs.shape[1], device=device) < lengths[:, None]
-    out: Any = model.llm(
-        inputs_embeds=inputs, attention_mask=is_real.long(), labels=labels, use_cache=False
-    )
-    total: Tensor = out.loss
-    return total
-
-
-def plain_work(model: SocialFusion, tasks: Sequence[str]) -> Work:
-    """What the plain loop sends through the language model."""
-    length = max(len(model.prompts[task]) for task in tasks) + model.token_grid**2 + 1
-    rows, pairs = len(tasks) * length, len(tasks) * length * (length + 1) // 2
-    return Work(rows=rows, last_rows=rows, pairs=pairs, last_pairs=pairs, logits=rows)
 
 
 def build(settings: Settings) -> SocialFusion:
@@ -149,13 +89,13 @@ def build(settings: Settings) -> SocialFusion:
 
 def _config(settings: Settings, folder: Path) -> ModelConfig:
     """The preset with fewer blocks; `folder` holds the language model's sizes until it is built."""
-    full, encoder_blocks = _BLOCKS[settings.preset]
+    _, encoder_blocks = _BLOCKS[settings.preset]
     llama = llama_3_2_1b() if settings.preset == "paper" else tiny_llama(640)
     llama.num_hidden_layers = settings.layers
     llama.save_pretrained(folder)
     return replace(
         PRESETS[settings.preset].without_weights(),
-        encoder_layer=round(encoder_blocks * settings.layers / full) - encoder_blocks - 1,
+        encoder_layer=_encoder_blocks(settings) - encoder_blocks - 1,
         language=str(folder),
     )
 
@@ -177,22 +117,23 @@ class _Bench:
         is_half = self.settings.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=is_half)
 
-    def gradients(self, variant: str) -> Tensor:
+    def gradients(self, variant: str, *, samples: int | None = None) -> Tensor:
         """Leave a variant's gradients in the parameters; returns its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         self.model.recompute = variant == RECOMPUTE
         with self._precision():
+            batch = _first(self.stored if variant == STORED else self.batch, samples)
             if variant == PLAIN:
-                total = plain_loss(self.model, self.batch)
+                total = plain_loss(self.model, batch)
             else:
-                total, _ = loss(self.model, self.stored if variant == STORED else self.batch, 1.0)
+                total, _ = loss(self.model, batch, 1.0)
         torch.autograd.backward(total)
         return total.detach()
 
-    def step(self, variant: str) -> float:
+    def step(self, variant: str, *, samples: int | None = None) -> float:
         """Loss, gradients and the optimizer's step; returns the seconds they took."""
         begun = self._now()
-        self.gradients(variant)
+        self.gradients(variant, samples=samples)
         clip_grad_norm_(self.free, 1.0)
         self.optimizer.step()
         return self._now() - begun
@@ -215,9 +156,20 @@ class _Bench:
         return time.perf_counter()
 
 
+def _first(batch: Batch, samples: int | None) -> Batch:
+    """The first samples of a batch, or all."""
+    return Batch(
+        images=batch.images[:samples],
+        masks=batch.masks[:samples],
+        tasks=batch.tasks[:samples],
+        labels=batch.labels[:samples],
+    )
+
+
 def measure_memory(settings: Settings, variant: str) -> Memory | None:
     """A variant's memory in a process of its own; None where the device has too little."""
     bench = _Bench(settings)
+    bench.step(OURS, samples=1)  # makes the optimizer's moments
     on_gpu = bench.device.type == "cuda"
     if on_gpu:
         loaded = torch.cuda.memory_allocated()
@@ -226,20 +178,19 @@ def measure_memory(settings: Settings, variant: str) -> Memory | None:
         loaded = _own("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     try:
-        for _ in range(2):
-            bench.step(variant)
+        bench.step(variant)
     except torch.OutOfMemoryError:
         return None
     return Memory(loaded, torch.cuda.max_memory_allocated() if on_gpu else _own("VmHWM"))
 
 
 def measure_time(settings: Settings, variants: Sequence[str]) -> Timing:
-    """Steps of the variants in turn, after one of each to warm up."""
+    """Steps of the variants in turn, after one to compare them and warm up."""
     bench = _Bench(settings)
     model, tasks = bench.model, bench.batch.tasks
+    for variant in set(variants) - {PLAIN, OURS}:
+        bench.gradients(variant)
     differences = bench.differences() if PLAIN in variants else (float("nan"),) * 2
-    for variant in variants:
-        bench.step(variant)
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
     for _ in range(settings.steps):
         for variant in variants:
@@ -300,18 +251,18 @@ def tell(
     full: tuple[int, int],
 ) -> list[str]:
     """The result in tables, and what was compared."""
-    encoder = _config_blocks(settings)
+    encoder, asked = _encoder_blocks(settings), _told(mixed_tasks(settings.batch))
     plain_rows, rows = timing.tokens
     loss_off, gradient_off = timing.differences
     parts = [
         f"Preset `{settings.preset}`, its widths, {settings.layers} blocks of the language model "
         f"and {encoder} of the encoder, random weights; {settings.precision} on "
-        f"{settings.device}. {settings.batch} samples: {_told(mixed_tasks(settings.batch))}. The "
-        f"plain loop reads {plain_rows} tokens a step, this project {rows}. A step is loss, "
-        f"gradients, clipping and AdamW; times are medians of {settings.steps}, the variants in "
-        "turn; memory is that of a process of its own for each.",
+        f"{settings.device}, threads: {torch.get_num_threads()}; {_packages()}. "
+        f"{settings.batch} samples: {asked}. The plain loop reads {plain_rows} tokens a step, this "
+        f"project {rows}. A step is loss, gradients, clipping and AdamW; times are medians of "
+        f"{settings.steps}, the variants in turn; memory is that of a process of its own for each.",
         machine.table(
-            ("step", "s", "samples/s", "times as fast", "peak MiB", "of it above model and data"),
+            ("step", "s", "samples/s", "times as fast", "peak MiB", "of it for the step"),
             [_row(settings, variant, memories, timing) for variant in memories],
         ),
     ]
@@ -341,9 +292,13 @@ def tell(
     return parts
 
 
-def _config_blocks(settings: Settings) -> int:
+def _encoder_blocks(settings: Settings) -> int:
     full, encoder_blocks = _BLOCKS[settings.preset]
     return round(encoder_blocks * settings.layers / full)
+
+
+def _packages() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
 
 
 def _told(tasks: Sequence[str]) -> str:

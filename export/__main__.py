@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -32,8 +33,18 @@ _DRAWN = "Learnt from drawings only: its answers about real people mean nothing.
     help="Time to write down, in UTC; a bundle made twice for one time is the same.  "
     "[default: now]",
 )
+@click.option(
+    "--allow-remote-code",
+    is_flag=True,
+    help="Run the Python code that the hub delivers with MolmoE's and SAIL-VL's encoders.",
+)
 def main(
-    checkpoint: Path, out: Path, name: str | None, notice: str | None, created: datetime | None
+    checkpoint: Path,
+    out: Path,
+    name: str | None,
+    notice: str | None,
+    created: datetime | None,
+    allow_remote_code: bool,
 ) -> None:
     """Make a bundle for `sfedge` out of CHECKPOINT, the `model` folder of a finished training.
 
@@ -49,7 +60,7 @@ def main(
             f"exporting needs {error.name}, which is not installed",
             fix="Run in the checkout: pip install -e '.[cpu,export]'.",
         ) from error
-    model, recipe, card = load_model(checkpoint)
+    model, recipe, card = load_model(checkpoint, allow_remote_code=allow_remote_code)
     if notice is None:
         notice = _DRAWN if card.get("data", {}).get("is_drawn") else ""
     learnt = select_tasks(recipe.tasks)
@@ -60,7 +71,7 @@ def main(
         created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
         notice=notice,
         card=card,
-        tasks=[TASKS[task] for task in learnt],
+        tasks=[replace(TASKS[task], margin=recipe.margin(task)) for task in learnt],
     )
     size = sum(entry.size for entry in manifest.files)
     click.echo(f"{out}: {manifest.name}, {len(manifest.tasks)} tasks, {size / 1e6:.1f} MB unpacked")

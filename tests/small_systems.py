@@ -65,7 +65,9 @@ def _encoders(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Path]:
     for name in ("clip-l14-336", "dfn-h14-378"):
         places[name] = folder / f"{name}.safetensors"
         save_file(open_clip.create_model(_CLIP).state_dict(), places[name])
-        patch.setitem(ENCODERS, name, lambda weights, layer: open_clip_encoder(_CLIP, weights, layer))
+        patch.setitem(
+            ENCODERS, name, lambda weights, layer: open_clip_encoder(_CLIP, weights, layer)
+        )
     places["dinov2-l14"] = folder / "dinov2.safetensors"
     save_file(_dinov2().state_dict(), places["dinov2-l14"])
     patch.setitem(ENCODERS, "dinov2-l14", _dinov2_encoder)

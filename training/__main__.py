@@ -37,6 +37,7 @@ from training.options import (
 )
 from training.recipe import OWN, Recipe
 from training.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from training.reproduce.command import reproduce
 from training.run import social_fusion, train_and_save
 from training.teaching import EncoderTeacher, teaching_loss
 from training.train import train
@@ -273,7 +274,7 @@ def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
     return replace(recipe, own_tasks=tasks_in(own))
 
 
-for _command in (check, agree, lam_file, vlm_train, vlm_evaluate):
+for _command in (check, agree, lam_file, vlm_train, vlm_evaluate, reproduce):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from sfedge.errors import DataError, OutputError, unknown_name
 from sfedge.tasks import TASKS
-from training.checkpoint import load_model
+from training.checkpoint import load_model, load_recipe
 from training.confusion_picture import draw_confusion
 from training.data import LOADERS, folder
 from training.data.sample import Sample, Split
 from training.evaluate import Answers, gaze_figures, predict, usual_device
 from training.metrics import class_recalls, cohens_kappa, confusion, peak_point
-from training.options import FOLDER
-from training.reports import tell_report
+from training.options import FOLDER, remote_code_option
+from training.reports import load_dataset
 
 Agreement = dict[str, Any]  # of one task, as agreement.json has it
 _ANSWERS = ("task", "picture", "key", "label", "answer", "probability", "is_unsure")
@@ -39,6 +39,7 @@ _CLASSES = ("task", "label", "samples", "answered", "agreed", "recall", "unsure"
     help="Which samples to answer.",
 )
 @click.option("--out", type=FOLDER, required=True, help="Folder for tables and pictures.")
+@remote_code_option
 @click.option("--batch", default=64, show_default=True, help="Samples answered at once.")
 @click.option(
     "--workers",
@@ -52,6 +53,7 @@ def agree(
     datasets: str | None,
     split: Split,
     out: Path,
+    allow_remote_code: bool,
     batch: int,
     workers: int,
 ) -> None:
@@ -61,8 +63,9 @@ def agree(
     agreement.json, classes.csv, answers.csv with every single answer, and a picture of the
     confusions for each task.
     """
-    by_task = _by_task(_read(data, datasets, split))
-    network, _, _ = load_model(model)
+    recipe = load_recipe(model)
+    by_task = _by_task(_read(data, datasets, split, exact_faces=recipe.exact_faces))
+    network, _, _ = load_model(model, allow_remote_code=allow_remote_code)
     device = usual_device()
     found: dict[str, Agreement] = {}
     rows: list[tuple[object, ...]] = []
@@ -160,7 +163,9 @@ def write_agreement(
         raise OutputError(f"this folder cannot be written ({error})", where=str(out)) from error
 
 
-def _read(data: Path, datasets: str | None, split: Split) -> Iterator[Sample]:
+def _read(
+    data: Path, datasets: str | None, split: Split, *, exact_faces: bool
+) -> Iterator[Sample]:
     """The samples of the datasets in a folder; what their loaders drop or mend is told."""
     roots = {name: data / name for name in LOADERS if (data / name).is_dir()}
     if (data / folder.TABLE).is_file():
@@ -175,9 +180,8 @@ def _read(data: Path, datasets: str | None, split: Split) -> Iterator[Sample]:
     for name in wanted:
         if name not in LOADERS:
             unknown_name("dataset", name, LOADERS, where="--datasets")
-        dataset = LOADERS[name](roots.get(name, data / name), split)
-        tell_report(f"{name} {split}", dataset.report)
-        yield from dataset.samples
+        root = roots.get(name, data / name)
+        yield from load_dataset(name, root, split, exact_faces=exact_faces).samples
 
 
 def _by_task(samples: Iterator[Sample]) -> dict[str, list[Sample]]:

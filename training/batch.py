@@ -1,6 +1,7 @@
 """What a step of training sees."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,13 +25,19 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(
-            images=self.images.to(device, non_blocking=True),
-            masks=self.masks.to(device, non_blocking=True),
-            tasks=self.tasks,
-            labels=self.labels.to(device, non_blocking=True),
-            heatmaps=None if self.heatmaps is None else self.heatmaps.to(device, non_blocking=True),
-            is_filler=self.is_filler,
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in memory that a GPU copies from by itself; a DataLoader asks for it."""
+        return self._changed(Tensor.pin_memory)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return replace(
+            self,
+            images=change(self.images),
+            masks=change(self.masks),
+            labels=change(self.labels),
+            heatmaps=None if self.heatmaps is None else change(self.heatmaps),
         )
 
     def rows_of_tasks(self) -> list[tuple[str, Tensor]]:

@@ -19,7 +19,7 @@ from training.data.ego4d_lam import NAME
 from training.data.reading import existing, read_json
 from training.data.sample import Report, Sample
 from training.evaluate import predict, usual_device
-from training.options import FOLDER
+from training.options import FOLDER, remote_code_option
 from training.reports import tell_report
 
 CHALLENGE, VERSION = "ego4d_looking_at_me", "1.0"
@@ -53,7 +53,10 @@ class Face(NamedTuple):
     show_default=True,
     help="Processes that read pictures; 0 reads them between the batches.",
 )
-def lam_file(model: Path, data: Path, out: Path, batch: int, workers: int) -> None:
+@remote_code_option
+def lam_file(
+    model: Path, data: Path, out: Path, batch: int, workers: int, allow_remote_code: bool
+) -> None:
     """Write the file for Ego4D's looking-at-me challenge: MODEL's answers to the test faces.
 
     The faces are in DATA/ego4d_lam/videos_challenge, cropped to the exact box.
@@ -61,7 +64,7 @@ def lam_file(model: Path, data: Path, out: Path, batch: int, workers: int) -> No
     report = Report()
     faces = find_faces(data, report)
     tell_report(f"{NAME} challenge", report)
-    network, _, _ = load_model(model)
+    network, _, _ = load_model(model, allow_remote_code=allow_remote_code)
     samples = [Sample(picture, _TASK, group=f.video_id) for f, picture in faces.items()]
     answers = predict(network, samples, device=usual_device(), batch=batch, workers=workers)
     write_answers(out, [*faces], answers[:, _LOOKING].tolist())

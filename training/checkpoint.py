@@ -165,7 +165,7 @@ def load_model(
             where=str(folder),
             fix="Name the `model` folder of a finished run.",
         )
-    recipe = recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
+    recipe = load_recipe(folder)
     config = ModelConfig.from_json(read_json(folder / "model.json"))
     model = build_model(
         config, with_lora=not recipe.pretraining, allow_remote_code=allow_remote_code
@@ -173,6 +173,15 @@ def load_model(
     load_state(model, read_tensors(folder / "trained.safetensors"))
     load_pretrained(model, folder)
     return model.eval(), recipe, read_json(folder / "card.json")
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """The recipe in a `model` folder.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    return recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
 
 
 def load_pretrained(model: SocialFusion, folder: Path) -> None:

@@ -81,8 +81,8 @@ def read(
     x = _normed(llama.norm, _run(last, x, rotation, questions, asked, recompute))
     counts = [len(question.tokens) * question.asked for question in questions]
     return [
-        states.unflatten(0, (len(question.tokens), question.asked))
-        for question, states in zip(questions, x.split(counts), strict=True)
+        states.view(len(question.tokens), question.asked, -1)
+        for question, states in zip(questions, torch.split(x, counts), strict=True)
     ]
 
 
@@ -108,7 +108,7 @@ def _asked_rows(questions: Sequence[Question]) -> Tensor:
     for question in questions:
         prompt, images = question.sizes
         own = torch.arange(start + prompt, start + prompt + images)
-        rows.append(own.unflatten(0, question.tokens.shape[:2])[:, -question.asked :].flatten())
+        rows.append(own.view(len(question.tokens), -1)[:, -question.asked :].flatten())
         start += prompt + images
     return torch.cat(rows)
 
@@ -170,44 +170,46 @@ def _attended(
         questions: how the rows are parted.
         is_last: no prompt asks, and of a sample's tokens only the last ones do.
     """
-    dropout = attention.attention_dropout if attention.training else 0.0
     sizes = [size for question in questions for size in question.sizes]
     asking = (
         [size for q in questions for size in (0, len(q.tokens) * q.asked)] if is_last else sizes
     )
-    query, key, value = queries.split(asking), keys.split(sizes), values.split(sizes)
+    query, key, value = (
+        torch.split(x, by) for x, by in ((queries, asking), (keys, sizes), (values, sizes))
+    )
     mixed = []
-    for i, question in enumerate(questions):
-        count = len(question.tokens)
-        (prompt_key, image_key), (prompt_value, image_value) = (
-            (_sequences(of[2 * i], 1), _sequences(of[2 * i + 1], count)) for of in (key, value)
-        )
-        if asking[2 * i]:
-            of_prompt = F.scaled_dot_product_attention(
-                _sequences(query[2 * i], 1),
-                prompt_key,
-                prompt_value,
-                dropout_p=dropout,
-                is_causal=True,
-                scale=attention.scaling,
-                enable_gqa=True,
-            )
-            mixed.append(of_prompt)
-        image_query = _sequences(query[2 * i + 1], count)
-        known = [
-            torch.cat((prompt.expand(count, -1, -1, -1), image), dim=2)  # [n, KV, P + T, HD]
-            for prompt, image in ((prompt_key, image_key), (prompt_value, image_value))
-        ]
-        of_images = F.scaled_dot_product_attention(
-            image_query,
-            *known,
-            attn_mask=_sight(image_query, known[0]),
-            dropout_p=dropout,
-            scale=attention.scaling,
-            enable_gqa=True,
-        )
-        mixed.append(of_images)
-    return torch.cat([of.transpose(1, 2).flatten(2).flatten(0, 1) for of in mixed])
+    for place, question in enumerate(questions):
+        prompt, images, count = 2 * place, 2 * place + 1, len(question.tokens)
+        before_key, before_value = _sequences(key[prompt], 1), _sequences(value[prompt], 1)
+        if asking[prompt]:
+            before_query = _sequences(query[prompt], 1)
+            mixed.append(_mixed(attention, before_query, before_key, before_value, None))
+        image_query = _sequences(query[images], count)
+        known_key, known_value = (
+            torch.cat((before.expand(count, -1, -1, -1), _sequences(own, count)), dim=2)
+            for before, own in ((before_key, key[images]), (before_value, value[images]))
+        )  # [n, KV, P + T, HD]
+        sight = _sight(image_query, known_key)
+        mixed.append(_mixed(attention, image_query, known_key, known_value, sight))
+    return torch.cat(mixed)
+
+
+def _mixed(
+    attention: LlamaAttention, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> Tensor:
+    """Attention of [n, heads, L, HD], causal unless a mask is given, as rows [n*L, heads * HD]."""
+    dropout = attention.attention_dropout or 0.0
+    of = F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=dropout if attention.training else 0.0,
+        is_causal=mask is None,
+        scale=attention.scaling,
+        enable_gqa=True,
+    )
+    return of.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
 def _sight(query: Tensor, keys: Tensor) -> Tensor:
@@ -217,18 +219,19 @@ def _sight(query: Tensor, keys: Tensor) -> Tensor:
     """
     asked, known = query.shape[2], keys.shape[2]
     if query.is_cuda:
-        return causal_lower_right(asked, known)  # type: ignore[no-untyped-call,no-any-return]
+        sight: Tensor = causal_lower_right(asked, known)
+        return sight
     return torch.ones(asked, known, dtype=torch.bool, device=query.device).tril(known - asked)
 
 
 def _heads(attention: LlamaAttention, x: Tensor) -> Tensor:
     """[N, heads * HD] to [N, heads, HD]."""
-    return x.unflatten(-1, (-1, attention.head_dim))
+    return x.view(len(x), -1, attention.head_dim)
 
 
 def _sequences(rows: Tensor, count: int) -> Tensor:
     """[count * L, heads, HD] to [count, heads, L, HD]."""
-    return rows.unflatten(0, (count, -1)).transpose(1, 2)
+    return rows.view(count, -1, *rows.shape[1:]).transpose(1, 2)
 
 
 def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

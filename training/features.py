@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -48,6 +50,11 @@ class Origin:
     precision: Precision  # of the encoder's pass, and of what is stored
     way: str = _WAY
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what is stored."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
     def text(self) -> str:
         """As JSON, always the same for the same origin."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -76,9 +83,7 @@ class FeatureStore:
         self.origin = origin
         self._digest = _sha256(origin.text())
         self.folder = folder / f"{origin.encoder}-{self._digest[:16]}"
-        self._shards: dict[str, Path] = {}  # of each feature's name
-        for shard in sorted(self.folder.glob("*.safetensors")):
-            self._shards |= dict.fromkeys(_names(shard), shard)
+        self._shards = self._found()  # of each feature's name
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -118,7 +123,6 @@ class FeatureStore:
             feature: Tensor = _opened(shard).get_tensor(name)  # type: ignore[no-untyped-call]
         return feature
 
-    @torch.inference_mode()
     def fill(
         self,
         samples: Sequence[Sample],
@@ -130,7 +134,7 @@ class FeatureStore:
         """Compute and store what is missing of the samples' features.
 
         Shards appear when they are whole, so a run that was killed goes on where it was, but for
-        the last shard.
+        the last shard. Processes that `accelerate` has started share the work.
 
         Args:
             samples: any; those that show the same view share a feature.
@@ -146,28 +150,38 @@ class FeatureStore:
         missing = {name: of for name, of in named.items() if name not in self._shards}
         if not missing:
             return
-        is_bf16 = self.origin.precision == "bf16"
-        dtype = torch.bfloat16 if is_bf16 else torch.float32
-        _check_room(self.folder, len(missing) * encoder.grid**2 * encoder.width * dtype.itemsize)
-        encoder.to(device).eval()
+        numbers = len(missing) * encoder.grid**2 * encoder.width
+        _check_room(self.folder, numbers * self.origin.dtype.itemsize)
+        state = PartialState(cpu=device.type == "cpu")
+        own = dict(islice(missing.items(), state.process_index, None, state.num_processes))
+        state.wait_for_everyone()  # before anything appears: all know the same to be missing
+        self._compute(own, encoder.to(device).eval(), device, workers)
+        state.wait_for_everyone()
+        self._shards = self._found()
+
+    @torch.inference_mode()
+    def _compute(
+        self, views: Mapping[str, Sample], encoder: Encoder, device: torch.device, workers: int
+    ) -> None:
         loader = DataLoader(
-            _Views(list(missing.values()), encoder.input),
+            _Views(list(views.values()), encoder.input),
             batch_size=_BATCH,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             pin_memory=torch.cuda.is_available(),
         )
-        names, held, size = iter(missing), dict[str, Tensor](), 0
-        with tqdm(total=len(missing), desc="features", unit="view") as bar:
+        dtype, is_main = self.origin.dtype, PartialState().is_main_process
+        names, held, size = iter(views), dict[str, Tensor](), 0
+        with tqdm(total=len(views), desc="features", unit="view", disable=not is_main) as bar:
             for images in loader:
-                with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+                with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
                     features = encoder(images.to(device, non_blocking=True))
                 for feature in features.to("cpu", dtype):
                     held[next(names)] = feature.clone()
                     size += feature.nbytes
-                    if size >= _SHARD:
-                        self._write(held)
-                        held, size = {}, 0
+                if size >= _SHARD:
+                    self._write(held)
+                    held, size = {}, 0
                 bar.update(len(images))
         if held:
             self._write(held)
@@ -183,7 +197,10 @@ class FeatureStore:
             raise OutputError(f"features cannot be written ({error})", where=str(shard)) from error
         finally:
             part.unlink(missing_ok=True)
-        self._shards |= dict.fromkeys(features, shard)
+
+    def _found(self) -> dict[str, Path]:
+        shards = sorted(self.folder.glob("*.safetensors"))
+        return {name: shard for shard in shards for name in _names(shard)}
 
 
 def filled_store(

@@ -86,7 +86,7 @@ def encoder_flops(encoder: Encoder) -> int:
     parameter = next(encoder.parameters())
     side = encoder.input.size
     picture = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)
-    was_fast = torch.backends.mha.get_fastpath_enabled()  # type: ignore[no-untyped-call]
+    was_fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it hides its products from the counter
     try:
         with (
@@ -97,7 +97,8 @@ def encoder_flops(encoder: Encoder) -> int:
             encoder(picture)
     finally:
         torch.backends.mha.set_fastpath_enabled(was_fast)
-    return counter.get_total_flops()
+    counted: int = counter.get_total_flops()
+    return counted
 
 
 def _connector(model: SocialFusion, tokens: int) -> int:

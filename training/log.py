@@ -37,7 +37,7 @@ class RunLog:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """A row: the values of one step, by names in FIELDS."""
-        shown: dict[str, object] = {name: f"{value:.6g}" for name, value in values.items()}
+        shown: dict[str, object] = {name: f"{value:.9g}" for name, value in values.items()}
         self._rows.writerow(shown | {"step": step})
         for name, value in values.items():
             self._board.add_scalar(name, value, step)

@@ -122,7 +122,7 @@ class SocialFusion(nn.Module):
         for row, task in enumerate(tasks):
             rows.setdefault(task, []).append(row)
         order = torch.tensor([row for own in rows.values() for row in own], device=tokens.device)
-        parts = tokens[order].split([len(own) for own in rows.values()])
+        parts = torch.split(tokens[order], [len(own) for own in rows.values()])
         questions = [
             decoder.Question(self.prompts[task], part, last_only)
             for task, part in zip(rows, parts, strict=True)

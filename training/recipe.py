@@ -81,6 +81,10 @@ class Recipe:
                 (self.patience < 0, f"patience {self.patience} is negative"),
                 (self.precision not in ("fp32", "bf16"), f"precision {self.precision!r}"),
                 (
+                    self.exact_faces and OWN in self.datasets,
+                    f"exact faces, which the dataset {OWN!r} does not have",
+                ),
+                (
                     bool(self.own_tasks) and OWN not in self.datasets,
                     f"own tasks without the dataset {OWN!r}",
                 ),
@@ -100,6 +104,10 @@ class Recipe:
     def heatmap_weight(self) -> float:
         """The paper's lambda in L = L_llm + lambda * L_heatmap."""
         return 1.0 / len(self.datasets) if self.gaze_weight is None else self.gaze_weight
+
+    def margin(self, task: str) -> float:
+        """What the views of a task were grown by in training, see `sfedge.tasks.Task.margin`."""
+        return 0.0 if self.exact_faces and task == "looking_at_me" else TASKS[task].margin
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `recipe_from_json` reads back."""

@@ -21,10 +21,7 @@ def load_datasets(
         split: which part.
         exact_faces: see `Recipe.exact_faces`.
     """
-    loaded = [_load(name, data / name, split, exact_faces=exact_faces) for name in names]
-    for dataset in loaded:
-        tell_report(f"{dataset.name} {split}", dataset.report)
-    return loaded
+    return [load_dataset(name, data / name, split, exact_faces=exact_faces) for name in names]
 
 
 def recipe_datasets(data: Path, recipe: Recipe, split: Split) -> list[Dataset]:
@@ -32,10 +29,14 @@ def recipe_datasets(data: Path, recipe: Recipe, split: Split) -> list[Dataset]:
     return load_datasets(data, recipe.datasets, split, exact_faces=recipe.exact_faces)
 
 
-def _load(name: str, root: Path, split: Split, *, exact_faces: bool) -> Dataset:
+def load_dataset(name: str, root: Path, split: Split, *, exact_faces: bool = False) -> Dataset:
+    """One split of one dataset in `root`, as `load_datasets`."""
     if exact_faces and name == ego4d_lam.NAME:
-        return ego4d_lam.load(root, split, margin=0.0)
-    return LOADERS[name](root, split)
+        dataset = ego4d_lam.load(root, split, margin=0.0)
+    else:
+        dataset = LOADERS[name](root, split)
+    tell_report(f"{name} {split}", dataset.report)
+    return dataset
 
 
 def samples_of(datasets: Iterable[Dataset]) -> list[Sample]:

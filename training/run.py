@@ -10,6 +10,7 @@ import click
 from accelerate import PartialState
 from torch import nn
 
+from sfedge.errors import DataError
 from training.batch import Batch
 from training.card import Settings, build_card
 from training.checkpoint import load_best, save_model
@@ -106,7 +107,7 @@ def train_and_save(
         stop_after: stop when this many steps are done, without a model.
         save_every: seconds between two checkpoints.
     """
-    held_out = recipe_datasets(data, recipe, "val") if recipe.patience else []
+    held_out = _validation(data, recipe) if recipe.patience else None
     steps = train(
         model,
         {dataset.name: dataset.samples for dataset in loaded},
@@ -115,7 +116,7 @@ def train_and_save(
         loss=system.loss,
         opener=system.opener(model),
         mixes_gaze=system.mixes_gaze,
-        validation={dataset.name: dataset.samples for dataset in held_out},
+        validation=held_out,
         workers=workers,
         stop_after=stop_after,
         save_every=save_every,
@@ -133,3 +134,16 @@ def train_and_save(
     system.save(out / "model", model, recipe, card)
     print_figures(figures)
     click.echo(f"The model is in {out / 'model'}")
+
+
+def _validation(data: Path, recipe: Recipe) -> dict[str, Sequence[Sample]]:
+    """Validation samples by dataset; a small one may have none."""
+    found: dict[str, Sequence[Sample]]
+    found = {d.name: d.samples for d in recipe_datasets(data, recipe, "val") if d.samples}
+    if not found:
+        raise DataError(
+            "there are no validation samples to stop by",
+            where=str(data),
+            fix="Train without --patience, or with more data.",
+        )
+    return found

@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if "lora_B" in name:
                 parameter.normal_(0, 0.05)
     folder = tmp_path_factory.mktemp("run") / "model"
-    recipe = Recipe(datasets=("gazefollow", "pisc"))
+    recipe = Recipe(datasets=("gazefollow", "pisc", "ego4d_lam"), exact_faces=True)
     save_model(folder, model, recipe, {"data": {"is_drawn": True}, "scores": {"gaze": {}}})
     return folder
 
@@ -49,13 +49,15 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
         [str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"],
         standalone_mode=False,
     )
-    assert capsys.readouterr().out.startswith(f"{out}: demo, 3 tasks, ")
+    assert capsys.readouterr().out.startswith(f"{out}: demo, 4 tasks, ")
     assert list(tmp_path.iterdir()) == [out]
     with open_bundle(out) as bundle:
         manifest = bundle.manifest
     assert (manifest.created, manifest.preset) == ("2026-01-02T03:04:05Z", "custom")
     assert "drawings" in manifest.notice
-    assert manifest.tasks == (TASKS["gaze"], TASKS["domain"], TASKS["relation"])
+    exact = replace(TASKS["looking_at_me"], margin=0.0)  # faces as the model saw them
+    wanted = {name: TASKS[name] for name in ("gaze", "domain", "relation")}
+    assert {task.name: task for task in manifest.tasks} == wanted | {exact.name: exact}
     assert manifest.card["scores"] == {"gaze": {}}
     assert_runtime_answers_as_pytorch(out, load_model(checkpoint)[0])
 

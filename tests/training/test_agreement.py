@@ -18,7 +18,7 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix, recall_score
 from sfedge.errors import DataError, OutputError, UnknownNameError
 from sfedge.tasks import TASKS
 from training.agreement import agree, compare, write_agreement
-from training.checkpoint import load_model, save_model
+from training.checkpoint import load_model, save_model, write_json
 from training.config import PRESETS
 from training.confusion_picture import draw_confusion
 from training.data import folder
@@ -230,18 +230,20 @@ def test_a_folder_of_datasets_is_read_by_name(model: Path, labelled: Path, tmp_p
         (("--datasets", "hagrid"), DataError, "is missing"),
     ],
 )
-def test_data_that_cannot_be_found_is_told_before_the_model_is_read(
+def test_data_that_cannot_be_found_is_told_before_weights_are_read(
     tmp_path: Path, words: tuple[str, ...], error: type[Exception], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    write_json(tmp_path / "recipe.json", Recipe().to_json())  # all that is read of a model
     with pytest.raises(error, match=message):
-        run("no-model", tmp_path / "empty", "--out", tmp_path / "out", *words)
+        run(tmp_path, tmp_path / "empty", "--out", tmp_path / "out", *words)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_split_without_samples_is_an_error(labelled: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "recipe.json", Recipe().to_json())
     with pytest.raises(DataError, match="Name another with --split"):
-        run("no-model", labelled, "--split", "train", "--out", tmp_path / "out")
+        run(tmp_path, labelled, "--split", "train", "--out", tmp_path / "out")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The store of encoder features: what it holds, what it takes for its own, what kills leave."""
 
+import csv
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -19,13 +22,28 @@ from sfedge.boxes import Box
 from sfedge.errors import ConfigError, DataError, OutputError
 from sfedge.preprocess import InputSpec, crop, encoder_input
 from training import features
+from training.config import PRESETS
+from training.data.mixture import BatchDataset, ViewSpec, batch_loader, pictures_opener
 from training.data.pictures import read_picture
 from training.data.sample import Sample
+from training.drawings import write_drawings
 from training.encoders import Encoder, build_encoder
 from training.features import FeatureStore, Precision, filled_store
+from training.losses import loss
+from training.model import build_model
+from training.recipe import Recipe
+from training.reports import load_datasets
+from training.states import trained_state
+from training.train import train
 
+ROOT = str(Path(__file__).parents[2])
 CPU = torch.device("cpu")
 LEFT = Box(0.0, 0.0, 0.5, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -209,12 +227,88 @@ def test_a_damaged_shard_is_named_and_its_loss_made_good(
     assert len(filled(tmp_path / "store", encoder, samples)) == 6
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_of_stored_features_open_no_picture(
+    tmp_path: Path, encoder: Encoder, samples: list[Sample], workers: int
+) -> None:
+    seen = replace(samples[4], task="gaze", label=None, points=((0.3, 0.6),), boxes=(LEFT,))
+    plan = [[samples[0], seen]]
+    pictures = BatchDataset(plan, ViewSpec(encoder.input, 6), augment=False)[0]
+    store = filled(tmp_path / "store", encoder, samples)
+    for sample in samples:
+        kept = sample.image.stat()
+        sample.image.write_bytes(bytes(kept.st_size))
+        os.utime(sample.image, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    stored = BatchDataset(plan, ViewSpec(encoder.input, 6, store), augment=False)
+    (batch,) = batch_loader(stored, workers=workers)
+    assert torch.equal(batch.images, torch.stack([store.get(samples[0]), store.get(samples[4])]))
+    assert torch.equal(batch.masks, pictures.masks)
+    assert torch.equal(batch.labels, pictures.labels)
+    assert batch.heatmaps is not None
+    assert pictures.heatmaps is not None
+    assert torch.equal(batch.heatmaps, pictures.heatmaps)
+    with pytest.raises(ConfigError, match="stored features are of pictures as they are"):
+        BatchDataset(plan, ViewSpec(encoder.input, 6, store), augment=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="memory is pinned for a GPU")
+def test_batches_come_pinned(encoder: Encoder, samples: list[Sample]) -> None:
+    gaze = replace(samples[0], task="gaze", label=None, points=((0.3, 0.6),))
+    dataset = BatchDataset([[gaze]], ViewSpec(encoder.input, 6), augment=False)
+    (batch,) = batch_loader(dataset, workers=1)
+    assert batch.heatmaps is not None
+    for tensor in (batch.images, batch.masks, batch.labels, batch.heatmaps):
+        assert tensor.is_pinned()
+
+
 def test_processes_that_were_started_anew_read_the_store(
     tmp_path: Path, encoder: Encoder, samples: list[Sample]
 ) -> None:
     store = filled(tmp_path / "store", encoder, samples)
     features = store.get(samples[0])
     assert torch.equal(pickle.loads(pickle.dumps(store)).get(samples[0]), features)
+
+
+_TWO_PROCESSES = """
+import sys
+from pathlib import Path
+import torch
+from accelerate import PartialState
+from training.data.sample import Sample
+from training.encoders import build_encoder
+from training.features import filled_store
+
+torch.manual_seed(0)
+encoder, seen = build_encoder("hybrid-tiny"), []
+encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+samples = [Sample(image=Path(path), task="gesture", label=0) for path in sys.argv[2:]]
+store = filled_store(
+    Path(sys.argv[1]), encoder, samples, encoder_name="hybrid-tiny", layer=-1, precision="fp32",
+    device=torch.device("cpu"),
+)
+print(f"seen {sum(seen)} of {len(store)}")
+PartialState().destroy_process_group()
+"""
+
+
+def test_processes_share_the_work(
+    tmp_path: Path, encoder: Encoder, samples: list[Sample], computed: Callable[[], int]
+) -> None:
+    script = tmp_path / "fill.py"
+    script.write_text(_TWO_PROCESSES)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ended = subprocess.run(
+        [sys.executable, *launch, script, tmp_path / "store", *(s.image for s in samples[:4])],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("seen 2 of 4") == 2
+    store = filled(tmp_path / "store", encoder, samples[:4])
+    assert (len(store), computed()) == (4, 0)
+    assert len(list(store.folder.glob("*.safetensors"))) == 2
 
 
 class _Vast(Encoder):
@@ -243,3 +337,64 @@ def test_an_encoder_that_learns_is_refused(
     learning = deepcopy(encoder).requires_grad_(True)
     with pytest.raises(ConfigError, match="the encoder learns"):
         filled(tmp_path, learning, samples)
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Sample]]:
+    """Four drawn samples of each dataset."""
+    folder = tmp_path_factory.mktemp("drawings")
+    write_drawings(folder, count=4, val=1, test=1, seed=0)
+    loaded = load_datasets(folder, Recipe().datasets, "train")
+    return {dataset.name: list(dataset.samples)[:4] for dataset in loaded}
+
+
+def trained(
+    samples: dict[str, list[Sample]],
+    recipe: Recipe,
+    run: Path,
+    store: Path | None = None,
+    *,
+    stops: tuple[int | None, ...] = (None,),
+    workers: int = 0,
+) -> tuple[list[float], dict[str, Tensor]]:
+    """Losses and weights of a run, begun anew after every stop."""
+    for stop in stops:
+        torch.manual_seed(0)
+        model = build_model(replace(PRESETS["tiny"], hidden=32, lora_rank=2, lora_dropout=0.1))
+        view = ViewSpec(model.encoder.input, model.token_grid)
+        if store is not None:
+            every = [sample for of in samples.values() for sample in of]
+            of = filled(store, model.encoder, every, precision=recipe.precision)
+            view = replace(view, features=of)
+        opener = pictures_opener(view)
+        train(
+            model, samples, recipe, run, loss=loss, opener=opener, workers=workers, stop_after=stop
+        )
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)], trained_state(model)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_from_the_store_descends_as_from_pictures(
+    tmp_path: Path, drawings: dict[str, list[Sample]], precision: Precision
+) -> None:
+    """But for the last digit, as other views stand beside one when the encoder sees it."""
+    recipe = Recipe(epochs=3, batch=6, warmup=2, augment=False, precision=precision)
+    losses, weights = trained(drawings, recipe, tmp_path / "pictures")
+    found, stored = trained(drawings, recipe, tmp_path / "stored", tmp_path / "store", workers=1)
+    rounding = {"fp32": 2e-6, "bf16": 5e-3}[precision]
+    assert len(losses) == 12
+    assert found == pytest.approx(losses, abs=rounding)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(stored[name], tensor, atol=10 * rounding, rtol=0, msg=name)
+
+
+def test_a_stopped_run_from_the_store_goes_on_as_if_it_had_not_stopped(
+    tmp_path: Path, drawings: dict[str, list[Sample]]
+) -> None:
+    recipe = Recipe(epochs=2, batch=6, warmup=2, augment=False)
+    store = tmp_path / "store"
+    losses, weights = trained(drawings, recipe, tmp_path / "whole", store)
+    found, resumed = trained(drawings, recipe, tmp_path / "stopped", store, stops=(5, None))
+    assert found == losses
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items())

@@ -1,23 +1,29 @@
 """The whole network against the libraries it is made of."""
 
+import resource
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from open_clip.transformer import VisionTransformer
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from transformers import LlamaConfig
 
 from sfedge.boxes import Box, patch_mask
 from sfedge.errors import ConfigError
+from sfedge.manifest import BoxEmbedding
 from sfedge.tasks import TASKS
 from training.batch import Batch
-from training.config import PRESETS, ModelConfig
+from training.config import PRESETS, ModelConfig, Pool
 from training.encoders import ClipEncoder
 from training.losses import gaze_target, loss
-from training.model import SocialFusion, add_lora, build_model
+from training.model import SocialFusion, add_lora, build_model, cast_frozen
+from training.states import frozen_state, trained_state
 
 MIXED = ("gesture", "domain", "gesture", "expression", "domain", "looking_at_me")
 TINY = PRESETS["tiny"]
@@ -65,15 +71,30 @@ def whole_sequences(model: SocialFusion, batch: Batch) -> list[Tensor]:
     ]
 
 
-def gradients(model: SocialFusion, scalar: Tensor) -> dict[str, Tensor]:
+def gradients(model: SocialFusion, scalar: Tensor, *, keep: bool = False) -> dict[str, Tensor]:
     model.zero_grad()
-    scalar.backward()
+    scalar.backward(retain_graph=keep)
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
+def assert_alike(own: dict[str, Tensor], reference: dict[str, Tensor]) -> None:
+    """Gradients agree, each to 1e-4 of its own largest value."""
+    assert own.keys() == reference.keys()
+    for name, gradient in own.items():
+        scale = float(reference[name].abs().max())
+        torch.testing.assert_close(
+            gradient, reference[name], atol=1e-4 * scale + 1e-7, rtol=1e-4, msg=name
+        )
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("box_embedding", ["after", "before"])
 @pytest.mark.parametrize("with_lora", [True, False])
-def test_answers_and_gradients_equal_llama_called_by_hand(with_lora: bool) -> None:
-    model = built(with_lora=with_lora)
+def test_answers_and_gradients_equal_llama_called_by_hand(
+    with_lora: bool, box_embedding: BoxEmbedding, pool: Pool
+) -> None:
+    config = replace(TINY, box_embedding=box_embedding, pool=pool)
+    model = built(config, with_lora=with_lora)
     if not with_lora:
         model.unfreeze_all()
     batch = batch_of(model, MIXED)
@@ -86,16 +107,15 @@ def test_answers_and_gradients_equal_llama_called_by_hand(with_lora: bool) -> No
 
     torch.testing.assert_close(ours, by_hand, atol=1e-5, rtol=1e-5)
     own, reference = (gradients(model, (x * weights).sum()) for x in (ours, by_hand))
-    assert own.keys() == reference.keys()
-    for name, gradient in own.items():
-        scale = float(reference[name].abs().max())
-        torch.testing.assert_close(
-            gradient, reference[name], atol=1e-4 * scale + 1e-6, rtol=1e-4, msg=name
-        )
+    assert_alike(own, reference)
 
 
-def test_gaze_and_its_gradients_equal_llama_called_by_hand() -> None:
-    model = built()
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("with_lora", [True, False])
+def test_gaze_and_its_gradients_equal_llama_called_by_hand(with_lora: bool, pool: Pool) -> None:
+    model = built(replace(TINY, pool=pool), with_lora=with_lora)
+    if not with_lora:
+        model.unfreeze_all()
     batch = batch_of(model, ("gaze",) * 3)
 
     ours = model.gaze_logits(batch.images, batch.masks)
@@ -109,12 +129,56 @@ def test_gaze_and_its_gradients_equal_llama_called_by_hand() -> None:
     assert ours.shape == (3, 64, 64)
     torch.testing.assert_close(ours, by_hand, atol=1e-5, rtol=1e-5)
     own, reference = (gradients(model, x.square().mean()) for x in (ours, by_hand))
-    assert own.keys() == reference.keys()
-    for name, gradient in own.items():
-        scale = float(reference[name].abs().max())
-        torch.testing.assert_close(
-            gradient, reference[name], atol=1e-4 * scale + 1e-7, rtol=1e-4, msg=name
-        )
+    assert_alike(own, reference)
+
+
+@pytest.mark.parametrize("tasks", [MIXED, ("gaze",) * 3])
+def test_the_last_token_asked_alone_has_the_state_and_gradients_it_has_among_all(
+    tasks: tuple[str, ...],
+) -> None:
+    model = built()
+    batch = batch_of(model, tasks)
+    tokens = model.image_tokens(model.encode(batch.images), batch.masks)
+
+    alone = model.read(tokens, tasks, last_only=True)
+    among_all = model.read(tokens, tasks)[:, -1:]
+
+    torch.testing.assert_close(alone, among_all, atol=1e-5, rtol=1e-5)
+    own, reference = (
+        gradients(model, states.pow(3).sum(), keep=states is alone) for states in (alone, among_all)
+    )
+    assert_alike(own, reference)
+
+
+@pytest.mark.parametrize("tasks", [MIXED, ("gaze",) * 3])
+def test_recomputing_holds_less_and_gives_the_same_gradients_with_dropout(
+    tasks: tuple[str, ...],
+) -> None:
+    model = built(replace(TINY, lora_dropout=0.3)).train()
+    batch = batch_of(model, tasks)
+    found, held = [], []
+    for recompute in (False, True):
+        model.recompute = recompute
+        torch.manual_seed(3)
+        kept: dict[int, int] = {}
+        with saved_tensors_hooks(partial(noted, kept), lambda tensor: tensor):
+            total, _ = loss(model, batch, 1.0)
+        held.append(sum(kept.values()))
+        found.append(gradients(model, total) | {"loss": total.detach()})
+
+    assert held[1] < held[0] / 2
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    torch.manual_seed(4)
+    other, _ = loss(model, batch, 1.0)
+    assert not torch.equal(other.detach(), found[0]["loss"])  # dropout was there
+
+
+def noted(kept: dict[int, int], tensor: Tensor) -> Tensor:
+    """Note the bytes of what is kept for the gradient, each piece of memory once."""
+    storage = tensor.untyped_storage()
+    kept[storage.data_ptr()] = storage.nbytes()
+    return tensor
 
 
 def test_exactly_connector_box_embedding_gaze_head_and_lora_receive_gradients() -> None:
@@ -253,18 +317,67 @@ def test_lora_changes_nothing_when_it_is_put_on() -> None:
     torch.testing.assert_close(adapted, bare, atol=1e-6, rtol=1e-6)
 
 
-def test_half_precision_gives_nearly_the_same_loss_and_finite_gradients() -> None:
+@pytest.mark.parametrize("tasks", [MIXED, ("gaze",) * 3])
+@pytest.mark.parametrize("casts", [False, True])
+def test_half_precision_gives_nearly_the_same_loss_and_gradients(
+    casts: bool, tasks: tuple[str, ...]
+) -> None:
     model = built()
-    batch = batch_of(model, MIXED)
+    batch = batch_of(model, tasks)
 
     exact, _ = loss(model, batch, 1.0)
+    reference = gradients(model, exact)
+    if casts:
+        cast_frozen(model, torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         rough, _ = loss(model, batch, 1.0)
-    rough.backward()
+    own = gradients(model, rough)
 
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.02)
-    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    assert own.keys() == reference.keys()
+    ours, theirs = (torch.cat([g[n].flatten() for n in reference]) for g in (own, reference))
+    assert ours.dtype == torch.float32
+    assert F.cosine_similarity(ours, theirs, dim=0) > 0.98
+
+
+def test_casting_what_is_frozen_leaves_what_learns_as_it_is() -> None:
+    model = built()
+    learnt = {name: tensor.clone() for name, tensor in trained_state(model).items()}
+    size = sum(tensor.nbytes for tensor in frozen_state(model).values())
+
+    cast_frozen(model, torch.bfloat16)
+
+    assert model.lm.lm_head.weight is model.lm.model.embed_tokens.weight
+    after = trained_state(model)
+    assert after.keys() == learnt.keys()
+    assert all(torch.equal(after[name], learnt[name]) for name in learnt)
+    assert sum(tensor.nbytes for tensor in frozen_state(model).values()) < 0.51 * size
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+
+
+def test_logits_are_labels_or_a_heatmap_by_task() -> None:
+    model = built().eval()
+    batch = batch_of(model, ("gaze",) * 2)
+
+    with torch.no_grad():
+        heatmaps = model.logits(batch.images, batch.masks, "gaze")
+        labels = model.logits(batch.images, batch.masks, "gesture")
+
+        assert torch.equal(heatmaps, model.gaze_logits(batch.images, batch.masks))
+        assert torch.equal(labels, model.label_logits(batch.images, batch.masks, "gesture"))
+
+
+def test_stored_features_give_what_their_pictures_give() -> None:
+    model = built().eval()
+    batch = batch_of(model, MIXED)
+
+    with torch.no_grad():
+        stored = model.encode(batch.images)
+        seen = model.answer_logits(batch.images, batch.masks, batch.tasks)
+
+        assert torch.equal(model.encode(stored), stored)
+        assert torch.equal(model.answer_logits(stored, batch.masks, batch.tasks), seen)
 
 
 def test_llama_of_another_size_takes_the_place_of_tiny(tmp_path: Path) -> None:
@@ -289,7 +402,7 @@ def test_llama_of_another_size_takes_the_place_of_tiny(tmp_path: Path) -> None:
 def test_a_grid_that_pooling_does_not_divide_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def odd(*_: object) -> ClipEncoder:
+    def odd(*_: object, **__: object) -> ClipEncoder:
         visual = VisionTransformer(
             image_size=40, patch_size=8, width=32, layers=1, heads=2, mlp_ratio=2.0
         )
@@ -301,19 +414,22 @@ def test_a_grid_that_pooling_does_not_divide_is_refused(
 
 
 @pytest.mark.slow
-def test_the_papers_network_runs_at_full_size() -> None:
+def test_the_papers_network_answers_and_learns_at_full_size() -> None:
     torch.manual_seed(0)
-    model = build_model(PRESETS["paper"].without_weights()).eval()
-    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 336, 336))).float()
-    mask = torch.zeros(1, 576)
+    model = build_model(PRESETS["paper"].without_weights())
+    batch = batch_of(model, ("gesture",))
 
     with torch.inference_mode():
-        logits = model.label_logits(image, mask, "gesture")
-        heatmap = model.gaze_logits(image, mask)
+        heatmap = model.eval().gaze_logits(batch.images, batch.masks)
+        labels = model.label_logits(batch.images, batch.masks, "gesture")
+    total, _ = loss(model.train(), batch, 1.0)
+    own = gradients(model, total)
 
-    assert logits.shape == (1, 33)
     assert heatmap.shape == (1, 64, 64)
-    assert bool(logits.isfinite().all())
+    assert labels.shape == (1, 33)
+    assert all(bool(tensor.isfinite().all()) for tensor in (heatmap, labels, *own.values()))
+    assert len(own) == 6 + 1 + 16 * 7 * 2  # connector, box embedding, LoRA
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < 20e9
     assert (model.encoder.grid, model.encoder.width) == (24, 1024)
     assert sum(p.numel() for n, p in model.llm.named_parameters() if "lora_" not in n) == (
         1_235_814_400

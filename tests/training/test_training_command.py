@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -136,6 +137,54 @@ def test_a_pre_training_brings_only_what_has_no_published_weights(
     again = json.loads(capsys.readouterr().out)
     assert again.keys() == {"expression", "gaze"}
     assert f"average_l2 {again['gaze']['average_l2']:.4g}" in told
+
+
+def test_a_trained_model_learns_on_with_its_own_settings(drawings: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    tiny = replace(PRESETS["tiny"], lora_rank=3, lora_alpha=5, hidden=40)
+    start = build_model(tiny)
+    with torch.no_grad():
+        start.box_embedding.fill_(0.25)
+    save_model(tmp_path / "start", start, Recipe(), {})
+    words = ("train", drawings, "--start-from", tmp_path / "start", "--out", tmp_path / "run")
+
+    run(*words, *ONE_STEP_EACH, "--learning-rate", "1e-9", "--weight-decay", "0")
+
+    model, recipe, card = load_model(tmp_path / "run" / "model")
+    assert model.config == tiny
+    assert recipe.datasets == ("affectnet", "gazefollow")
+    torch.testing.assert_close(model.box_embedding, start.box_embedding)
+    frozen, before = frozen_state(model), frozen_state(start)
+    assert all(torch.equal(frozen[name], before[name]) for name in before)
+    assert card["software"]["commit"][:7] in _git_head()
+    for more in (("--preset", "paper"), ("--lora-alpha", "2"), ("--pretrained", "/")):
+        with pytest.raises(UsageError, match="decides about"):
+            run(*words, *more)
+
+
+def _git_head() -> str:
+    root = Path(__file__).parents[2]
+    words = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+def test_an_encoder_of_another_name_wants_weights_of_its_own(drawings: Path, llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no published weights for: encoder"):
+        run(
+            "train",
+            drawings,
+            "--out",
+            tmp_path / "x",
+            "--preset",
+            "paper",
+            "--encoder",
+            "dinov2-l14",
+        )
+    with pytest.raises(ConfigError, match="--allow-remote-code"):
+        run(
+            *("train", drawings, "--out", tmp_path / "y", "--preset", "paper"),
+            *("--encoder", "molmoe-1b", "--encoder-weights", tmp_path, "--language", llama),
+        )
 
 
 def test_a_stopped_training_goes_on_with_the_same_command(

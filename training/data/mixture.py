@@ -8,16 +8,18 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sfedge.boxes import Box, patch_mask
-from sfedge.errors import DataError
+from sfedge.errors import ConfigError, DataError
 from sfedge.preprocess import InputSpec, crop, encoder_input
 from sfedge.structures import Image
 from training.batch import Batch
 from training.data.augment import augmented, flipped, in_view, lit
-from training.data.pictures import read_picture
+from training.data.pictures import read_picture, read_view
 from training.data.sample import Sample
+from training.features import FeatureStore
 from training.losses import gaze_target
 
 Seed = tuple[int, ...]
@@ -32,6 +34,7 @@ class ViewSpec:
 
     input: InputSpec
     token_grid: int
+    features: FeatureStore | None = None  # of the encoder; pictures are then not opened
 
 
 def plan_epoch(
@@ -156,7 +159,11 @@ class PlannedDataset(Dataset[_Batch], Generic[_Batch]):
 
 
 class BatchDataset(PlannedDataset[Batch]):
-    """Planned batches as square encoder inputs, box masks and heatmaps."""
+    """Planned batches as square encoder inputs or stored features, box masks and heatmaps.
+
+    Raises:
+        ConfigError: stored features are to be augmented.
+    """
 
     def __init__(
         self,
@@ -169,12 +176,18 @@ class BatchDataset(PlannedDataset[Batch]):
     ) -> None:
         super().__init__(batches, augment=augment, seed=seed, share=share)
         self.spec = spec
+        if augment and spec.features is not None:
+            raise ConfigError(
+                "stored features are of pictures as they are",
+                where="augment",
+                fix="Train without augmentation, or without stored features.",
+            )
 
     def stack(self, rows: Sequence[tuple[Sample, Seed | None]], *, is_filler: bool) -> Batch:
         images, masks, labels, heatmaps = [], [], [], []
         for sample, seed in rows:
-            view, boxes, points = open_view(sample, seed)
-            images.append(torch.from_numpy(encoder_input(view, self.spec.input)))
+            image, boxes, points = self._image(sample, seed)
+            images.append(image)
             mask = patch_mask(boxes, self.spec.token_grid)
             masks.append(torch.from_numpy(mask.astype(np.float32)))
             labels.append(-1 if sample.label is None else sample.label)
@@ -189,32 +202,40 @@ class BatchDataset(PlannedDataset[Batch]):
             is_filler=is_filler,
         )
 
+    def _image(self, sample: Sample, seed: Seed | None) -> tuple[Tensor, tuple[Box, ...], Points]:
+        if self.spec.features is not None:
+            return self.spec.features.get(sample), *in_view(sample)
+        view, boxes, points = open_view(sample, seed, size=self.spec.input.size)
+        return torch.from_numpy(encoder_input(view, self.spec.input)), boxes, points
+
 
 def pictures_opener(spec: ViewSpec) -> Opener[Batch]:
     """Opens batches for a network that looks through an encoder."""
     return partial(BatchDataset, spec=spec)
 
 
-def open_view(sample: Sample, seed: Seed | None) -> tuple[Image, tuple[Box, ...], Points]:
+def open_view(
+    sample: Sample, seed: Seed | None, *, size: int | None = None
+) -> tuple[Image, tuple[Box, ...], Points]:
     """The view of a sample's picture with its boxes and gaze points in fractions of the view.
 
     Args:
         sample: what to open.
         seed: of its augmentation; None for none.
+        size: of the square that the view will be stretched to; an augmented view is read for it
+            with less decoding. Without augmentation pixels are those of the runtime.
 
     Raises:
         DataError: the picture cannot be read.
     """
-    picture = read_picture(sample)
-    if seed is not None:
-        random = np.random.default_rng(seed)
-        sample = augmented(sample, random)
-        if random.random() < 0.5:
-            sample, picture = flipped(sample, picture)
-    view = crop(picture, sample.view)
-    if seed is not None:
-        view = lit(view, random)
-    return view, *in_view(sample)
+    if seed is None:
+        return crop(read_picture(sample), sample.view), *in_view(sample)
+    random = np.random.default_rng(seed)
+    sample = augmented(sample, random)
+    view = crop(read_picture(sample), sample.view) if size is None else read_view(sample, size)
+    if random.random() < 0.5:
+        sample, view = flipped(sample, view)
+    return lit(view, random), *in_view(sample)
 
 
 def batch_loader(

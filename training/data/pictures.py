@@ -27,9 +27,10 @@ _UNREADABLE = (
 )
 _ORIENTATION = 0x0112  # EXIF tag
 _ON_ITS_SIDE = (5, 6, 7, 8)
-# Least pixels of a view decoded at reduced scale over those wanted of it. At this limit the mean
-# difference from full decoding is 0.7 of 255 over photographs (benchmarks/results/input.md).
-_SPARE = 1.5
+# For each scale that a JPEG can be decoded at, as its denominator: what then remains of a view each
+# way, at least, as a multiple of what is wanted. With no more than that, pixels are 0.8 of 255 from
+# full decoding in the mean (benchmarks/results/input.md).
+LEAST_LEFT = {8: 3.0, 4: 2.0, 2: 1.5}
 
 
 def read_picture(sample: Sample) -> Image:
@@ -49,10 +50,9 @@ def read_picture(sample: Sample) -> Image:
 def read_view(sample: Sample, size: int) -> Image:
     """A sample's view stretched to (size, size, 3) uint8 RGB, from as little decoding as will do.
 
-    A JPEG is decoded at a half, a quarter or an eighth of its scale where half as many pixels
-    again as are wanted remain of the view each way. That is nearly what cropping and resizing the
-    whole picture gives, not exactly: it is meant for training with augmentation, which changes
-    pixels by far more.
+    A JPEG is decoded at a half, a quarter or an eighth of its scale where that leaves enough of the
+    view. The pixels are then nearly those of the whole picture cropped and resized, not exactly:
+    it is meant for training with augmentation, which changes them by far more.
 
     Raises:
         DataError: it cannot be read or decoded.
@@ -69,13 +69,13 @@ def _read_reduced(picture: PIL.Image.Image, sample: Sample, size: int) -> Image 
     """The view from a picture at reduced scale; None where it has to be read in full."""
     width, height = picture.size
     x1, y1, x2, y2 = to_pixels(sample.view, width=width, height=height)
-    wanted = int(min(x2 - x1, y2 - y1) / (_SPARE * size))
-    if wanted < 2 or (sample.upright and picture.getexif().get(_ORIENTATION, 1) != 1):
+    side = min(x2 - x1, y2 - y1)
+    scales = (scale for scale, left in LEAST_LEFT.items() if side >= scale * left * size)
+    scale = next(scales, 1)
+    is_turned = sample.upright and picture.getexif().get(_ORIENTATION, 1) != 1
+    # What is no JPEG knows no draft.
+    if scale == 1 or is_turned or not picture.draft(None, (width // scale, height // scale)):
         return None
-    drafted = picture.draft(None, (width // wanted, height // wanted))  # as far as a JPEG allows
-    if drafted is None:
-        return None
-    scale = width / drafted[1][2]
     # Fractions of the reduced pixels: whole ones would shift the view by up to `scale` pixels.
     corners = (x1 / scale, y1 / scale, x2 / scale, y2 / scale)
     bicubic = PIL.Image.Resampling.BICUBIC

@@ -30,7 +30,7 @@ from training.examples.sheet import (
     wrapped,
 )
 
-_GAP = 0.15  # inches around a row of panels
+_GAP = 0.2  # inches around a row of panels
 
 
 def draw_answers(chosen: Sequence[Chosen], head: str) -> Figure:

@@ -68,8 +68,8 @@ class Choice:
         if not self.successes:
             return f"Drawn at random from the {self.split} split (seed {self.seed})."
         return (
-            f"Successes alone, not representative of the model: the first {self.count} of each "
-            f"task in a random order of the {self.split} split (seed {self.seed})."
+            f"Successes alone, not representative of the model: the first {self.count} met in a "
+            f"random order of the {self.split} split (seed {self.seed})."
         )
 
 
@@ -85,8 +85,8 @@ class Chosen:
     def __str__(self) -> str:
         successes = sum(example.is_success for example in self.examples)
         what = f"at most {NEAR:g} from an annotator's point" if self.task == "gaze" else "right"
-        first = f"{successes} of the first {self.answered} answers are {what}"
-        return f"{first}; the split has {self.of} samples"
+        first = f"{successes} of the first {self.answered} answers {what}"
+        return f"{first} (samples in the split: {self.of})"
 
 
 def choose(

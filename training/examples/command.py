@@ -32,7 +32,7 @@ def figure() -> None:
     """
 
 
-def _example_options(count: int, name: str) -> Callable[[Command], Command]:
+def _example_options(name: str) -> Callable[[Command], Command]:
     """`MODEL`, `DATA`, `--out`, and which samples are shown."""
     options = (
         click.argument("model", type=FOLDER),
@@ -47,7 +47,7 @@ def _example_options(count: int, name: str) -> Callable[[Command], Command]:
         click.option(
             "--count",
             type=click.IntRange(min=1),
-            default=count,
+            default=4,
             show_default=True,
             help="Examples of each task.",
         ),
@@ -63,7 +63,13 @@ def _example_options(count: int, name: str) -> Callable[[Command], Command]:
             show_default=True,
             help="Which samples to draw from.",
         ),
-        click.option("--seed", default=0, show_default=True, help="Decides the random order."),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Decides the random order.",
+        ),
         click.option(
             "--datasets",
             metavar="NAME,…",
@@ -80,7 +86,7 @@ def _example_options(count: int, name: str) -> Callable[[Command], Command]:
 
 
 @figure.command()
-@_example_options(4, "gaze.png")
+@_example_options("gaze.png")
 def gaze(model: Path, data: Path, out: Path, datasets: str | None, **choice: Any) -> None:
     """Where people look: annotators' points, and MODEL's heatmaps (figure 4).
 
@@ -93,7 +99,7 @@ def gaze(model: Path, data: Path, out: Path, datasets: str | None, **choice: Any
 
 
 @figure.command()
-@_example_options(4, "answers.png")
+@_example_options("answers.png")
 def answers(model: Path, data: Path, out: Path, datasets: str | None, **choice: Any) -> None:
     """Each classification task: views, MODEL's answers and the truth (figure 5)."""
     companion(out)
@@ -120,7 +126,9 @@ def _choose(
             where=str(folder),
             fix=f"It answers {', '.join(recipe.tasks)}.",
         )
-    read = _reading(recipe, tasks) if datasets is None else dataset_names(datasets)
+    read = _teaching(recipe, tasks)
+    if datasets is not None:
+        read = Recipe(datasets=dataset_names(datasets)).datasets
     loaded = load_datasets(data, read, choice.split, exact_faces=recipe.exact_faces)
     by_task: dict[str, list[Sample]] = {}
     for sample in samples_of(loaded):
@@ -140,7 +148,7 @@ def _choose(
     return f"{choice}\nSocialFusion ({parts}) on {', '.join(read)}{drawn}.", chosen
 
 
-def _reading(recipe: Recipe, tasks: Sequence[str]) -> tuple[str, ...]:
+def _teaching(recipe: Recipe, tasks: Sequence[str]) -> tuple[str, ...]:
     """The recipe's datasets that teach some of the tasks."""
     taught = {**DATASET_TASKS, OWN: recipe.own_tasks}
     return tuple(name for name in recipe.datasets if set(taught[name]) & set(tasks))

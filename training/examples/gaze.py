@@ -29,7 +29,7 @@ from training.examples.sheet import (
     wrapped,
 )
 
-_GAP, _BELOW = 0.2, 1.2  # inches: under a row of panels, and of scale and legend
+_GAP, _BELOW = 0.2, 1.4  # inches: under a row of panels, and of scale and legend
 _PALE = 0.5  # how far a picture under a heatmap is faded to white
 _STRONGEST = 0.85  # opacity at the scale's end
 
@@ -69,15 +69,15 @@ def draw_gaze(chosen: Chosen, head: str) -> Figure:
         fraction=0.03,
         aspect=50,
         shrink=0.6,
-        label="value of the heatmap",
+        label="value of the heatmap, at most 1",
     )
     bar.ax.tick_params(labelsize=TEXT)
     marks = [axes.get_legend_handles_labels() for axes in grid[:2, 0]]
     figure.legend(
-        marks[0][0] + marks[1][0][-1:],
-        marks[0][1] + marks[1][1][-1:],
+        [handle for handles, _ in marks for handle in handles],
+        [label for _, labels in marks for label in labels],
         loc="outside lower center",
-        ncols=min(columns, 3),
+        ncols=3 if columns > 2 else 1,
         fontsize=TEXT,
         frameon=False,
     )
@@ -116,7 +116,7 @@ def describe_gaze(chosen: Chosen, data: Path) -> str:
 
 def _show_truth(axes: Axes, example: Example, view: Image) -> None:
     boxes, points = in_view(example.sample)
-    show(axes, view, boxes, "head box of the person asked about")
+    show(axes, view, boxes, "head of the person asked about")
     height, width = view.shape[:2]
     axes.plot(
         [x * width for x, _ in points],
@@ -127,7 +127,7 @@ def _show_truth(axes: Axes, example: Example, view: Image) -> None:
         color="#009e73",  # bluish green of Okabe and Ito
         markeredgecolor="white",
         clip_on=False,
-        label="point of an annotator",
+        label="an annotator's point",
     )
     axes.set_anchor("S")
 
@@ -153,7 +153,7 @@ def _show_answer(axes: Axes, example: Example, view: Image, norm: Normalize) -> 
         color="white",
         markeredgecolor="black",
         clip_on=False,
-        label="predicted point: where the heatmap is highest",
+        label="predicted point",
     )
     to = f"off by {example.nearest:.2f}"
     axes.set_xlabel(

@@ -48,7 +48,7 @@ def new_sheet(width: float, height: float) -> Figure:
 
 def panel_height(views: Sequence[Image]) -> float:
     """Inches that suit most of the views in panels; others are shown smaller, but whole."""
-    ratios = sorted(view.shape[0] / view.shape[1] for view in views)
+    ratios: list[float] = sorted(view.shape[0] / view.shape[1] for view in views)
     return PANEL * min(max(ratios[len(ratios) // 2], 0.5), 1.4)
 
 
@@ -110,8 +110,8 @@ def show(axes: Axes, view: Image, boxes: Iterable[Box], label: str = "") -> None
 def question(task: str) -> str:
     """The sentence of a task's prompt that asks, as a quotation."""
     found = _QUESTION.search(TASKS[task].prompt)
-    sentence = found.group() if found else textwrap.shorten(TASKS[task].prompt, 100)
-    return f"“… {' '.join(sentence.split())} …”"
+    assert found is not None, task  # every prompt of the paper has such a sentence
+    return f"“… {found.group()} …”"
 
 
 def quoted(task: str) -> str:

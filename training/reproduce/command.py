@@ -13,6 +13,7 @@ from accelerate import PartialState
 from sfedge.errors import SfedgeError, UsageError, unknown_name
 from training.data.sample import DRAWN_MARK
 from training.encoders import ENCODERS
+from training.evaluate import Figures
 from training.options import FOLDER, in_full, remote_code_option
 from training.recipe import Recipe
 from training.reproduce.configs import needs_remote_code
@@ -32,7 +33,7 @@ _REMOTE = "Its code comes with its weights: read it, then pass --allow-remote-co
 @click.option(
     "--out",
     type=FOLDER,
-    default="runs",
+    default="runs/paper",
     show_default=True,
     help="For the table, and `runs/` with what was trained; all tables share it.",
 )
@@ -60,6 +61,12 @@ _REMOTE = "Its code comes with its weights: read it, then pass --allow-remote-co
     help="Processes that read pictures; 0 reads them between the steps.",
 )
 @click.option(
+    "--features",
+    type=FOLDER,
+    help="Where linear probes keep the encoders' features, which then are computed once: about a "
+    "megabyte a picture.",
+)
+@click.option(
     "--recipes",
     type=FOLDER,
     default=RECIPES,
@@ -75,6 +82,7 @@ def reproduce(
     weights: tuple[str, ...],
     allow_remote_code: bool,
     workers: int,
+    features: Path | None,
     recipes: Path,
 ) -> None:
     """Run the rows of the paper's TABLE, table1 to table9, and set them beside its figures.
@@ -96,7 +104,13 @@ def reproduce(
     changed = _changes(changes)
     places = _places(weights)
     plans = {row.name: planned(row, weights=places, changes=changed) for row in wanted.rows}
-    at = Workplace(data=data, out=out, allow_remote_code=allow_remote_code, workers=workers)
+    at = Workplace(
+        data=data,
+        out=out,
+        allow_remote_code=allow_remote_code,
+        workers=workers,
+        features=features,
+    )
     if is_list:
         for row in wanted.rows:
             click.echo(_state(row, plans[row.name], wanted, at))
@@ -130,7 +144,9 @@ def _outcome(
     is_chosen: bool,
 ) -> Outcome:
     """A row's figures: new ones where it is chosen, else what is there."""
-    parts, places, reasons = [], {}, []
+    parts: list[dict[str, Figures]] = []
+    places: dict[str, str] = {}
+    reasons: list[str] = []
     for run in runs:
         if not is_done(run, table.part, at):
             if not is_chosen:

@@ -14,13 +14,15 @@ from sfedge.errors import DataError
 from training.batch import Batch
 from training.checkpoint import load_model, on_cpu, read_tensors, replacing, write_json
 from training.config import ModelConfig
-from training.data.mixture import ViewSpec, pictures_opener
+from training.data.mixture import Opener, ViewSpec, pictures_opener
 from training.encoders import build_encoder
 from training.evaluate import evaluate, usual_device
+from training.features import filled_store
 from training.gazelle import GazeLLE, gazelle_loss
 from training.model import SocialFusion, build_model
 from training.probes import LinearProbes, probe_loss
 from training.recipe import Recipe
+from training.reports import samples_of
 from training.reproduce.configs import EncoderConfig
 from training.reproduce.runs import Run, Workplace
 from training.run import System, social_fusion
@@ -87,6 +89,21 @@ def _on_encoder(
         )
         return head(encoder)
 
+    def opener(model: Any) -> Opener[Batch]:
+        features = None
+        if at.features is not None and not run.recipe.augment:
+            features = filled_store(
+                at.features,
+                model.encoder,
+                samples_of(at.taught(run.recipe) + at.held_out(run.recipe)),
+                encoder_name=config.encoder,
+                layer=config.encoder_layer,
+                precision=run.recipe.precision,
+                device=usual_device(),
+                workers=at.workers,
+            )
+        return pictures_opener(ViewSpec(model.encoder.input, model.token_grid, features))
+
     def save(folder: Path, model: nn.Module, recipe: Recipe, card: Mapping[str, Any]) -> None:
         with replacing(folder) as part:
             write_json(part / "model.json", config.to_json())
@@ -109,7 +126,7 @@ def _on_encoder(
             settings=config,
             build=build,
             loss=loss,
-            opener=lambda model: pictures_opener(ViewSpec(model.encoder.input, model.token_grid)),
+            opener=opener,
             score=partial(evaluate, device=usual_device(), workers=at.workers),
             save=save,
         ),

@@ -19,7 +19,7 @@ def write_plot(path: Path, table: Table, outcomes: Sequence[Outcome]) -> None:
     """Write the picture of a table as PNG."""
     across = min(_ACROSS, len(table.columns))
     down = -(-len(table.columns) // across)
-    size = (2.2 + _WIDTH * across, 1.1 + down * (0.9 + _HEIGHT * len(outcomes)))
+    size = (max(6.4, 2.2 + _WIDTH * across), 1.1 + down * (0.9 + _HEIGHT * len(outcomes)))
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()

@@ -17,7 +17,7 @@ CONFLICT = Measure("All tasks", "GCD", "all", "gradient_conflict", unit=1.0, les
 # By the heading of their columns.
 MEASURES = {f"{m.dataset} {m.name}": m for m in (*PAPER_MEASURES, CONFLICT)}
 
-Part = Literal["val", "test"]  # what the paper's table is scored on
+Part = Literal["train", "val", "test"]  # which part of the datasets a table is measured on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Table:
     Attributes:
         name: of its folder: `table1`.
         title: what it compares.
-        part: which part of the datasets it is scored on.
+        part: which part of the datasets it is measured on.
         columns: headings, names in MEASURES.
         notes: sentences that belong below it.
         rows: in the paper's order.
@@ -92,7 +92,7 @@ def read_table(name: str, recipes: Path = RECIPES) -> Table:
         f"column {heading!r} is unknown" for heading in told["columns"] if heading not in MEASURES
     ]
     if told["part"] not in get_args(Part):
-        faults.append(f"part is {told['part']!r}, it must be val or test")
+        faults.append(f"part is {told['part']!r}, it must be train, val or test")
     if faults:
         raise ConfigError("; ".join(faults), where=str(path))
     return Table(

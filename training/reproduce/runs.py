@@ -16,10 +16,11 @@ from training.recipe import DATASET_TASKS, Recipe
 from training.reports import load_datasets
 from training.reproduce.rows import Part
 
-# The split of our loaders that has the samples of the paper's tables (section 4.1, table 1).
+# The splits of our loaders that hold the samples of the paper's tables (table 1's caption).
 # AffectNet and looking at me have a public truth for their validation set alone, which the loaders
 # call test; GazeFollow has no validation set. Looking at me's test set goes to its challenge.
 SPLITS: dict[Part, dict[str, Split]] = {
+    "train": dict.fromkeys(DATASET_TASKS, "train"),
     "val": {
         "affectnet": "test",
         "hagrid": "val",
@@ -73,12 +74,15 @@ class Workplace:
         out: folder for the runs.
         allow_remote_code: Python code that comes with weights may run.
         workers: processes that prepare batches.
+        features: folder for the features of frozen encoders, to be used again; None to compute
+            them at each step. Only what trains without augmentation can use them.
     """
 
     data: Path
     out: Path
     allow_remote_code: bool = False
     workers: int = 0
+    features: Path | None = None
     _read: dict[tuple[str, Split, bool], Dataset] = field(default_factory=dict, repr=False)
 
     def folder(self, run: Run) -> Path:
@@ -115,9 +119,14 @@ class Workplace:
             )
         return self._read[key]
 
-    def datasets(self, recipe: Recipe, split: Split) -> list[Dataset]:
-        """One split of each of the recipe's datasets."""
-        return [self.dataset(name, split, recipe) for name in recipe.datasets]
+    def taught(self, recipe: Recipe) -> list[Dataset]:
+        """The recipe's datasets to learn from."""
+        return [self.dataset(name, "train", recipe) for name in recipe.datasets]
+
+    def held_out(self, recipe: Recipe) -> list[Dataset]:
+        """The recipe's datasets to stop early by; none where it does not."""
+        names = recipe.datasets if recipe.patience else ()
+        return [self.dataset(name, "val", recipe) for name in names]
 
     def score_files(self, run: Run, part: Part) -> dict[Path, tuple[str, Split]]:
         """Where a run's scores of a part of the data lie, and of which dataset and split each is.

@@ -108,7 +108,7 @@ def _trained(
             answer_challenge(model, at.data, folder / PREDICTIONS, workers=at.workers)
         if not saved.exists():
             scores = merged(read_json(path) for path in files)
-            loaded = at.datasets(run.recipe, "train")
+            loaded = at.taught(run.recipe)
             card = build_card(
                 run.config, run.recipe, loaded, steps=steps, scores=scores, data=at.data
             )
@@ -125,14 +125,13 @@ def _trained_files(run: Run, part: Part, at: Workplace) -> list[Path]:
 
 def _learnt(own: Learner, run: Run, folder: Path, at: Workplace) -> tuple[Any, int]:
     """The model after its training, and the steps that this took."""
-    recipe, system = run.recipe, own.system
-    loaded = at.datasets(recipe, "train")
-    held_out = at.datasets(recipe, "val") if recipe.patience else []
+    loaded, held_out = at.taught(run.recipe), at.held_out(run.recipe)
+    system = own.system
     model = system.build()
     steps = train(
         model,
         {dataset.name: dataset.samples for dataset in loaded},
-        recipe,
+        run.recipe,
         folder,
         loss=system.loss,
         opener=system.opener(model),
@@ -149,7 +148,7 @@ def _conflict(run: Run, part: Part, at: Workplace) -> dict[str, Figures]:
     system = fusion_learner(run, at).system
 
     def measure() -> dict[str, Figures]:
-        samples = samples_of(at.datasets(run.recipe, "train"))
+        samples = samples_of(at.taught(run.recipe))
         model = system.build()
         found = measure_conflict(
             model,

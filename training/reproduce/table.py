@@ -9,14 +9,15 @@ from training.evaluate import Figures, Measure
 from training.reproduce.rows import MEASURES, Part, Row, Table
 
 NONE = "—"  # a cell without a figure, as in the paper
-_UNITS = (
-    "Figures are per cent, distances (L2) fractions of the picture's sides; ↑ marks what should be "
-    "high, ↓ what should be low. The difference is ours minus the paper's."
-)
-_SCORED: dict[Part, str] = {
+_MEASURED: dict[Part, str] = {
+    "train": "Measured on all training samples.",
     "val": "Scored on the official validation sets, GazeFollow on its test set, as in the paper.",
     "test": "Scored on the test sets; AffectNet, which has none, on its validation set.",
 }
+_UNITS = (
+    "L2 is in fractions of the picture's sides, GCD lies between 0 and 2, all others are per cent; "
+    "↑ marks what should be high, ↓ what should be low. The difference is ours minus the paper's."
+)
 _CSV = ("row", "dataset", "measure", "ours", "paper", "difference", "samples", "run")
 
 
@@ -94,7 +95,7 @@ def write_markdown(
         f"# {title_of(table)}",
         "",
         *(f"**{remark}**\n" for remark in remarks),
-        f"{_SCORED[table.part]} {_UNITS}",
+        f"{_MEASURED[table.part]} {_UNITS}",
         "",
         _line([*heads, "", *arrows]),
         _line(["---"] * (len(heads) + 1) + ["---:"] * len(arrows)),
@@ -129,13 +130,13 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     title = outcome.row.title
     if outcome.reason:
         yield f"{title}: {outcome.reason}"
-    lost = {task: of["unparsable"] for task, of in outcome.figures.items() if of.get("unparsable")}
+    lost = [
+        f"{of['unparsable']:.0f} of {of['samples']:.0f} to {task}"
+        for task, of in outcome.figures.items()
+        if of.get("unparsable")
+    ]
     if lost:
-        told = (
-            f"{n:.0f} of {outcome.figures[task]['samples']:.0f} to {task}"
-            for task, n in lost.items()
-        )
-        yield f"{title}: answers that are none of those asked for are wrong: {', '.join(told)}."
+        yield f"{title}: answers that cannot be read count as wrong, {'; '.join(lost)}."
 
 
 def _line(cells: Sequence[str]) -> str:

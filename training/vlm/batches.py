@@ -1,7 +1,7 @@
 """Samples to questions and answers, and to batches of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,11 +33,17 @@ class ChatBatch:
 
     def to(self, device: torch.device) -> "ChatBatch":
         """The same batch on another device."""
-        return ChatBatch(
-            inputs={name: v.to(device, non_blocking=True) for name, v in self.inputs.items()},
-            tasks=self.tasks,
-            labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
-            is_filler=self.is_filler,
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "ChatBatch":
+        """The same batch in memory that a GPU copies from by itself; a DataLoader asks for it."""
+        return self._changed(Tensor.pin_memory)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> "ChatBatch":
+        return replace(
+            self,
+            inputs={name: change(tensor) for name, tensor in self.inputs.items()},
+            labels=None if self.labels is None else change(self.labels),
         )
 
 

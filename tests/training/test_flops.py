@@ -1,0 +1,84 @@
+"""Operations by count against those that torch counts while they run."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from sfedge.manifest import BoxEmbedding
+from sfedge.tasks import TASKS
+from training.batch import Batch
+from training.config import PRESETS, Pool
+from training.flops import encoder_flops, step_flops, useful_work
+from training.losses import gaze_target, loss
+from training.model import SocialFusion, build_model
+
+MIXED = ("gesture", "domain", "gesture", "expression", "domain", "looking_at_me")
+GAZE = ("gaze",) * 3
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def tiny(pool: Pool = 1, box_embedding: BoxEmbedding = "after") -> SocialFusion:
+    return build_model(replace(PRESETS["tiny"], pool=pool, box_embedding=box_embedding)).train()
+
+
+def batch_of(model: SocialFusion, tasks: tuple[str, ...]) -> Batch:
+    return Batch(
+        images=torch.randn(len(tasks), 3, 96, 96),
+        masks=torch.zeros(len(tasks), model.token_grid**2),
+        tasks=tasks,
+        labels=torch.zeros(len(tasks), dtype=torch.int64),
+        heatmaps=torch.stack([gaze_target((0.3, 0.6))] * len(tasks)) if tasks == GAZE else None,
+    )
+
+
+def hidden_pairs(model: SocialFusion, tasks: tuple[str, ...]) -> int:
+    """Pairs that masks hide, in all four blocks, which torch counts with the others."""
+    count, pairs = model.token_grid**2, 0
+    for task, samples in Counter(tasks).items():
+        prompt, later = len(model.prompts[task]), samples * count * (count - 1) // 2
+        pairs += 3 * (prompt * (prompt - 1) // 2 + later)
+        pairs += later if TASKS[task].output == "heatmap" else 0
+    return pairs
+
+
+@pytest.mark.parametrize("tasks", [MIXED, GAZE])
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("box_embedding", ["after", "before"])
+def test_a_step_is_what_torch_counts_but_for_what_masks_hide(
+    box_embedding: BoxEmbedding, pool: Pool, tasks: tuple[str, ...]
+) -> None:
+    model = tiny(pool, box_embedding)
+
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        total, _ = loss(model, batch_of(model, tasks), 1.0)
+        torch.autograd.backward(total)
+
+    of_a_pair = 3 * 2 * 2 * 4 * 32  # three passes of two products of 4 heads of 32
+    expected = step_flops(model, tasks) + of_a_pair * hidden_pairs(model, tasks)
+    assert counter.get_total_flops() == expected
+
+
+def test_stored_features_save_the_encoder() -> None:
+    model = tiny()
+
+    saved = step_flops(model, MIXED) - step_flops(model, MIXED, stored=True)
+
+    assert saved == len(MIXED) * encoder_flops(model.encoder) > 0
+
+
+def test_a_second_sample_of_a_task_adds_its_image_tokens_alone() -> None:
+    model = tiny()
+
+    one, two = useful_work(model, ("gesture",)), useful_work(model, ("gesture",) * 2)
+
+    assert one.rows == len(model.prompts["gesture"]) + 36
+    assert two.rows - one.rows == 36
+    assert (two.last_rows, two.logits) == (2, 2)
