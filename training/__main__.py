@@ -22,6 +22,7 @@ from training.data.folder import tasks_in
 from training.data.mixture import ViewSpec, pictures_opener
 from training.data.sample import DRAWN_MARK, Dataset, Split
 from training.evaluate import evaluate, usual_device
+from training.examples.command import figure
 from training.model import SocialFusion, build_model
 from training.options import (
     FOLDER,
@@ -274,7 +275,7 @@ def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
     return replace(recipe, own_tasks=tasks_in(own))
 
 
-for _command in (check, agree, lam_file, vlm_train, vlm_evaluate, reproduce):
+for _command in (check, agree, lam_file, vlm_train, vlm_evaluate, reproduce, figure):
     main.add_command(_command)
 
 if __name__ == "__main__":

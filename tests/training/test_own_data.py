@@ -101,7 +101,7 @@ def test_the_commands_of_the_page_lead_to_a_bundle_that_runs(
         _run(line, f"--detections {scene.detections}" if is_run else SHORT.get(name, ""))
         done.append(name)
 
-    assert done[:5] == ["check", "draw", "pretrain", "train", "evaluate"]
+    assert done[:6] == ["check", "draw", "pretrain", "train", "train", "evaluate"]
     assert done[-2:] == ["runs/own/model", "run"]
     with open_bundle(Path("own.zip")) as bundle:
         assert [task.name for task in bundle.manifest.tasks] == ["expression", "looking_at_me"]

@@ -24,6 +24,7 @@ from training.evaluate import evaluate
 from training.reports import load_datasets, samples_of
 from training.reproduce import systems
 from training.reproduce.rows import MEASURES, read_table
+from training.reproduce.table import Outcome, write_markdown
 from training.train import train
 from training.vlm.config import REMOTE
 from training.vlm.evaluate import evaluate_baseline
@@ -332,6 +333,32 @@ def test_runs_on_other_data_are_not_mixed(alone: Bench, tmp_path: Path) -> None:
     page = alone.page("table2")
     assert f"this run is of the data in {alone.data}, not of {other}" in page
     assert all(cell["ours"] == "" for cell in alone.cells("table2"))
+
+
+def test_a_page_reads_as_the_paper_does(tmp_path: Path) -> None:
+    table = read_table("table7")
+    sota, ours = table.rows
+    figures = {
+        "gesture": {"mean_average_precision": 0.99841, "samples": 9.0},
+        "gaze": {"minimum_l2": 0.06449, "average_l2": 0.2, "area_under_roc": 0.5, "samples": 4.0},
+        "expression": {"accuracy": 0.5283, "samples": 5.0, "unparsable": 2.0},
+    }
+    outcome = Outcome(row=ours, figures=figures, runs=dict.fromkeys(figures, "run"))
+    write_markdown(tmp_path / "page.md", table, [Outcome(row=sota), outcome], ["Know this."])
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "\n**Know this.**\n" in page
+    told = [line for line in page.splitlines() if line.startswith("|")]
+    assert told[0].endswith(
+        "| LAM Acc ↑ | GazeFollow Min L2 ↓ | GazeFollow Avg L2 ↓ | "
+        "GazeFollow AUC ↑ | AffectNet Acc ↑ |"
+    )
+    assert told[2:] == [
+        "| SOTA | paper | 89.4 | 87.0 | 79.5 | 81.0 | 93.0 | 0.041 | 0.099 | 95.8 | 66.32 |",
+        "| SocialFusion (Ours) | ours | 99.8 | — | — | — | — | 0.064 | 0.200 | 50.0 | 52.8 |",
+        "|  | paper | 99.8 | 94.2 | 88.5 | 76.0 | 92.0 | 0.065 | 0.128 | 94.0 | 52.8 |",
+        "|  | difference | 0.0 | — | — | — | — | −0.001 | +0.072 | −44.0 | 0.0 |",
+    ]
+    assert "cannot be read count as wrong, 2 of 5 to expression." in page
 
 
 @pytest.mark.parametrize(

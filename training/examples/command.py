@@ -16,7 +16,8 @@ from training.examples.answers import describe_answers, draw_answers
 from training.examples.choice import Choice, Chosen, choose
 from training.examples.gaze import describe_gaze, draw_gaze
 from training.examples.sheet import companion, write_sheet
-from training.options import FOLDER, Command, dataset_names
+from training.model import SocialFusion
+from training.options import FOLDER, Command, dataset_names, remote_code_option
 from training.recipe import DATASET_TASKS, OWN, Recipe
 from training.reports import load_datasets, samples_of
 
@@ -75,6 +76,7 @@ def _example_options(name: str) -> Callable[[Command], Command]:
             metavar="NAME,…",
             help="Which of the folders in DATA to read. [those that the model was trained on]",
         ),
+        remote_code_option,
     )
 
     def decorate(command: Command) -> Command:
@@ -87,29 +89,50 @@ def _example_options(name: str) -> Callable[[Command], Command]:
 
 @figure.command()
 @_example_options("gaze.png")
-def gaze(model: Path, data: Path, out: Path, datasets: str | None, **choice: Any) -> None:
+def gaze(
+    model: Path,
+    data: Path,
+    out: Path,
+    datasets: str | None,
+    allow_remote_code: bool,
+    **choice: Any,
+) -> None:
     """Where people look: annotators' points, and MODEL's heatmaps (figure 4).
 
     A success is a predicted point near an annotator's.
     """
     companion(out)  # before the work, whether the name will do
-    head, chosen = _choose(model, data, datasets, ("gaze",), Choice(**choice))
+    network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
+    head, chosen = _choose(network, recipe, data, datasets, ("gaze",), Choice(**choice))
     sheet = draw_gaze(chosen[0], head)
     _write(out, sheet, head, describe_gaze(chosen[0], data))
 
 
 @figure.command()
 @_example_options("answers.png")
-def answers(model: Path, data: Path, out: Path, datasets: str | None, **choice: Any) -> None:
+def answers(
+    model: Path,
+    data: Path,
+    out: Path,
+    datasets: str | None,
+    allow_remote_code: bool,
+    **choice: Any,
+) -> None:
     """Each classification task: views, MODEL's answers and the truth (figure 5)."""
     companion(out)
-    head, chosen = _choose(model, data, datasets, _LABEL_TASKS, Choice(**choice))
+    network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
+    head, chosen = _choose(network, recipe, data, datasets, _LABEL_TASKS, Choice(**choice))
     sheet = draw_answers(chosen, head)
     _write(out, sheet, head, describe_answers(chosen, data))
 
 
 def _choose(
-    folder: Path, data: Path, datasets: str | None, wanted: Sequence[str], choice: Choice
+    model: SocialFusion,
+    recipe: Recipe,
+    data: Path,
+    datasets: str | None,
+    wanted: Sequence[str],
+    choice: Choice,
 ) -> tuple[str, list[Chosen]]:
     """What the picture says above all, and the examples of each task.
 
@@ -118,12 +141,10 @@ def _choose(
             much.
         DataError: model or data are damaged or missing.
     """
-    model, recipe, _ = load_model(folder)
     tasks = [task for task in wanted if task in recipe.tasks]
     if not tasks:
         raise UsageError(
             f"this model was not trained on {' or '.join(wanted)}",
-            where=str(folder),
             fix=f"It answers {', '.join(recipe.tasks)}.",
         )
     read = _teaching(recipe, tasks)

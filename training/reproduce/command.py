@@ -115,38 +115,33 @@ def reproduce(
         for row in wanted.rows:
             click.echo(_state(row, plans[row.name], wanted, at))
         return
-    failures: list[str] = []
-    outcomes = []
-    for row in wanted.rows:
-        is_chosen = not only or row.name in only
-        outcomes.append(_outcome(row, plans[row.name], wanted, at, failures, is_chosen=is_chosen))
+    outcomes = [
+        _outcome(row, plans[row.name], wanted, at, is_chosen=not only or row.name in only)
+        for row in wanted.rows
+    ]
     out.mkdir(parents=True, exist_ok=True)
     page = out / f"{table}.md"
     write_markdown(page, wanted, outcomes, [*_remarks(data, changes)])
     write_csv(page.with_suffix(".csv"), wanted, outcomes)
     write_plot(page.with_suffix(".png"), wanted, outcomes)
     click.echo(f"The table is in {page}, with {page.stem}.csv and {page.stem}.png beside it")
-    if failures:
+    failed = [name for outcome in outcomes for name in outcome.failed]
+    if failed:
         raise SfedgeError(
-            f"{len(failures)} of its runs failed",
+            f"{len(failed)} of its runs failed",
             where=table,
             fix=f"They are told in {page}; the same command tries them again.",
         )
 
 
 def _outcome(
-    row: Row,
-    runs: Sequence[Run],
-    table: Table,
-    at: Workplace,
-    failures: list[str],
-    *,
-    is_chosen: bool,
+    row: Row, runs: Sequence[Run], table: Table, at: Workplace, *, is_chosen: bool
 ) -> Outcome:
     """A row's figures: new ones where it is chosen, else what is there."""
     parts: list[dict[str, Figures]] = []
     places: dict[str, str] = {}
     reasons: list[str] = []
+    failed: list[str] = []
     for run in runs:
         if not is_done(run, table.part, at):
             if not is_chosen:
@@ -159,14 +154,18 @@ def _outcome(
         try:
             figures = SYSTEMS[run.system].measure(run, table.part, at)
         except (SfedgeError, OSError, torch.OutOfMemoryError) as error:
-            failures.append(run.name)
+            failed.append(run.name)
             reasons.append(f"{run.name}: {error}")
             click.echo(f"{run.name}: {error}", err=True)
             continue
         parts.append(figures)
         places |= dict.fromkeys(figures, run.name)
     return Outcome(
-        row=row, figures=merged(parts), runs=places, reason=" ".join(dict.fromkeys(reasons))
+        row=row,
+        figures=merged(parts),
+        runs=places,
+        reason=" ".join(dict.fromkeys(reasons)),
+        failed=tuple(failed),
     )
 
 

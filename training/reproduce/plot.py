@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -31,8 +32,13 @@ def write_plot(path: Path, table: Table, outcomes: Sequence[Outcome]) -> None:
     panels[0].set_yticks(range(len(outcomes)), [outcome.row.title for outcome in outcomes])
     panels[0].set_ylim(len(outcomes) - 0.5, -0.5)
     figure.suptitle(title_of(table))
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    shown: dict[str, Artist] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(shown.values()), list(shown), loc="outside lower center", ncols=2, frameon=False
+    )
     figure.savefig(path, dpi=150)
 
 
@@ -45,6 +51,8 @@ def _draw(panel: Axes, heading: str, cells: Sequence[Cell]) -> None:
         ("ours", _OURS, _OURS, [cell.ours for cell in cells]),
     ):
         known = [(value, place) for place, value in enumerate(values) if value is not None]
+        if not known:
+            continue
         panel.scatter(
             [value for value, _ in known],
             [place for _, place in known],

@@ -30,12 +30,14 @@ class Outcome:
         figures: by task, of what has been run.
         runs: names of the folders that they come from, by task.
         reason: why figures are missing, "" where none is.
+        failed: names of the runs that could not be done.
     """
 
     row: Row
     figures: Mapping[str, Figures] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +116,12 @@ def title_of(table: Table) -> str:
 
 def _lines(table: Table, outcome: Outcome) -> Iterator[str]:
     cells, head = cells_of(table, outcome), list(outcome.row.head.values())
-    paper = [shown(cell.paper, cell.measure) for cell in cells]
+    paper = [_published(cell.paper, cell.measure) for cell in cells]
     if outcome.row.system == "published":
         yield _line([*head, "paper", *paper])
         return
     beside = [""] * len(head)
-    yield _line([*head, "ours", *(shown(cell.ours, cell.measure) for cell in cells)])
+    yield _line([*head, "ours", *(_shown(cell.ours, cell.measure) for cell in cells)])
     yield _line([*beside, "paper", *paper])
     yield _line(
         [*beside, "difference", *(_signed(cell.difference, cell.measure) for cell in cells)]
@@ -143,12 +145,14 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def shown(value: float | None, measure: Measure) -> str:
-    """A figure in the paper's digits, or all that it has if it is published with more."""
-    if value is None:
-        return NONE
-    text = f"{value:.{_digits(measure)}f}"
-    return f"{value:g}" if value == round(value, 2) and float(text) != value else text
+def _shown(value: float | None, measure: Measure) -> str:
+    return NONE if value is None else f"{value:.{_digits(measure)}f}"
+
+
+def _published(value: float | None, measure: Measure) -> str:
+    """With all its digits, where it has more than the others of its column."""
+    text = _shown(value, measure)
+    return text if value is None or float(text) == value else f"{value:g}"
 
 
 def _signed(value: float | None, measure: Measure) -> str:
