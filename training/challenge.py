@@ -18,13 +18,14 @@ from training.checkpoint import load_model
 from training.data.ego4d_lam import NAME
 from training.data.reading import existing, read_json
 from training.data.sample import Report, Sample
-from training.evaluate import predict, usual_device
+from training.evaluate import Predictor, predict, usual_device
 from training.options import FOLDER, remote_code_option
 from training.reports import tell_report
 
 CHALLENGE, VERSION = "ego4d_looking_at_me", "1.0"
 _TASK = "looking_at_me"
 _LOOKING = TASKS[_TASK].labels.index("looking")
+_DEEPER = "*/videos_challenge"
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -61,14 +62,42 @@ def lam_file(
 
     The faces are in DATA/ego4d_lam/videos_challenge, cropped to the exact box.
     """
+    network, _, _ = load_model(model, allow_remote_code=allow_remote_code)
+    count = answer_challenge(network, data, out, batch=batch, workers=workers)
+    click.echo(f"{count} faces are answered in {out}")
+
+
+def has_faces(data: Path) -> bool:
+    """Whether the test set's faces lie below `data`."""
+    return any(any((data / NAME).glob(pattern)) for pattern in ("videos_challenge", _DEEPER))
+
+
+def answer_challenge(
+    model: Predictor, data: Path, out: Path, *, batch: int = 64, workers: int = 0
+) -> int:
+    """Write a model's answers to the test set.
+
+    Args:
+        model: that answers.
+        data: see `find_faces`.
+        out: the file.
+        batch: faces answered at once.
+        workers: processes that read pictures.
+
+    Returns:
+        How many faces there are.
+
+    Raises:
+        DataError: a face or a picture is not as it should be.
+        OutputError: the file cannot be written.
+    """
     report = Report()
     faces = find_faces(data, report)
     tell_report(f"{NAME} challenge", report)
-    network, _, _ = load_model(model, allow_remote_code=allow_remote_code)
     samples = [Sample(picture, _TASK, group=f.video_id) for f, picture in faces.items()]
-    answers = predict(network, samples, device=usual_device(), batch=batch, workers=workers)
+    answers = predict(model, samples, device=usual_device(), batch=batch, workers=workers)
     write_answers(out, [*faces], answers[:, _LOOKING].tolist())
-    click.echo(f"{len(faces)} faces are answered in {out}")
+    return len(faces)
 
 
 def find_faces(root: Path, report: Report) -> dict[Face, Path]:
@@ -84,7 +113,7 @@ def find_faces(root: Path, report: Report) -> dict[Face, Path]:
     folder = existing(
         root,
         f"{NAME}/videos_challenge",
-        f"{NAME}/*/videos_challenge",
+        f"{NAME}/{_DEEPER}",
         "videos_challenge",
         what="the folder of the challenge's faces",
     )

@@ -280,9 +280,7 @@ def test_a_killed_run_goes_on_to_the_same_model(
     assert "Qwen2-VL, ✓: Not run yet." in alone.page("table2")
 
 
-def test_without_leave_no_code_of_the_hub_runs_and_the_page_says_so(
-    alone: Bench, weights: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_leave_no_code_of_the_hub_runs_and_the_page_says_so(alone: Bench) -> None:
     alone.run("table2", allowed=False)
     assert "pass --allow-remote-code" in alone.page("table2")
     with_figures = {cell["row"] for cell in alone.cells("table2") if cell["ours"]}

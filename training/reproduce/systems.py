@@ -9,13 +9,14 @@ from typing import Any
 
 from sfedge.errors import unknown_name
 from training.card import Settings, build_card
+from training.challenge import answer_challenge, has_faces
 from training.checkpoint import read_json
 from training.config import ModelConfig
 from training.conflict import measure_conflict
+from training.data.ego4d_lam import NAME
 from training.evaluate import Figures, usual_device
 from training.recipe import recipe_from_json
 from training.reports import samples_of
-from training.reproduce.challenge import PREDICTIONS, answer_challenge, has_challenge
 from training.reproduce.configs import (
     EncoderConfig,
     Weights,
@@ -34,6 +35,8 @@ from training.reproduce.rows import CONFLICT, Part, Row
 from training.reproduce.runs import Run, Workplace, merged, scored
 from training.train import train
 from training.vlm.config import VlmConfig
+
+_PREDICTIONS = "pred.json"  # for the looking-at-me challenge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +107,8 @@ def _trained(
         for path, (name, split) in files.items():
             samples = at.dataset(name, split, run.recipe).samples
             scored(path, partial(own.system.score, model, samples))
-        if has_challenge(run, part, at.data):
-            answer_challenge(model, at.data, folder / PREDICTIONS, workers=at.workers)
+        if _is_challenged(run, part, at.data):
+            answer_challenge(model, at.data, folder / _PREDICTIONS, workers=at.workers)
         if not saved.exists():
             scores = merged(read_json(path) for path in files)
             loaded = at.taught(run.recipe)
@@ -119,7 +122,7 @@ def _trained(
 
 def _trained_files(run: Run, part: Part, at: Workplace) -> list[Path]:
     folder = at.folder(run)
-    challenge = [folder / PREDICTIONS] if has_challenge(run, part, at.data) else []
+    challenge = [folder / _PREDICTIONS] if _is_challenged(run, part, at.data) else []
     return [folder / "model", *at.score_files(run, part), *challenge]
 
 
@@ -189,3 +192,8 @@ SYSTEMS: dict[str, Kind] = {
         settings=ModelConfig, config=fusion_config, measure=_conflict, files=_conflict_files
     ),
 }
+
+
+def _is_challenged(run: Run, part: Part, data: Path) -> bool:
+    """Whether a run is to answer the challenge's test set."""
+    return part == "test" and NAME in run.recipe.datasets and has_faces(data)
