@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.pictures import empty_picture, large_people, portraits
 from sfedge.boxes import FULL, Box
 from sfedge.preprocess import InputSpec, crop, encoder_input, resize
 from sfedge.structures import Image
+from training.batch import Batch
 from training.config import PRESETS
 from training.data.mixture import BatchDataset, ViewSpec, batch_loader
 from training.data.pictures import LEAST_LEFT, read_picture, read_view
@@ -31,7 +33,10 @@ BATCH = 32
 H100 = 989e12  # operations a second in bfloat16, not sparse: NVIDIA's data sheet of the H100 SXM
 SHARE = 0.4  # of them that training is assumed to reach
 
+STORED = "stored features"
+
 Reader = Callable[[Sample, int], Image]
+Rows = Iterator[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def in_full(sample: Sample, size: int) -> Image:
     return resize(crop(read_picture(sample), sample.view), size)
 
 
-def differences(folder: Path) -> Iterator[tuple[str, ...]]:
+def differences(folder: Path) -> Rows:
     """How far views at reduced scale are from those in full, where the fewest pixels remain."""
     samples = []
     for index, picture in enumerate(photographs()):
@@ -103,29 +108,45 @@ def differences(folder: Path) -> Iterator[tuple[str, ...]]:
         yield f"1/{scale}", f"{left:g}", str(len(found)), mean, worst, f"{largest:.0f}"
 
 
-def opened(samples: Sequence[Sample], read: Reader, spec: InputSpec, seconds: float) -> float:
-    """Encoder inputs that one core makes in a second of its own time."""
-    turns = cycle(samples)
-
-    def work() -> int:
-        encoder_input(read(next(turns), spec.size), spec)
-        return 1
-
-    return _rate(work, seconds, time.process_time)
-
-
-def loaded(dataset: BatchDataset, workers: int, seconds: float) -> float:
-    """Samples a second that come out of a loader."""
-    batches = iter(batch_loader(dataset, workers=workers))
-    return _rate(lambda: len(next(batches).tasks), seconds, time.perf_counter)
+def opening(kinds: Mapping[Kind, Sequence[Sample]], spec: InputSpec, seconds: float) -> Rows:
+    """Encoder inputs that one core makes in a second of its time, in full and at reduced scale."""
+    for kind, samples in kinds.items():
+        rates = []
+        for read in (in_full, read_view):
+            turns = cycle(samples)
+            rates.append(_rate(partial(_make_one, turns, read, spec), seconds, time.process_time))
+        width, height = kind.size
+        yield kind.task, f"{width} × {height}", kind.shown, *(f"{rate:.0f}" for rate in rates)
 
 
-def needed(model: SocialFusion, tasks: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Samples a second that a GPU asks for when it trains this model."""
-    for source, stored in (("pictures", False), ("stored features", True)):
-        operations = step_flops(model, tasks, stored=stored) / len(tasks)
-        rates = (f"{share * H100 / operations:.0f}" for share in (SHARE, 1.0))
-        yield source, f"{operations / 1e12:#.3g}", *rates
+def batching(datasets: Mapping[str, BatchDataset], seconds: float) -> dict[str, list[float]]:
+    """Samples a second: in a second of one core's time; by the clock from one worker and two."""
+    found: dict[str, list[float]] = {}
+    for way, dataset in datasets.items():
+        alone = map(dataset.__getitem__, range(len(dataset)))
+        found[way] = [_rate(partial(_next, alone), seconds, time.process_time)]
+        for workers in (1, 2):
+            batches = iter(batch_loader(dataset, workers=workers))
+            found[way].append(_rate(partial(_next, batches), seconds, time.perf_counter))
+    return found
+
+
+def needing(model: SocialFusion, tasks: Sequence[str], rates: Mapping[str, list[float]]) -> Rows:
+    """What an H100 is assumed to train, and how many cores have to work for that."""
+    for way, (of_one_core, *_) in rates.items():
+        operations = step_flops(model, tasks, stored=way == STORED) / len(tasks)
+        trained = SHARE * H100 / operations
+        cores = f"{trained / of_one_core:#.2g}".rstrip(".")
+        yield way, f"{operations / 1e12:#.3g}", f"{trained:.0f}", cores
+
+
+def _make_one(turns: Iterator[Sample], read: Reader, spec: InputSpec) -> int:
+    encoder_input(read(next(turns), spec.size), spec)
+    return 1
+
+
+def _next(batches: Iterator[Batch]) -> int:
+    return len(next(batches).tasks)
 
 
 def _rate(work: Callable[[], int], seconds: float, clock: Callable[[], float]) -> float:
@@ -148,47 +169,40 @@ def _save(picture: Pillow.Image, path: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "input.md")
 def main(preset: str, seconds: float, out: Path) -> None:
     """Time training's input for the encoder of a preset."""
-    facts = machine.describe() + f"\n- {_software()}"
-    model = build_model(PRESETS[preset].without_weights())
-    encoder, grid = model.encoder, model.token_grid
+    facts = f"{machine.describe()}\n- {_software()}"
+    config = PRESETS[preset]
+    model = build_model(config.without_weights())
+    spec = ViewSpec(model.encoder.input, model.token_grid)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kinds = write_samples(folder)
-        samples = [sample for of in zip(*kinds.values(), strict=True) for sample in of]
-        batch = list(islice(cycle(samples), BATCH))
-        needs = list(needed(model, [sample.task for sample in batch]))
         apart = list(differences(folder))
-        alone = []
-        for kind, of in kinds.items():
-            rates = [opened(of, read, encoder.input, seconds) for read in (in_full, read_view)]
-            width, height = kind.size
-            shown = (kind.task, f"{width} × {height}", kind.shown)
-            alone.append((*shown, *(f"{rate:.0f}" for rate in rates)))
+        opened = list(opening(kinds, spec.input, seconds))
+        samples = [sample for of in zip(*kinds.values(), strict=True) for sample in of]
         begun = time.perf_counter()
         store = filled_store(
             folder / "store",
-            encoder,
+            model.encoder,
             samples,
-            encoder_name=PRESETS[preset].encoder,
-            layer=PRESETS[preset].encoder_layer,
-            precision="bf16",
+            encoder_name=config.encoder,
+            layer=config.encoder_layer,
+            precision="fp32",
             device=torch.device("cpu"),
         )
-        computed = len(store) / (time.perf_counter() - begun)
-        ways = {
-            "pictures in full": (ViewSpec(encoder.input, grid), False),
-            "pictures at reduced scale, augmented": (ViewSpec(encoder.input, grid), True),
-            "stored features": (ViewSpec(encoder.input, grid, store), False),
-        }
-        together = []
-        for way, (view, augment) in ways.items():
-            dataset = BatchDataset([batch] * 10**6, view, augment=augment)
-            rates = [loaded(dataset, workers, seconds) for workers in (1, 2)]
-            together.append((way, *(f"{rate:.0f}" for rate in rates)))
-        feature = store.get(samples[0]).nbytes
+        pause, size = (time.perf_counter() - begun) / len(store), store.get(samples[0]).nbytes
+        batch = list(islice(cycle(samples), BATCH))
+        plan, stored = [batch] * 10**6, replace(spec, features=store)
+        rates = batching(
+            {
+                "pictures in full": BatchDataset(plan, spec, augment=False),
+                "pictures at reduced scale, augmented": BatchDataset(plan, spec, augment=True),
+                STORED: BatchDataset(plan, stored, augment=False),
+            },
+            seconds,
+        )
     parts = [
         "JPEGs of quality 90 with halved colours, made from photographs that packages carry, about "
-        f"as large as the datasets' pictures. Input of {encoder.input.size} pixels, of preset "
+        f"as large as the datasets' pictures. Input of {spec.input.size} pixels, of preset "
         f"`{preset}`.",
         "How far a view at reduced scale is from the same decoded in full, of 255, where no more "
         "is left of it than has to be: a multiple of what is wanted each way. Half of the views "
@@ -199,20 +213,25 @@ def main(preset: str, seconds: float, out: Path) -> None:
         "Reading, cropping, resizing and normalising: pictures in a second of one core's time. "
         "Most faces are no larger than the input: their pictures have to be decoded in full.",
         machine.table(
-            ("task", "pixels", "shown", "pictures in full", "pictures at reduced scale"), alone
+            ("task", "pixels", "shown", "pictures in full", "pictures at reduced scale"), opened
         ),
-        f"Batches of {BATCH} of these five in equal parts: samples a second by the clock. A view's "
-        f"stored features are {feature / 1e6:.2f} MB; they come from the system's cache, as they "
-        "are read again and again. A disk has to keep up with that.",
-        machine.table(("source", "1 worker", "2 workers"), together),
-        "To fill the store, the encoder, here with random weights, computed "
-        f"{computed:.2f} views a second on this CPU.",
+        f"Batches of {BATCH} of these five in equal parts: samples a second. By the clock, workers "
+        "share the cores with whatever else runs, first of all the process that takes their "
+        f"batches. A view's stored features are {size / 1e6:#.3g} MB in float32, as here, and half "
+        "of that in bfloat16; they are read again and again, so from the system's cache.",
+        machine.table(
+            ("source", "one core's second", "1 worker, by the clock", "2 workers, by the clock"),
+            [(way, *(f"{rate:.0f}" for rate in of)) for way, of in rates.items()],
+        ),
+        f"To fill the store, the encoder, with random weights, took {pause:#.2g} s a view on this "
+        "CPU in float32.",
         "**An estimate, not measured:** what a GPU needs to stay busy. `training/flops.py` counts "
         "the operations of a sample. NVIDIA's data sheet gives an H100 SXM "
         f"{H100 / 1e12:.0f} TFLOP a second in bfloat16; training is assumed to reach {SHARE:.0%} "
-        "of it.",
+        "of it. Cores are this machine's, at the rates of one core's second.",
         machine.table(
-            ("source", "TFLOP a sample", f"samples a second at {SHARE:.0%}", "at most"), needs
+            ("source", "TFLOP a sample", "samples a second", "cores"),
+            needing(model, [sample.task for sample in batch], rates),
         ),
     ]
     command = f"python -m benchmarks.input --preset {preset} --seconds {seconds:g}"

@@ -1,6 +1,7 @@
 """A training step against a plain loop over the same weights and data: time, memory, MFU."""
 
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,9 @@ _Result = TypeVar("_Result")
 
 _BLOCKS = {"paper": (16, 24), "tiny": (4, 3)}  # of language model and encoder
 _PAPER_BATCH = 32
+_ON_GPU = (
+    "python -m benchmarks.training --layers 16 --batch 32 --steps 10 --precision bf16 --device cuda"
+)
 # Dense bfloat16 products per second, as NVIDIA's data sheets give them.
 _SHEETS = {"H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12}
 
@@ -67,7 +71,8 @@ class Timing:
     useful: dict[str, int]  # operations of a step, by count
     planned: dict[str, int]  # operations of a step as each goes about it
     tokens: tuple[int, int]  # rows through the language model, of the plain loop and here
-    peak: float  # products per second that the device was seen to reach
+    peak: float  # operations per second that the device was seen to reach
+    load: float  # of the machine meanwhile, this run with it
 
 
 def build(settings: Settings) -> SocialFusion:
@@ -203,24 +208,29 @@ def measure_time(settings: Settings, variants: Sequence[str]) -> Timing:
         useful=useful,
         planned=useful | {PLAIN: step_flops(model, tasks, work=work)},
         tokens=(work.rows, useful_work(model, tasks).rows),
+        load=os.getloadavg()[0],
         peak=_matmul_peak(bench.device, settings.precision),
     )
 
 
-def count_full_size(preset: str) -> tuple[int, int]:
-    """Operations of a step of the paper's batch at full size: plain loop, and this project."""
+def count_full_size(preset: str) -> dict[str, int]:
+    """Operations of a step of the paper's batch at full size."""
     layers, _ = _BLOCKS[preset]
     whole = Settings(
         preset=preset, layers=layers, batch=_PAPER_BATCH, steps=0, precision="fp32", device="cpu"
     )
-    tasks = mixed_tasks(_PAPER_BATCH)
     with tempfile.TemporaryDirectory() as folder:
         config = _config(whole, Path(folder))
         encoder = build_encoder(config.encoder, None, config.encoder_layer).to("meta")
         with torch.device("meta"):
             model = SocialFusion(config, encoder, *build_language(config))
             add_lora(model)
-    return step_flops(model, tasks, work=plain_work(model, tasks)), step_flops(model, tasks)
+    tasks = mixed_tasks(_PAPER_BATCH)
+    return {
+        PLAIN: step_flops(model, tasks, work=plain_work(model, tasks)),
+        OURS: step_flops(model, tasks),
+        STORED: step_flops(model, tasks, stored=True),
+    }
 
 
 def _matmul_peak(device: torch.device, precision: str) -> float:
@@ -248,48 +258,57 @@ def tell(
     settings: Settings,
     memories: dict[str, Memory | None],
     timing: Timing,
-    full: tuple[int, int],
+    full: dict[str, int],
 ) -> list[str]:
     """The result in tables, and what was compared."""
     encoder, asked = _encoder_blocks(settings), _told(mixed_tasks(settings.batch))
     plain_rows, rows = timing.tokens
-    loss_off, gradient_off = timing.differences
     parts = [
         f"Preset `{settings.preset}`, its widths, {settings.layers} blocks of the language model "
         f"and {encoder} of the encoder, random weights; {settings.precision} on "
         f"{settings.device}, threads: {torch.get_num_threads()}; {_packages()}. "
         f"{settings.batch} samples: {asked}. The plain loop reads {plain_rows} tokens a step, this "
         f"project {rows}. A step is loss, gradients, clipping and AdamW; times are medians of "
-        f"{settings.steps}, the variants in turn; memory is that of a process of its own for each.",
+        f"{settings.steps}, the variants in turn, under a load of {timing.load:.1f} with their "
+        "own; memory is that of a process of its own for each.",
         machine.table(
             ("step", "s", "samples/s", "times as fast", "peak MiB", "of it for the step"),
             [_row(settings, variant, memories, timing) for variant in memories],
         ),
-    ]
-    if PLAIN in timing.seconds:
-        parts.append(
-            f"Against the plain loop, before any step: loss {loss_off:.1e} off in parts of it, "
-            f"gradients at most {gradient_off:.1e} in parts of each parameter's largest."
-        )
-    parts.append(
+        *_against_plain(memories, timing),
         machine.table(
             ("step", "TFLOP by count", "useful TFLOP", "useful TFLOP/s", "MFU"),
             [_counted(variant, timing, settings) for variant in timing.seconds],
-        )
-    )
-    ceiling = (
-        f"MFU is useful operations in parts of {timing.peak / 1e12:.3g} TFLOP/s, what a large "
-    )
-    ceiling += f"product in {settings.precision} reached here"
-    if sheet := _sheet(settings):
-        ceiling += f", then of {sheet / 1e12:.0f}, the data sheet's"
-    plain, ours = full
-    parts += [
-        f"{ceiling}. `training/flops.py` counts.",
-        f"By count alone, at full depth with a batch of {_PAPER_BATCH}: plain loop "
-        f"{plain / 1e12:.1f} TFLOP, this project {ours / 1e12:.1f}, {plain / ours:.2f} times less.",
+        ),
+        f"MFU is useful operations, as `training/flops.py` counts them, in parts of "
+        f"{timing.peak / 1e12:.3g} TFLOP/s, what a large product in {settings.precision} reached"
+        + (f", then of {s / 1e12:.0f}, the data sheet's." if (s := _sheet(settings)) else "."),
+        "The fewer blocks, the more the logits weigh, which the plain loop makes of every token. "
+        f"By count, at full depth with a batch of {_PAPER_BATCH}:",
+        machine.table(
+            ("step at full size", "TFLOP by count", "times less"),
+            [(n, f"{of / 1e12:.3g}", f"{full[PLAIN] / of:.2f}") for n, of in full.items()],
+        ),
     ]
+    if settings.device == "cpu":
+        parts.append(f"Not run yet, for want of a GPU:\n\n```\n{_ON_GPU}\n```")
     return parts
+
+
+def _against_plain(memories: dict[str, Memory | None], timing: Timing) -> list[str]:
+    plain, ours = memories[PLAIN], memories[OURS]
+    if plain is None or ours is None:
+        return []
+    off, gradient_off = timing.differences
+    middle = {name: float(np.median(of)) for name, of in timing.seconds.items()}
+    added = (ours.peak - ours.loaded) / (plain.peak - plain.loaded)
+    return [
+        f"This project makes {middle[PLAIN] / middle[OURS]:.2f} times the samples per second of "
+        f"the plain loop in {ours.peak / plain.peak:.0%} of its peak memory, {added:.0%} of what a "
+        "step adds to model, optimizer and data. Before any step the losses are "
+        f"{off:.1e} apart, and gradients at most {gradient_off:.1e}, in parts of each parameter's "
+        "largest."
+    ]
 
 
 def _encoder_blocks(settings: Settings) -> int:
@@ -328,8 +347,8 @@ def _counted(variant: str, timing: Timing, settings: Settings) -> tuple[str, ...
     shares = [rate / peak for peak in (timing.peak, _sheet(settings)) if peak]
     return (
         variant,
-        f"{timing.planned[variant] / 1e12:.2f}",
-        f"{timing.useful[variant] / 1e12:.2f}",
+        f"{timing.planned[variant] / 1e12:.3g}",
+        f"{timing.useful[variant] / 1e12:.3g}",
         f"{rate / 1e12:.3g}",
         ", ".join(f"{share:.0%}" for share in shares),
     )
@@ -354,7 +373,7 @@ def _sheet(settings: Settings) -> float | None:
 def main(out: Path, **options: Any) -> None:
     """Time a training step and take its memory, against a plain loop.
 
-    With a GPU: --layers 16 --batch 32 --steps 10 --precision bf16 --device cuda
+    At full size on a GPU: --layers 16 --batch 32 --steps 10 --precision bf16 --device cuda
     """
     facts = machine.describe()
     settings = Settings(**options)

@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
+from pathlib import Path
 
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR (cuda.h)
 
@@ -26,6 +27,22 @@ def find_gpus() -> tuple[list[Gpu], str]:
         return [], f"the NVIDIA driver finds no usable device (CUDA error {status})"
     gpus = [_gpu(driver, index) for index in range(count.value)]
     return gpus, "" if gpus else "the NVIDIA driver finds no device"
+
+
+def driver_version() -> str:
+    """The driver of NVIDIA that is loaded, such as "580.65.06"; "" where none is.
+
+    A driver that tells no version, as on a Jetson, is called by its CUDA, such as "CUDA 12.6".
+    """
+    try:
+        return Path("/sys/module/nvidia/version").read_text().strip()
+    except OSError:
+        version = ctypes.c_int()
+    try:
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except OSError:
+        return ""
+    return f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def _gpu(driver: ctypes.CDLL, index: int) -> Gpu:

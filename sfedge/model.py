@@ -4,7 +4,7 @@ A bundle's graphs are chained here: images -> features -> tokens -> hidden state
 or gaze heatmap. The keys and values of each task's prompt come ready from the bundle.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from sfedge.boxes import Box, patch_mask
 from sfedge.bundle import Bundle
-from sfedge.cache import cache_folder
 from sfedge.closing import Closing
-from sfedge.engines import ENGINES, Engine, choose_engine, choose_precision
+from sfedge.engines import ENGINES, Engine, choose_engine
+from sfedge.engines.base import Row, Rows
+from sfedge.engines.compiled import folder_of
 from sfedge.graphs import graph_io
 from sfedge.manifest import Shape
 from sfedge.preprocess import crop, encoder_input
@@ -32,11 +33,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prompt:
-    """A task's prompt as the graphs take it, padded on the left, with a batch dimension of 1."""
+    """A task's prompt as the graphs take it, padded on the left; it stays where the engines run."""
 
-    past: Array  # [1, L-1, 2, KV, P, HD]
-    past_last: Array  # [1, 2, KV, P, HD]
-    padding: Array  # [1, P]
+    past: Row  # [L-1, 2, KV, P, HD]
+    past_last: Row  # [2, KV, P, HD]
+    padding: Row  # [P]
 
 
 class Model(Closing):
@@ -45,6 +46,7 @@ class Model(Closing):
     Args:
         bundle: open while the model is made; not needed afterwards, and not closed here.
         engine: a name in `sfedge.engines.ENGINES`, or "auto".
+        precision: of the bundle; None for the one that suits the engine best.
         tasks: names to answer; None for all that the bundle knows. Only their graphs are loaded.
 
     Raises:
@@ -54,7 +56,12 @@ class Model(Closing):
     """
 
     def __init__(
-        self, bundle: Bundle, *, engine: str = "auto", tasks: Sequence[str] | None = None
+        self,
+        bundle: Bundle,
+        *,
+        engine: str = "auto",
+        precision: str | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> None:
         manifest = bundle.manifest
         known = [task.name for task in manifest.tasks]
@@ -62,25 +69,26 @@ class Model(Closing):
         self.tasks: tuple[Task, ...] = tuple(manifest.task(name) for name in names)
         self.name = manifest.name
         self.notice = manifest.notice
-        self.choice = choose_engine(engine)
-        self.precision = choose_precision(self.choice.name, manifest)
+        self.choice = choose_engine(bundle, engine, precision=precision)
+        self.precision = self.choice.precision
         self._manifest = manifest
-        self._batch = ENGINES[self.choice.name].batch
         self._rows = {task.name: manifest.rows(task) for task in self.tasks}
         prefix = bundle.prefix()
-        self._prompts = {name: _pad(prefix[name], manifest.shape) for name in names}
         self._engines: dict[str, Engine] = {}
         outputs = {task.output for task in self.tasks}
         graphs = ["encoder", "connector", "trunk"]
         graphs += ["answer"] if "label" in outputs else []
         graphs += ["gaze"] if "heatmap" in outputs else []
-        folder = cache_folder() / "engines" / bundle.sha256 / self.choice.name
+        folder = folder_of(bundle.sha256, self.choice.name, self.precision)
         with ExitStack() as undo:
             undo.callback(self.close)
             for name, io in graph_io(manifest).items():
                 if name in graphs:
                     path = bundle.graph_path(self.precision, name)
                     self._engines[name] = ENGINES[self.choice.name].build(path, io, folder)
+            self._batch = min(engine.batch for engine in self._engines.values())
+            keep = self._engines["trunk"].keep
+            self._prompts = {name: _prompt(prefix[name], manifest.shape, keep) for name in names}
             undo.pop_all()
 
     @property
@@ -90,7 +98,7 @@ class Model(Closing):
 
     @property
     def engine_note(self) -> str:
-        """Why an NVIDIA GPU that is there is not used, for the user to read; "" otherwise."""
+        """What "auto" has taken and why not a faster engine, for the user to read; else ""."""
         return self.choice.note
 
     def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
@@ -119,25 +127,24 @@ class Model(Closing):
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()
+        self._prompts = {}
 
-    def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Array]:
+    def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Row]:
         """Features [G*G, d_v] of each distinct view."""
         views = list(dict.fromkeys(query.view for query in queries))
-        features: dict[Box, Array] = {}
+        features: dict[Box, Row] = {}
         for part in _batches(views, self._batch):
-            images = [encoder_input(crop(frame.image, v), self._manifest.input) for v in part]
-            found = self._engines["encoder"].run({"images": np.stack(images)})["features"]
+            images: Rows = [encoder_input(crop(frame.image, v), self._manifest.input) for v in part]
+            found = self._engines["encoder"].run({"images": images})["features"]
             features.update(zip(part, found, strict=True))
         return features
 
-    def _connect(
-        self, features: Mapping[Box, Array], queries: Sequence[Query]
-    ) -> dict[_Key, Array]:
+    def _connect(self, features: Mapping[Box, Row], queries: Sequence[Query]) -> dict[_Key, Row]:
         """Image tokens [T, d_l]: of each view, or of each view and its boxes."""
         distinct = {self._tokens_key(query): query for query in queries}
-        tokens: dict[_Key, Array] = {}
+        tokens: dict[_Key, Row] = {}
         for part in _batches(list(distinct), self._batch):
-            inputs = {"features": np.stack([features[view] for view, _ in part])}
+            inputs: dict[str, Rows] = {"features": [features[view] for view, _ in part]}
             if self._manifest.box_embedding == "before":
                 inputs["box_mask"] = _masks([boxes for _, boxes in part], self._manifest.shape.grid)
             found = self._engines["connector"].run(inputs)["tokens"]
@@ -148,25 +155,25 @@ class Model(Closing):
         """What a query's image tokens depend on."""
         return query.view, query.boxes if self._manifest.box_embedding == "before" else ()
 
-    def _ask(self, head: str, queries: Sequence[Query], tokens: Sequence[Array]) -> Array:
-        """Label logits [B, R] or heatmap logits [B, 64, 64] of as many queries as one run takes."""
+    def _ask(self, head: str, queries: Sequence[Query], tokens: Sequence[Row]) -> list[Array]:
+        """Label logits [R] or heatmap logits [64, 64] of each of as many queries as a run takes."""
         prompts = [self._prompts[query.task.name] for query in queries]
-        padding = _join([prompt.padding for prompt in prompts])
-        inputs = {
-            "tokens": np.stack(tokens),
-            "past": _join([prompt.past for prompt in prompts]),
+        padding = [prompt.padding for prompt in prompts]
+        inputs: dict[str, Rows] = {
+            "tokens": tokens,
+            "past": [prompt.past for prompt in prompts],
             "padding": padding,
         }
         if self._manifest.box_embedding == "after":
             boxes = [query.boxes for query in queries]
             inputs["box_mask"] = _masks(boxes, self._manifest.shape.token_grid)
         hidden = self._engines["trunk"].run(inputs)["hidden"]
-        past_last = _join([prompt.past_last for prompt in prompts])
+        past_last = [prompt.past_last for prompt in prompts]
         outputs = self._engines[head].run(
             {"hidden": hidden, "past_last": past_last, "padding": padding}
         )
         (values,) = outputs.values()
-        return values
+        return [np.asarray(value) for value in values]
 
     def _prediction(self, frame: Frame, query: Query, values: Array) -> Prediction:
         task = self._manifest.task(query.task.name)
@@ -207,23 +214,18 @@ def _head(task: Task) -> str:
     return "gaze" if task.output == "heatmap" else "answer"
 
 
-def _pad(prefix: Array, shape: Shape) -> _Prompt:
+def _prompt(prefix: Array, shape: Shape, keep: Callable[[Array], Row]) -> _Prompt:
     """Keys and values [L, 2, KV, P_task, HD] padded on the left to the longest prompt."""
     missing = shape.prefix - prefix.shape[3]
-    whole = np.pad(prefix, ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0)))[None]
-    padding = np.zeros((1, shape.prefix), np.float32)
-    padding[:, :missing] = PADDING
-    return _Prompt(np.ascontiguousarray(whole[:, :-1]), np.ascontiguousarray(whole[:, -1]), padding)
+    whole = np.pad(prefix, ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0)))
+    padding = np.zeros(shape.prefix, np.float32)
+    padding[:missing] = PADDING
+    return _Prompt(keep(whole[:-1]), keep(whole[-1]), keep(padding))
 
 
 def _masks(boxes: Sequence[tuple[Box, ...]], grid: int) -> Array:
     """[B, grid * grid], 1 where a box touches the cell."""
     return np.stack([patch_mask(marked, grid) for marked in boxes]).astype(np.float32)
-
-
-def _join(arrays: Sequence[Array]) -> Array:
-    """Along the batch; a single one as it is, so that a CPU copies no prompts."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:

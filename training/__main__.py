@@ -23,6 +23,7 @@ from training.data.mixture import ViewSpec, pictures_opener
 from training.data.sample import DRAWN_MARK, Dataset, Split
 from training.evaluate import evaluate, usual_device
 from training.examples.command import figure
+from training.features import FeatureStore, filled_store
 from training.model import SocialFusion, build_model
 from training.options import (
     FOLDER,
@@ -144,6 +145,12 @@ def pretrain(
     type=FOLDER,
     help="`model` folder of an earlier training: its network, with all that it learnt, learns on.",
 )
+@click.option(
+    "--features",
+    type=FOLDER,
+    help="Where the encoder's features of every view are stored, once; training then opens no "
+    "pictures. With --no-augment alone.",
+)
 @click.pass_context
 def train_command(
     context: click.Context,
@@ -153,6 +160,7 @@ def train_command(
     preset: str,
     pretrained: Path | None,
     start_from: Path | None,
+    features: Path | None,
     allow_remote_code: bool,
     workers: int,
     stop_after: int | None,
@@ -166,6 +174,12 @@ def train_command(
     """
     chosen = {name: settings.pop(name) for name in MODEL_OPTIONS}
     recipe = recipe_of(settings)
+    if features is not None and recipe.augment:
+        raise UsageError(
+            "stored features are of pictures as they are",
+            where="--features",
+            fix="Add --no-augment, or leave --features out.",
+        )
     if start_from is None:
         config = _config(preset, chosen, pretrained)
     else:
@@ -182,11 +196,26 @@ def train_command(
             load_pretrained(model, pretrained)
         return model
 
-    system = social_fusion(config, build, recompute=recipe.recompute, workers=workers)
-    model = system.build()
+    model = build()
     loaded = recipe_datasets(data, recipe, "train")
+
+    def stored(model: SocialFusion) -> FeatureStore | None:
+        if features is None:
+            return None
+        held_out = recipe_datasets(data, recipe, "val") if recipe.patience else []
+        return filled_store(
+            features,
+            model.encoder,
+            samples_of([*loaded, *held_out]),
+            encoder_name=config.encoder,
+            layer=config.encoder_layer,
+            precision=recipe.precision,
+            device=usual_device(),
+            workers=workers,
+        )
+
     train_and_save(
-        system,
+        social_fusion(config, build, features=stored, workers=workers),
         model,
         _with_own_tasks(recipe, loaded),
         loaded,

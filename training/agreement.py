@@ -163,9 +163,7 @@ def write_agreement(
         raise OutputError(f"this folder cannot be written ({error})", where=str(out)) from error
 
 
-def _read(
-    data: Path, datasets: str | None, split: Split, *, exact_faces: bool
-) -> Iterator[Sample]:
+def _read(data: Path, datasets: str | None, split: Split, *, exact_faces: bool) -> Iterator[Sample]:
     """The samples of the datasets in a folder; what their loaders drop or mend is told."""
     roots = {name: data / name for name in LOADERS if (data / name).is_dir()}
     if (data / folder.TABLE).is_file():

@@ -193,7 +193,7 @@ def add_lora(model: SocialFusion) -> None:
     model.llm = language.add_lora(model.lm, model.config)
 
 
-def cast_frozen(model: SocialFusion, dtype: torch.dtype) -> None:
+def cast_frozen(model: nn.Module, dtype: torch.dtype) -> None:
     """Hold what is frozen, but norms and biases, in `dtype`; what learns stays as it is.
 
     The model then runs under `torch.autocast` with the same dtype alone: training and answering

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import click
+import torch
 from accelerate import PartialState
 from torch import nn
 
@@ -18,8 +19,9 @@ from training.config import ModelConfig
 from training.data.mixture import Opener, ViewSpec, pictures_opener
 from training.data.sample import Dataset, Sample
 from training.evaluate import Figures, evaluate, usual_device
+from training.features import FeatureStore
 from training.losses import loss
-from training.model import SocialFusion
+from training.model import SocialFusion, cast_frozen
 from training.recipe import Recipe
 from training.reports import print_figures, recipe_datasets, samples_of
 from training.train import Countable, Loss, is_sharded, train
@@ -35,6 +37,7 @@ class System(Generic[_Model, _Batch]):
     Attributes:
         settings: what shapes the model.
         build: the model at its start, on the CPU.
+        prepare: makes it ready to learn by a recipe.
         loss: what it descends.
         opener: opens planned batches as the model wants them.
         score: figures of samples, by task.
@@ -48,6 +51,7 @@ class System(Generic[_Model, _Batch]):
     opener: Callable[[_Model], Opener[_Batch]]
     score: Callable[[_Model, Sequence[Sample]], Mapping[str, Figures]]
     save: Callable[[Path, _Model, Recipe, Mapping[str, Any]], None]
+    prepare: Callable[[_Model, Recipe], None] = lambda *_: None
     mixes_gaze: bool = False
 
 
@@ -55,7 +59,7 @@ def social_fusion(
     config: ModelConfig,
     build: Callable[[], SocialFusion],
     *,
-    recompute: bool = False,
+    features: Callable[[SocialFusion], FeatureStore | None] = lambda _: None,
     workers: int = 0,
 ) -> System[SocialFusion, Batch]:
     """The paper's model as a system to train.
@@ -63,23 +67,69 @@ def social_fusion(
     Args:
         config: its settings.
         build: makes it.
-        recompute: activations again in the backward pass.
+        features: the encoder's stored features, in which all views are.
         workers: processes that read pictures for its scores.
     """
 
-    def built() -> SocialFusion:
-        model = build()
-        model.recompute = recompute
-        return model
+    def opener(model: SocialFusion) -> Opener[Batch]:
+        return pictures_opener(ViewSpec(model.encoder.input, model.token_grid, features(model)))
+
+    def prepare(model: SocialFusion, recipe: Recipe) -> None:
+        model.recompute = recipe.recompute
+        if recipe.precision == "bf16":
+            cast_frozen(model, torch.bfloat16)
 
     return System(
         settings=config,
-        build=built,
+        build=build,
+        prepare=prepare,
         loss=loss,
-        opener=lambda model: pictures_opener(ViewSpec(model.encoder.input, model.token_grid)),
+        opener=opener,
         score=partial(evaluate, device=usual_device(), workers=workers),
         save=save_model,
     )
+
+
+def learn(
+    system: System[_Model, _Batch],
+    model: _Model,
+    recipe: Recipe,
+    samples: Mapping[str, Sequence[Sample]],
+    run: Path,
+    *,
+    validation: Mapping[str, Sequence[Sample]] | None = None,
+    workers: int = 0,
+    stop_after: int | None = None,
+    save_every: float = 300.0,
+) -> tuple[_Model, int]:
+    """Train a model; `training.train.train` tells the arguments.
+
+    Returns:
+        The model as it will be when it comes back from disk, and the steps done in all. Where
+        training holds it in parts or rounded, another object than the one handed in.
+    """
+    opener = system.opener(model)  # in full precision
+    system.prepare(model, recipe)
+    steps = train(
+        model,
+        samples,
+        recipe,
+        run,
+        loss=system.loss,
+        opener=opener,
+        mixes_gaze=system.mixes_gaze,
+        validation=validation,
+        workers=workers,
+        stop_after=stop_after,
+        save_every=save_every,
+    )
+    is_as_built = recipe.precision == "fp32" and not is_sharded()
+    if is_as_built or steps == stop_after or not PartialState().is_main_process:
+        return model, steps
+    del model
+    whole = system.build()
+    load_best(run, whole)
+    return whole, steps
 
 
 def train_and_save(
@@ -107,16 +157,13 @@ def train_and_save(
         stop_after: stop when this many steps are done, without a model.
         save_every: seconds between two checkpoints.
     """
-    held_out = _validation(data, recipe) if recipe.patience else None
-    steps = train(
+    trained, steps = learn(
+        system,
         model,
-        {dataset.name: dataset.samples for dataset in loaded},
         recipe,
+        {dataset.name: dataset.samples for dataset in loaded},
         out,
-        loss=system.loss,
-        opener=system.opener(model),
-        mixes_gaze=system.mixes_gaze,
-        validation=held_out,
+        validation=_validation(data, recipe) if recipe.patience else None,
         workers=workers,
         stop_after=stop_after,
         save_every=save_every,
@@ -126,12 +173,9 @@ def train_and_save(
     if steps == stop_after:
         click.echo(f"Stopped after {steps} steps; the same command goes on")
         return
-    if is_sharded():
-        model = system.build()
-        load_best(out, model)
-    figures = system.score(model, samples_of(recipe_datasets(data, recipe, "test")))
+    figures = system.score(trained, samples_of(recipe_datasets(data, recipe, "test")))
     card = build_card(system.settings, recipe, loaded, steps=steps, scores=figures, data=data)
-    system.save(out / "model", model, recipe, card)
+    system.save(out / "model", trained, recipe, card)
     print_figures(figures)
     click.echo(f"The model is in {out / 'model'}")
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sfedge.engines import ort
+from sfedge.bundle import Bundle
+from sfedge.engines import compiled, ort, ort_device, trt
 from sfedge.engines.base import Engine
 from sfedge.errors import EngineError, unknown_name
 from sfedge.gpus import find_gpus
 from sfedge.graphs import GraphIO
-from sfedge.manifest import Manifest
 
 __all__ = ["ENGINES", "Choice", "Engine", "EngineKind", "choose_engine", "choose_precision"]
 
@@ -19,24 +20,37 @@ class EngineKind:
     """One way to run graphs."""
 
     precisions: tuple[str, ...]  # of a bundle, the preferred first
-    batch: int  # most queries in one run; a CPU gains nothing from more than one
     check: Callable[[], None]  # raises EngineError where it cannot run on this machine
-    build: Callable[[Path, GraphIO, Path], Engine]  # graph, its contract, folder for caches
+    build: Callable[
+        [Path, GraphIO, Path], Engine
+    ]  # graph, its contract, folder for what it compiles
+    # Raises EngineError where the folder lacks what must be compiled ahead.
+    check_built: Callable[[Path], None] = lambda folder: None
+
+
+def _native(backend: str) -> EngineKind:
+    return EngineKind(
+        precisions=("fp16", "bf16", "fp32", "int8-qdq", "fp8-qdq"),
+        check=partial(trt.check, backend),
+        build=partial(trt.build, backend),
+        check_built=partial(trt.check_built, backend),
+    )
 
 
 ENGINES: dict[str, EngineKind] = {
+    "tensorrt": _native("tensorrt"),
+    "tensorrt-rtx": _native("tensorrt-rtx"),
     "cuda": EngineKind(
-        precisions=("fp16", "fp32"), batch=8, check=ort.check_cuda, build=ort.build_cuda
+        precisions=("fp16", "fp32"), check=ort.check_cuda, build=ort_device.build_cuda
     ),
-    "cpu": EngineKind(
-        precisions=("int8-cpu", "fp32"), batch=1, check=ort.check_cpu, build=ort.build_cpu
-    ),
+    "cpu": EngineKind(precisions=("int8-cpu", "fp32"), check=ort.check_cpu, build=ort.build_cpu),
     "trt-ep": EngineKind(
-        precisions=("fp16", "fp32"), batch=8, check=ort.check_trt, build=ort.build_trt
+        precisions=("fp16", "fp32"), check=ort.check_trt, build=ort_device.build_trt
     ),
 }
-# What "auto" tries, in this order; trt-ep compiles for minutes at its first start: only on request.
-_AUTOMATIC = ("cuda", "cpu")
+# What "auto" tries, the fastest first; trt-ep compiles for minutes at its first start: only on
+# request.
+_AUTOMATIC = ("tensorrt", "tensorrt-rtx", "cuda", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,54 +58,81 @@ class Choice:
     """The engine that was taken, and a sentence on each faster one that cannot run here."""
 
     name: str
+    precision: str
     passed: tuple[str, ...]
 
     @property
     def note(self) -> str:
-        """What somebody with an NVIDIA GPU must know who does not get what it can do; else ""."""
-        gpus = find_gpus()[0] if self.passed else []
-        if not gpus:
+        """What "auto" took and why no faster one, where it passed some over; else ""."""
+        if not self.passed:
             return ""
-        return f"{gpus[0].name} is not used, the engine {self.name} is. {' '.join(self.passed)}"
+        gpus, why = find_gpus()
+        if not gpus:  # the same reason for all of them
+            return f"the engine {self.name} is used, as {why}."
+        return f"the engine {self.name} is used on {gpus[0].name}. {' '.join(self.passed)}"
 
 
-def choose_engine(name: str = "auto") -> Choice:
-    """The engine to run, known to run here; "auto" takes the fastest that does.
+def choose_engine(bundle: Bundle, name: str = "auto", *, precision: str | None = None) -> Choice:
+    """The engine to run a bundle, known to run here; "auto" takes the fastest that does.
+
+    Args:
+        bundle: what is to run.
+        name: of an engine, or "auto".
+        precision: of the bundle; None for the one that suits the engine best.
 
     Raises:
         UnknownNameError: there is no such engine.
-        EngineError: it cannot run on this machine; the message says what to install. Another
-            engine is never taken in place of the one that was named.
+        EngineError: it cannot run on this machine, or not this bundle; the message says what to
+            do. Another engine is never taken in place of the one that was named.
     """
     if name != "auto":
         if name not in ENGINES:
             unknown_name("engine", name, ["auto", *ENGINES], where="--engine")
         ENGINES[name].check()
-        return Choice(name, ())
+        return Choice(name, choose_precision(name, bundle, precision), ())
     passed: list[str] = []
-    for candidate in _AUTOMATIC[:-1]:
+    for candidate in _AUTOMATIC:
         try:
             ENGINES[candidate].check()
+            found = choose_precision(candidate, bundle, precision)
         except EngineError as error:
+            if candidate == _AUTOMATIC[-1]:
+                raise
             passed.append(f"The engine {candidate} cannot run: {error}")
         else:
-            return Choice(candidate, tuple(passed))
-    ENGINES[_AUTOMATIC[-1]].check()
-    return Choice(_AUTOMATIC[-1], tuple(passed))
+            break
+    return Choice(candidate, found, tuple(passed))
 
 
-def choose_precision(engine: str, manifest: Manifest) -> str:
-    """The precision of the bundle that suits the engine best.
+def choose_precision(engine: str, bundle: Bundle, precision: str | None = None) -> str:
+    """The precision of a bundle that suits an engine best; of native engines one that was built.
+
+    Args:
+        engine: its name.
+        bundle: what is to run.
+        precision: the one that is wanted; None for any that the engine runs.
 
     Raises:
-        EngineError: the bundle has none that the engine runs.
+        EngineError: the bundle has none that the engine runs, or none of them was built here.
     """
-    wanted = ENGINES[engine].precisions
-    for precision in wanted:
-        if precision in manifest.precisions:
-            return precision
-    raise EngineError(
-        f"engine {engine!r} runs {' or '.join(wanted)}, "
-        f"bundle {manifest.name!r} has {', '.join(manifest.precisions)}",
-        fix="Export the bundle with one of these precisions.",
+    manifest, wanted = bundle.manifest, ENGINES[engine].precisions
+    known = [p for p in wanted if p in manifest.precisions and precision in (None, p)]
+    if not known:
+        asked = f", asked for is {precision}" if precision else ""
+        raise EngineError(
+            f"engine {engine!r} runs {' or '.join(wanted)}, "
+            f"bundle {manifest.name!r} has {', '.join(manifest.precisions)}{asked}",
+            fix="Export the bundle with one of these precisions.",
+        )
+    errors = []
+    for candidate in known:
+        try:
+            ENGINES[engine].check_built(compiled.folder_of(bundle.sha256, engine, candidate))
+        except EngineError as error:
+            errors.append(error)
+        else:
+            return candidate
+    # A stale engine is worth more to tell of than one that was never built.
+    raise next(
+        (error for error in errors if not isinstance(error, compiled.NotBuiltError)), errors[0]
     )

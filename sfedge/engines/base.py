@@ -1,12 +1,26 @@
 """What every inference engine offers."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = Mapping[str, NDArray[Any]]
+
+class Row(Protocol):
+    """One sample of a tensor, without the batch: a numpy array, or something on a device.
+
+    `numpy.asarray` brings it to the host.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> NDArray[Any]: ...
+
+
+Rows: TypeAlias = NDArray[Any] | Sequence[Row]  # the samples of a batch; an array is one, too
+Arrays: TypeAlias = Mapping[str, Rows]
 
 
 class Engine(Protocol):
@@ -17,8 +31,20 @@ class Engine(Protocol):
         """Where it really runs, as told to the user, such as "cpu (onnxruntime 1.32.0)"."""
         ...
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Outputs by name, batch first; the result is the caller's to keep."""
+    @property
+    def batch(self) -> int:
+        """Most samples in one run."""
+        ...
+
+    def keep(self, row: NDArray[np.float32]) -> Row:
+        """A sample that does not change, put once where the engine runs.
+
+        Other engines of the same kind take it, too.
+        """
+        ...
+
+    def run(self, inputs: Arrays) -> Mapping[str, Rows]:
+        """Outputs by name, as many samples as went in; the result is the caller's to keep."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime engines: on the CPU, and through its CUDA and TensorRT providers."""
+"""ONNX Runtime: which of it is installed, what it can run on, and the engine on the CPU."""
 
 import contextlib
 import ctypes
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.engines.base import Arrays
+from sfedge.engines.base import Arrays, Rows
+from sfedge.engines.trt import INSTALL_TENSORRT
 from sfedge.errors import EngineError
 from sfedge.gpus import find_gpus
 from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
@@ -21,14 +22,11 @@ from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
 # Distributions that write into the same folder `onnxruntime`; the last one installed wins.
 FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 
-_INSTALL_CPU = "pip install onnxruntime"
-_INSTALL_GPU = 'pip install "onnxruntime-gpu[cuda,cudnn]"'  # with NVIDIA's libraries
-# PyPI's onnxruntime-gpu links TensorRT 10; version 11 has another library name.
-INSTALL_TENSORRT = 'pip install --extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"'
+INSTALL_CPU = "pip install onnxruntime"
+INSTALL_GPU = 'pip install "onnxruntime-gpu[cuda,cudnn]"'  # with NVIDIA's libraries
 _ON_JETSON = "on a Jetson install the onnxruntime-gpu wheel of its JetPack"
-_CPU, _CUDA, _TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _FATAL = 4  # log level; everything below also comes as an exception
-_MAX_BATCH = 8  # of a TensorRT profile
 
 
 def installed_flavours() -> dict[str, str]:
@@ -46,7 +44,7 @@ def clash(flavours: Mapping[str, str]) -> tuple[str, str] | None:
     """What is wrong and what to do where several flavours are installed over each other."""
     if len(flavours) < 2:
         return None
-    wanted = _INSTALL_GPU if "onnxruntime-gpu" in flavours else _INSTALL_CPU
+    wanted = INSTALL_GPU if "onnxruntime-gpu" in flavours else INSTALL_CPU
     names = " ".join(flavours)
     return (
         f"{' and '.join(flavours)} are installed over each other",
@@ -56,59 +54,69 @@ def clash(flavours: Mapping[str, str]) -> tuple[str, str] | None:
 
 def check_cpu() -> None:
     """Raise EngineError where ONNX Runtime is missing or broken."""
-    _runtime()
+    load_runtime()
 
 
 def check_cuda() -> None:
     """Raise EngineError where the CUDA provider cannot run on this machine."""
-    _check_provider(_CUDA, "cuda", "")
+    _check_provider(CUDA, "cuda", "")
 
 
 def check_trt() -> None:
     """Raise EngineError where the TensorRT provider cannot run on this machine."""
-    _check_provider(_TRT, "tensorrt", f" && {INSTALL_TENSORRT}")
+    _check_provider(TRT, "tensorrt", f" && {INSTALL_TENSORRT}")
 
 
 def build_cpu(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
     """An engine on the CPU; `folder` is not used."""
-    return OrtEngine(graph, contract, [(_CPU, {})], f"cpu (onnxruntime {_runtime().__version__})")
+    return OrtEngine(graph, contract, [(CPU, {})], _cpu_name())
 
 
-def build_cuda(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
-    """An engine on the first NVIDIA device; `folder` is not used."""
-    # The one convolution, the encoder's, is not worth the exhaustive search of the default.
-    options = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
-    return OrtEngine(graph, contract, [(_CUDA, options), (_CPU, {})], _gpu_name("cuda"))
+def open_session(
+    graph: Path, contract: GraphIO, providers: Sequence[tuple[str, dict[str, Any]]]
+) -> Any:
+    """A session of ONNX Runtime.
 
+    Args:
+        graph: the ONNX file.
+        contract: what it must take and give.
+        providers: names and options; the first must really run, or it is an error.
 
-def build_trt(graph: Path, contract: GraphIO, folder: Path) -> "OrtEngine":
-    """An engine through TensorRT; what it compiles is kept in `folder`, for this user alone."""
+    Raises:
+        EngineError: it does not load, does not fit its contract, or the provider does not run.
+    """
+    runtime = load_runtime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = _FATAL
+    options.intra_op_num_threads = physical_cores()
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    # Threads that wait in a loop would take the cores from decoding and detection.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
+        session = runtime.InferenceSession(
+            str(graph), options, providers=list(providers), enable_fallback=0
+        )
+    except Exception as error:  # its exceptions share no base of their own
         raise EngineError(
-            f"the folder for compiled engines cannot be made ({error.strerror})",
-            where=str(folder),
-            fix="Name another cache folder in SFEDGE_CACHE.",
+            f"ONNX Runtime cannot load it ({first_line(error)})",
+            where=str(graph),
+            fix="Run `sfedge doctor`; if it finds nothing, export the bundle again.",
         ) from error
-    options: dict[str, Any] = {
-        # The graph's own types hold: nothing is lowered in precision behind its back.
-        "trt_fp16_enable": False,
-        "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": str(folder),
-        "trt_engine_cache_prefix": contract.name,
-        "trt_timing_cache_enable": True,
-        "trt_timing_cache_path": str(folder),
-        **{
-            f"trt_profile_{bound}_shapes": ",".join(
-                f"{name}:{'x'.join(map(str, (batch, *dims)))}"
-                for name, dims in contract.inputs.items()
-            )
-            for bound, batch in (("min", 1), ("opt", 1), ("max", _MAX_BATCH))
-        },
-    }
-    providers = [(_TRT, options), (_CUDA, {}), (_CPU, {})]
-    return OrtEngine(graph, contract, providers, _gpu_name("trt-ep"))
+    wanted = providers[0][0]
+    if wanted not in session.get_providers():
+        raise EngineError(
+            f"{wanted} did not start",
+            where=str(graph),
+            fix="Run `sfedge doctor`, or choose the engine cpu.",
+        )
+    check_ports(
+        contract,
+        [_port(node) for node in session.get_inputs()],
+        [_port(node) for node in session.get_outputs()],
+        where=str(graph),
+    )
+    return session
 
 
 class OrtEngine:
@@ -131,40 +139,14 @@ class OrtEngine:
         providers: Sequence[tuple[str, dict[str, Any]]],
         device: str,
     ) -> None:
-        runtime = _runtime()
-        options = runtime.SessionOptions()
-        options.log_severity_level = _FATAL
-        options.intra_op_num_threads = physical_cores()
-        options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        # Threads that wait in a loop would take the cores from decoding and detection.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.device = device
+        self.device, self.batch = device, 1
         self._contract = contract
         self._graph = graph.name
-        try:
-            self._session = runtime.InferenceSession(
-                str(graph), options, providers=list(providers), enable_fallback=0
-            )
-        except Exception as error:  # its exceptions share no base of their own
-            raise EngineError(
-                f"ONNX Runtime cannot load it ({_first_line(error)})",
-                where=str(graph),
-                fix="Run `sfedge doctor`; if it finds nothing, export the bundle again.",
-            ) from error
-        wanted = providers[0][0]
-        if wanted not in self._session.get_providers():
-            raise EngineError(
-                f"{wanted} did not start",
-                where=str(graph),
-                fix="Run `sfedge doctor`, or choose the engine cpu.",
-            )
-        check_ports(
-            contract,
-            [_port(node) for node in self._session.get_inputs()],
-            [_port(node) for node in self._session.get_outputs()],
-            where=str(graph),
-        )
+        self._session = open_session(graph, contract, providers)
+
+    def keep(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sample as it is: this is where the engine runs."""
+        return row
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """Outputs by name, batch first; the result is the caller's to keep.
@@ -174,10 +156,11 @@ class OrtEngine:
         """
         names = list(self._contract.outputs)
         try:
-            arrays = self._session.run(names, dict(inputs))
+            feed = {name: _stacked(rows) for name, rows in inputs.items()}
+            arrays = self._session.run(names, feed)
         except Exception as error:  # its exceptions share no base of their own
             raise EngineError(
-                f"the run failed ({_first_line(error)})", where=f"{self._graph} on {self.device}"
+                f"the run failed ({first_line(error)})", where=f"{self._graph} on {self.device}"
             ) from error
         for name, array in zip(names, arrays, strict=True):
             if not np.isfinite(array).all():
@@ -216,7 +199,7 @@ def _quota() -> int:
         return 1 << 16
 
 
-def _runtime() -> ModuleType:
+def load_runtime() -> ModuleType:
     """The module `onnxruntime`, quiet."""
     flavours = installed_flavours()
     try:
@@ -224,7 +207,7 @@ def _runtime() -> ModuleType:
     except ImportError as error:
         what, fix = clash(flavours) or (
             "ONNX Runtime is not installed" if not flavours else f"it cannot be loaded ({error})",
-            f"Run: {_INSTALL_CPU}, or with an NVIDIA GPU: {_INSTALL_GPU}; {_ON_JETSON}.",
+            f"Run: {INSTALL_CPU}, or with an NVIDIA GPU: {INSTALL_GPU}; {_ON_JETSON}.",
         )
         raise EngineError(what, where="onnxruntime", fix=fix) from error
     onnxruntime.set_default_logger_severity(_FATAL)
@@ -235,10 +218,10 @@ def _runtime() -> ModuleType:
 
 def _check_provider(provider: str, library: str, further: str) -> None:
     """Raise EngineError where a provider cannot run; `further` adds to the installing command."""
-    runtime = _runtime()
+    runtime = load_runtime()
     flavours = installed_flavours()
     has_provider = provider in runtime.get_available_providers()
-    install = _INSTALL_GPU + further
+    install = INSTALL_GPU + further
     if not has_provider and "onnxruntime" in flavours:
         install = f"pip uninstall -y onnxruntime && {install}"
     gpus, why = find_gpus()
@@ -264,10 +247,15 @@ def _check_provider(provider: str, library: str, further: str) -> None:
         ) from error
 
 
-def _gpu_name(engine: str) -> str:
-    gpus, _ = find_gpus()
-    name = gpus[0].name if gpus else "no device"
-    return f"{name} ({engine}, onnxruntime {_runtime().__version__})"
+def _cpu_name() -> str:
+    return f"cpu (onnxruntime {load_runtime().__version__})"
+
+
+def _stacked(rows: Rows) -> NDArray[Any]:
+    """[B, ...] of B samples; of one alone without a copy, as prompts are large."""
+    if isinstance(rows, np.ndarray):
+        return rows
+    return np.asarray(rows[0])[None] if len(rows) == 1 else np.stack([np.asarray(r) for r in rows])
 
 
 def _port(node: Any) -> Port:
@@ -275,5 +263,6 @@ def _port(node: Any) -> Port:
     return Port(node.name, kind, node.shape)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,77 +1,101 @@
 """Builds native TensorRT engines from a bundle, on the device that is to run them."""
 
 import hashlib
-import importlib
-import json
+import importlib.util
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sfedge import cache
 from sfedge.bundle import Bundle
-from sfedge.engines import choose_precision
-from sfedge.engines.ort import INSTALL_TENSORRT
+from sfedge.engines import ENGINES, compiled
+from sfedge.engines.trt import BACKENDS, Log, load_tensorrt, machine, port
 from sfedge.errors import EngineError
-from sfedge.gpus import Gpu, find_gpus
-from sfedge.graphs import FLOAT, GraphIO, Port, check_ports, graph_io
+from sfedge.graphs import GraphIO, check_ports, graph_io
 
-SCHEMA = 1
-RECORD_NAME = "engines.json"
 MAX_BATCH = 64
+# Peak memory of a build against the size of the graph's files: 3.05 for the decoder of the paper's
+# size in fp32, TensorRT-RTX 1.7.1 on a CPU.
+MEMORY_FACTOR = 3
 
-# TensorRT, and the kind of it for desktop RTX devices, in the order they are looked for.
-_MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
-_INSTALL = (
-    f"Run: {INSTALL_TENSORRT}. On a Jetson: "
-    "sudo apt install python3-libnvinfer, and make the virtual environment with "
-    "--system-site-packages."
-)
+Progress = Callable[[str, float], None]  # graph, share that is done
+
 _PIECE = 1 << 24  # bytes written at a time
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltEngine:
-    """One graph as TensorRT compiled it."""
-
-    graph: str
-    file: str  # beside the record
-    size: int  # bytes
-    sha256: str
-    onnx_sha256: str
+def default_backend() -> str:
+    """The first backend that is installed; tensorrt where none is."""
+    for name, (modules, _) in BACKENDS.items():
+        if any(importlib.util.find_spec(module) for module in modules):
+            return name
+    return next(iter(BACKENDS))
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSet:
-    """All engines of a bundle in one precision, for one device; written beside them as JSON."""
+def default_precision(bundle: Bundle, backend: str) -> str:
+    """What to build of a bundle where nothing is named: fp16 where it has it, else fp32.
 
-    bundle: str  # the model's name
-    bundle_sha256: str
-    precision: str
-    max_batch: int
-    builder: str  # module and version that built them; engines run in no other version
-    device: Gpu | None  # None where a desktop builder compiled without a device
-    engines: tuple[BuiltEngine, ...]
-    schema: int = SCHEMA
+    Raises:
+        EngineError: it has none that the backend takes.
+    """
+    wanted = ENGINES[backend].precisions
+    for precision in wanted:
+        if precision in bundle.manifest.precisions:
+            return precision
+    raise EngineError(
+        f"{backend} builds {' or '.join(wanted)}, bundle {bundle.manifest.name!r} has "
+        f"{', '.join(bundle.manifest.precisions)}",
+        fix="Export the bundle with one of these precisions.",
+    )
+
+
+def memory_needed(bundle: Bundle, precision: str) -> int:
+    """Bytes of the host's memory that a build takes at its peak, by the largest graph's files."""
+    sizes = dict.fromkeys(graph_io(bundle.manifest), 0)
+    for entry in bundle.manifest.files:
+        folder, _, name = entry.path.partition("/")
+        graph = name.partition(".")[0]
+        if folder == precision and graph in sizes:
+            sizes[graph] += entry.size
+    return MEMORY_FACTOR * max(sizes.values())
+
+
+def memory_free() -> int | None:
+    """Bytes of the host's memory that can be had now; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else None
 
 
 def build_engines(
     bundle: Bundle,
     *,
-    precision: str | None = None,
+    backend: str,
+    precision: str,
     max_batch: int = 8,
-    report: Callable[[str], None] = lambda text: None,
-) -> tuple[EngineSet, Path]:
+    workspace: int | None = None,
+    timing_cache: Path | None = None,
+    progress: Progress = lambda graph, share: None,
+) -> tuple[compiled.EngineSet, Path]:
     """Compile all graphs of a bundle into the user's cache; takes minutes for a large model.
 
-    The precision is that of the graphs: nothing is lowered while building.
+    The precision is that of the graphs: nothing is lowered while building, TF32 included. Engines
+    that were there for this bundle, backend and precision are replaced once all new ones are whole.
 
     Args:
         bundle: an open bundle.
-        precision: a folder of the bundle; None for fp16 where it has one, else fp32.
+        backend: a key of `sfedge.engines.trt.BACKENDS`.
+        precision: a folder of the bundle.
         max_batch: most queries that one run may answer, 1 to MAX_BATCH.
-        report: called with a sentence before each graph.
+        workspace: bytes of the device's memory that a layer may work in; None for all of it.
+        timing_cache: file that keeps what TensorRT measured, read and written; None for one of
+            this device and version in the user's cache. TensorRT-RTX measures nothing.
+        progress: told how far each graph is.
 
     Returns:
         What was built, and the folder it is in.
@@ -81,94 +105,131 @@ def build_engines(
         BundleError: a graph is damaged, or the bundle has no such precision.
         OutputError: the cache cannot be written.
     """
-    trt = load_tensorrt()
-    chosen = precision or choose_precision("trt-ep", bundle.manifest)
-    builder = f"{trt.__name__} {trt.__version__}"
-    gpus, _ = find_gpus()
-    folder = cache.cache_folder() / "engines" / bundle.sha256 / f"tensorrt-{chosen}"
-    built = []
-    for name, contract in graph_io(bundle.manifest).items():
-        graph = bundle.graph_path(chosen, name)
-        report(f"building {name} with {builder}")
-        plan = _build(trt, graph, contract, max_batch)
-        file = f"{name}.engine"
-        cache.write(folder / file, _pieces(plan))
-        sha256 = hashlib.sha256(plan).hexdigest()
-        built.append(BuiltEngine(name, file, len(plan), sha256, cache.file_sha256(graph)))
-    engines = EngineSet(
-        bundle=bundle.manifest.name,
-        bundle_sha256=bundle.sha256,
-        precision=chosen,
-        max_batch=max_batch,
-        builder=builder,
-        device=gpus[0] if gpus else None,
-        engines=tuple(built),
-    )
-    # Last: a record means that all it lists is there.
-    cache.write(folder / RECORD_NAME, [json.dumps(asdict(engines), indent=1).encode()])
+    trt = load_tensorrt(backend)
+    now = machine(trt)
+    timings = None if backend == "tensorrt-rtx" else timing_cache or _timing_file(now)
+    folder = compiled.folder_of(bundle.sha256, backend, precision)
+    compiled.make_private(folder.parent)
+    with cache.within(folder):
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.part-"))
+    try:
+        built = []
+        for name, contract in graph_io(bundle.manifest).items():
+            graph = bundle.graph_path(precision, name)
+            plan = _Build(trt, graph, contract, progress).run(max_batch, workspace, timings)
+            file = f"{name}.engine"
+            cache.write(part / file, _pieces(plan))
+            sha256 = hashlib.sha256(plan).hexdigest()
+            built.append(
+                compiled.BuiltEngine(name, file, len(plan), sha256, cache.file_sha256(graph))
+            )
+        engines = compiled.EngineSet(
+            backend=backend,
+            bundle=bundle.manifest.name,
+            bundle_sha256=bundle.sha256,
+            precision=precision,
+            max_batch=max_batch,
+            machine=now,
+            engines=tuple(built),
+        )
+        compiled.save(engines, part)
+        with cache.within(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     return engines, folder
 
 
-def load_tensorrt() -> ModuleType:
-    """The installed TensorRT, of any kind and version from 10.3 on.
+class _Build:
+    """The building of one graph."""
 
-    Raises:
-        EngineError: there is none, or it cannot be loaded; the message says what to install.
-    """
-    for name in _MODULES:
+    def __init__(self, trt: ModuleType, graph: Path, contract: GraphIO, progress: Progress) -> None:
+        self._trt, self._graph, self._contract = trt, graph, contract
+        self._log = Log(trt)
+        self._progress = progress
+
+    def run(self, max_batch: int, workspace: int | None, timings: Path | None) -> memoryview:
+        """The engine's bytes."""
+        trt = self._trt
         try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise EngineError(
-                    f"it needs {error.name}, which is missing", where=name, fix=_INSTALL
-                ) from error
-        except (ImportError, OSError, RuntimeError) as error:
-            raise EngineError(f"it cannot be loaded ({error})", where=name, fix=_INSTALL) from error
-    raise EngineError("TensorRT is not installed", fix=_INSTALL)
+            builder = trt.Builder(self._log.logger)
+            # Strongly typed: the types in the graph are binding, so no flag can lower a precision.
+            flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+            network = builder.create_network(flags)
+        except (TypeError, RuntimeError) as error:  # pybind11: a factory that gave nothing
+            raise EngineError(
+                f"TensorRT does not start ({self._log.errors() or error})",
+                fix="It needs an NVIDIA device and driver; `sfedge doctor` tells what is there.",
+            ) from error
+        self._parse(network)
+        config = builder.create_builder_config()
+        if hasattr(trt.BuilderFlag, "TF32"):
+            config.clear_flag(trt.BuilderFlag.TF32)
+        if workspace is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+        profile = builder.create_optimization_profile()
+        for name, dims in self._contract.inputs.items():
+            profile.set_shape(name, (1, *dims), (min(4, max_batch), *dims), (max_batch, *dims))
+        config.add_optimization_profile(profile)
+        if timings is not None:
+            self._read_timings(config, timings)
+        monitor = _monitor(trt, lambda share: self._progress(self._contract.name, share))
+        config.progress_monitor = monitor
+        plan = builder.build_serialized_network(network, config)
+        if monitor.interruption is not None:
+            raise monitor.interruption
+        if plan is None:
+            reasons = self._log.errors() or "it gives no reason"
+            raise EngineError(
+                f"TensorRT cannot build the {self._contract.name} graph ({reasons})",
+                where=str(self._graph),
+                fix="Free some memory, or build for smaller batches.",
+            )
+        if timings is not None:
+            cache.write(timings, [bytes(config.get_timing_cache().serialize())])
+        return memoryview(plan)
+
+    def _parse(self, network: Any) -> None:
+        trt, where = self._trt, str(self._graph)
+        parser = trt.OnnxParser(network, self._log.logger)
+        if not parser.parse_from_file(where):
+            found = [parser.get_error(index) for index in range(parser.num_errors)]
+            reasons = "; ".join(f"{error.node_operator()}: {error.desc()}" for error in found)
+            raise EngineError(
+                f"TensorRT cannot read the {self._contract.name} graph "
+                f"({reasons or self._log.errors()})",
+                where=where,
+            )
+        inputs = [network.get_input(index) for index in range(network.num_inputs)]
+        outputs = [network.get_output(index) for index in range(network.num_outputs)]
+        check_ports(
+            self._contract,
+            [port(trt, tensor.name, tensor.dtype, tensor.shape) for tensor in inputs],
+            [port(trt, tensor.name, tensor.dtype, tensor.shape) for tensor in outputs],
+            where=where,
+        )
+
+    def _read_timings(self, config: Any, file: Path) -> None:
+        try:
+            known = file.read_bytes() if file.exists() else b""
+        except OSError as error:
+            raise EngineError(f"it cannot be read ({error.strerror})", where=str(file)) from error
+        timings = config.create_timing_cache(known)
+        if timings is None or not config.set_timing_cache(timings, ignore_mismatch=False):
+            raise EngineError(
+                f"it is no timing cache of this device and version ({self._log.errors()})",
+                where=str(file),
+                fix="Delete it, or name another with --timing-cache.",
+            )
 
 
-def _build(trt: ModuleType, graph: Path, contract: GraphIO, max_batch: int) -> memoryview:
-    log = _logger(trt)
-    try:
-        builder = trt.Builder(log)
-        # Strongly typed: the types in the graph are binding, so no flag can lower a precision.
-        flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-        network = builder.create_network(flags)
-    except (TypeError, RuntimeError) as error:  # pybind11: a factory that gave nothing
-        raise EngineError(
-            f"TensorRT does not start ({log.errors() or error})",
-            fix="It needs an NVIDIA device and its driver; `sfedge doctor` tells what is there.",
-        ) from error
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(graph)):
-        found = [parser.get_error(index) for index in range(parser.num_errors)]
-        reasons = (
-            "; ".join(f"{error.node_operator()}: {error.desc()}" for error in found) or log.errors()
-        )
-        raise EngineError(
-            f"TensorRT cannot read the {contract.name} graph ({reasons})", where=str(graph)
-        )
-    check_ports(
-        contract,
-        [_port(trt, network.get_input(i)) for i in range(network.num_inputs)],
-        [_port(trt, network.get_output(i)) for i in range(network.num_outputs)],
-        where=str(graph),
-    )
-    config = builder.create_builder_config()
-    profile = builder.create_optimization_profile()
-    for name, dims in contract.inputs.items():
-        profile.set_shape(name, (1, *dims), (min(4, max_batch), *dims), (max_batch, *dims))
-    config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        reasons = log.errors() or "it gives no reason"
-        raise EngineError(
-            f"TensorRT cannot build the {contract.name} graph ({reasons})",
-            where=str(graph),
-            fix="Free some memory, or build for smaller batches.",
-        )
-    return memoryview(plan)
+def _timing_file(now: compiled.Machine) -> Path:
+    """Where this device's timings are kept."""
+    words = f"{now.builder}, {now.device.name if now.device else 'no device'}"
+    return compiled.root() / f"timings-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
 
 
 def _pieces(data: memoryview) -> Iterator[bytes]:
@@ -177,25 +238,37 @@ def _pieces(data: memoryview) -> Iterator[bytes]:
         yield bytes(data[start : start + _PIECE])
 
 
-def _logger(trt: ModuleType) -> Any:
-    """A log that keeps the errors for the message and says nothing else."""
+def _monitor(trt: ModuleType, report: Callable[[float], None]) -> Any:
+    """Follows TensorRT's nested phases; Ctrl-C ends the build at its next step."""
 
-    # The module is whichever TensorRT is installed, so that mypy does not know its classes.
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        interruption: BaseException | None = None
+
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self._lines: list[str] = []
+            trt.IProgressMonitor.__init__(self)
+            self._phases: dict[str, list[int]] = {}  # name: steps done and in all, outermost first
+            self._best = 0.0
 
-        def log(self, severity: Any, text: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                self._lines.append(" ".join(text.split()))
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._phases[phase_name] = [0, num_steps]
 
-        def errors(self) -> str:
-            return "; ".join(self._lines)
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            try:
+                if phase_name in self._phases:
+                    self._phases[phase_name][0] = step + 1
+                self._tell()
+            except BaseException as error:  # it may not fly through TensorRT's own code
+                self.interruption = error
+            return self.interruption is None
 
-    return Log()
+        def phase_finish(self, phase_name: str) -> None:
+            self._phases.pop(phase_name, None)
 
+        def _tell(self) -> None:
+            share, width = 0.0, 1.0
+            for done, steps in self._phases.values():
+                share, width = share + width * done / steps, width / steps
+            self._best = max(self._best, min(share, 1.0))
+            report(self._best)
 
-def _port(trt: ModuleType, tensor: Any) -> Port:
-    kind = FLOAT if tensor.dtype == trt.float32 else str(tensor.dtype)
-    return Port(tensor.name, kind, [None if size < 0 else int(size) for size in tensor.shape])
+    return Monitor()

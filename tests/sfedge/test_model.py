@@ -1,6 +1,6 @@
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from small_bundle import ROWS, Small
 from sfedge.boxes import FULL, Box
 from sfedge.bundle import Bundle, open_bundle
 from sfedge.engines import ENGINES, Engine, EngineKind, ort
-from sfedge.engines.base import Arrays
+from sfedge.engines.base import Arrays, Row, Rows
 from sfedge.errors import EngineError, UnknownNameError
 from sfedge.graphs import GraphIO
 from sfedge.manifest import parse_manifest
@@ -47,14 +47,18 @@ def bundle(small: Small, tmp_path: Path) -> Iterator[Bundle]:
 class Watched:
     """A real engine on the CPU that notes the size of each batch it runs."""
 
-    def __init__(self, engine: Engine, name: str, runs: list[tuple[str, int]]) -> None:
+    def __init__(self, engine: Engine, name: str, batch: int, runs: list[tuple[str, int]]) -> None:
         self._engine, self._name, self._runs = engine, name, runs
+        self.batch = batch
 
     @property
     def device(self) -> str:
         return self._engine.device
 
-    def run(self, inputs: Arrays) -> dict[str, np.ndarray]:
+    def keep(self, row: np.ndarray) -> Row:
+        return self._engine.keep(row)
+
+    def run(self, inputs: Arrays) -> Mapping[str, Rows]:
         self._runs.append((self._name, len(next(iter(inputs.values())))))
         return self._engine.run(inputs)
 
@@ -67,9 +71,9 @@ def watch(monkeypatch: pytest.MonkeyPatch, batch: int) -> list[tuple[str, int]]:
     runs: list[tuple[str, int]] = []
 
     def build(graph: Path, contract: GraphIO, folder: Path) -> Engine:
-        return Watched(ort.build_cpu(graph, contract, folder), contract.name, runs)
+        return Watched(ort.build_cpu(graph, contract, folder), contract.name, batch, runs)
 
-    kind = EngineKind(precisions=("fp32",), batch=batch, check=ort.check_cpu, build=build)
+    kind = EngineKind(precisions=("fp32",), check=ort.check_cpu, build=build)
     monkeypatch.setitem(ENGINES, "watched", kind)
     return runs
 
@@ -250,7 +254,7 @@ def test_only_the_graphs_of_the_chosen_tasks_are_loaded(
         loaded.append(contract.name)
         return ort.build_cpu(graph, contract, folder)
 
-    kind = EngineKind(precisions=("fp32",), batch=1, check=ort.check_cpu, build=build)
+    kind = EngineKind(precisions=("fp32",), check=ort.check_cpu, build=build)
     monkeypatch.setitem(ENGINES, "listed", kind)
     with Model(bundle, engine="listed", tasks=["relation", "expression"]) as model:
         assert [task.name for task in model.tasks] == ["expression", "relation"]

@@ -149,7 +149,7 @@ def test_what_is_done_is_skipped_and_shared(
     for name in TABLES:
         if not (bench.out / f"{name}.md").exists():
             bench.run(name)
-    monkeypatch.setattr(systems, "train", refuse_training)
+    monkeypatch.setattr(systems, "learn", refuse_training)
     capsys.readouterr()
     runs = {path.name for path in (bench.out / "runs").iterdir()}
     assert len(runs) == 102  # as tests of the recipes count them
@@ -181,7 +181,7 @@ def test_a_saved_model_comes_back_as_it_was(
     bench: Bench, table: str, start: str, score: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.run(table)
-    monkeypatch.setattr(systems, "train", refuse_training)
+    monkeypatch.setattr(systems, "learn", refuse_training)
     file = bench.folder(start) / "scores" / f"{score}.json"
     held = json.loads(file.read_text())
     file.unlink()

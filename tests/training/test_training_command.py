@@ -162,6 +162,46 @@ def test_a_trained_model_learns_on_with_its_own_settings(drawings: Path, tmp_pat
             run(*words, *more)
 
 
+def test_stored_features_lead_to_the_same_model(drawings: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    save_model(tmp_path / "start", build_model(PRESETS["tiny"]), Recipe(), {})
+    words = ("train", drawings, "--start-from", tmp_path / "start", *ONE_STEP_EACH)
+    run(*words, "--out", tmp_path / "plain")
+    for name in ("stored", "again"):  # computed once, then found
+        run(*words, "--out", tmp_path / name, "--features", tmp_path / "features")
+
+    learnt = [
+        load_file(tmp_path / name / "model" / "trained.safetensors")
+        for name in ("plain", "stored", "again")
+    ]
+    for tensors in learnt[1:]:
+        for name, tensor in learnt[0].items():
+            torch.testing.assert_close(tensors[name], tensor, msg=name)
+    with pytest.raises(UsageError, match="Add --no-augment"):
+        run(*words, "--augment", "--out", tmp_path / "x", "--features", tmp_path / "features")
+
+
+def test_half_precision_learns_and_leaves_a_whole_model(drawings: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    start = build_model(PRESETS["tiny"])
+    save_model(tmp_path / "start", start, Recipe(), {})
+    words = ("train", drawings, "--start-from", tmp_path / "start", *ONE_STEP_EACH)
+    run(*words, "--out", tmp_path / "half", "--precision", "bf16", "--recompute")
+    run(*words, "--out", tmp_path / "full")
+
+    model, recipe, _ = load_model(tmp_path / "half" / "model")
+    assert (recipe.precision, recipe.recompute) == ("bf16", True)
+    frozen, before = frozen_state(model), frozen_state(start)
+    assert all(torch.equal(frozen[name], before[name]) for name in before)  # not rounded
+    rows = [
+        (tmp_path / name / "log.csv").read_text().splitlines()[1].split(",")
+        for name in ("half", "full")
+    ]
+    half, full = (float(row[2]) for row in rows)
+    assert half == pytest.approx(full, rel=0.02)
+    assert half != full
+
+
 def _git_head() -> str:
     root = Path(__file__).parents[2]
     words = ["git", "rev-parse", "HEAD"]

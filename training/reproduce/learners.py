@@ -43,14 +43,13 @@ class Learner:
 def fusion_learner(run: Run, at: Workplace) -> Learner:
     """SocialFusion."""
     config, allowed = cast(ModelConfig, run.config), at.allow_remote_code
-    recompute = run.recipe.recompute
 
     def build() -> SocialFusion:
         torch.manual_seed(run.recipe.seed)
         return build_model(config, allow_remote_code=allowed)
 
     return Learner(
-        system=social_fusion(config, build, recompute=recompute, workers=at.workers),
+        system=social_fusion(config, build, workers=at.workers),
         load=lambda folder: load_model(folder, allow_remote_code=allowed)[0],
     )
 

@@ -33,7 +33,7 @@ from training.reproduce.learners import (
 )
 from training.reproduce.rows import CONFLICT, Part, Row
 from training.reproduce.runs import Run, Workplace, merged, scored
-from training.train import train
+from training.run import learn
 from training.vlm.config import VlmConfig
 
 _PREDICTIONS = "pred.json"  # for the looking-at-me challenge
@@ -129,20 +129,15 @@ def _trained_files(run: Run, part: Part, at: Workplace) -> list[Path]:
 def _learnt(own: Learner, run: Run, folder: Path, at: Workplace) -> tuple[Any, int]:
     """The model after its training, and the steps that this took."""
     loaded, held_out = at.taught(run.recipe), at.held_out(run.recipe)
-    system = own.system
-    model = system.build()
-    steps = train(
-        model,
-        {dataset.name: dataset.samples for dataset in loaded},
+    return learn(
+        own.system,
+        own.system.build(),
         run.recipe,
+        {dataset.name: dataset.samples for dataset in loaded},
         folder,
-        loss=system.loss,
-        opener=system.opener(model),
-        mixes_gaze=system.mixes_gaze,
         validation={dataset.name: dataset.samples for dataset in held_out},
         workers=at.workers,
     )
-    return model, steps
 
 
 def _conflict(run: Run, part: Part, at: Workplace) -> dict[str, Figures]:

@@ -10,6 +10,7 @@ import torch
 
 from training.data.sample import Split
 from training.evaluate import usual_device
+from training.model import cast_frozen
 from training.options import (
     FOLDER,
     LORA_OPTIONS,
@@ -115,14 +116,18 @@ def baseline(
 
     def build() -> VisionLanguageModel:
         torch.manual_seed(recipe.seed)
-        model = build_baseline(config, allow_remote_code=allow_remote_code)
+        return build_baseline(config, allow_remote_code=allow_remote_code)
+
+    def prepare(model: VisionLanguageModel, recipe: Recipe) -> None:
         if recipe.recompute:
             model.recompute_activations()
-        return model
+        if recipe.precision == "bf16":
+            cast_frozen(model, torch.bfloat16)
 
     return System(
         settings=config,
         build=build,
+        prepare=prepare,
         loss=answer_loss,
         opener=lambda model: chat_opener(model.adapter),
         score=partial(evaluate_baseline, device=usual_device(), workers=workers),

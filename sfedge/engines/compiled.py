@@ -1,0 +1,229 @@
+"""Engines that were compiled on this machine: where they lie, and which of them may be loaded.
+
+An engine is machine code, so only what this user's own sfedge has built is ever loaded: the folder
+must be theirs alone, each file must have the sum that the record beside it says, and the record
+must carry a seal made with a key that never leaves the cache.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sfedge import cache
+from sfedge.errors import EngineError
+from sfedge.gpus import Gpu
+
+SCHEMA = 2
+RECORD_NAME = "engines.json"
+_KEY_NAME = "key"
+_OTHERS_WRITE = 0o022  # bits of a file's mode: its group and all others may write
+
+
+class NotBuiltError(EngineError):
+    """There is no engine at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEngine:
+    """One graph as TensorRT compiled it."""
+
+    graph: str
+    file: str  # beside the record
+    size: int  # bytes
+    sha256: str
+    onnx_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What an engine was built with and for; on any other it is stale."""
+
+    builder: str  # module and version
+    driver: str  # of NVIDIA; "" where a desktop builder compiled without a device
+    device: Gpu | None  # None in the same case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSet:
+    """All engines of a bundle in one precision; written beside them as JSON."""
+
+    backend: str
+    bundle: str  # the model's name
+    bundle_sha256: str
+    precision: str
+    max_batch: int
+    machine: Machine
+    engines: tuple[BuiltEngine, ...]
+    schema: int = SCHEMA
+
+    @property
+    def id(self) -> str:
+        """What it is called in a list."""
+        return f"{self.bundle_sha256[:12]}/{self.backend}-{self.precision}"
+
+
+def root() -> Path:
+    """The folder of all compiled engines; it need not exist yet."""
+    return cache.cache_folder() / "engines"
+
+
+def folder_of(bundle_sha256: str, engine: str, precision: str) -> Path:
+    """Where an engine keeps what it has compiled of a bundle; it need not exist yet."""
+    return root() / bundle_sha256 / f"{engine}-{precision}"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder for compiled engines, and those between it and the root, the user's alone.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with cache.within(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (folder, *folder.parents):
+            path.chmod(0o700)
+            if path == root():
+                return
+
+
+def save(engines: EngineSet, folder: Path) -> None:
+    """Write the record, with its seal; last of all, as it means that all it lists is there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    fields = asdict(engines)
+    sealed = fields | {"seal": _seal(fields, _key())}
+    cache.write(folder / RECORD_NAME, [json.dumps(sealed, indent=1).encode()])
+
+
+def read(folder: Path) -> EngineSet:
+    """The record of a folder; it lies where only its user writes, and carries this cache's seal.
+
+    Raises:
+        EngineError: there is none, it is damaged, or it was not made here.
+    """
+    path = folder / RECORD_NAME
+    if not path.exists():
+        raise NotBuiltError("no engine was built", where=str(folder))
+    for place in (path, folder, folder.parent, root()):
+        _check_owner(place)
+    try:
+        fields = json.loads(path.read_bytes())
+        seal = str(fields.pop("seal"))
+        schema = fields["schema"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineError("its record is damaged", where=str(folder)) from error
+    if schema != SCHEMA:
+        raise EngineError("another version of sfedge built it", where=str(folder))
+    if not (root() / _KEY_NAME).exists() or not hmac.compare_digest(seal, _seal(fields, _key())):
+        raise EngineError(
+            "it was not built here, or its record was changed; engines are machine code, and a "
+            "foreign one is never run",
+            where=str(folder),
+        )
+    device = fields["machine"]["device"]
+    machine = Machine(**(fields["machine"] | {"device": Gpu(**device) if device else None}))
+    built = tuple(BuiltEngine(**engine) for engine in fields["engines"])
+    return EngineSet(**(fields | {"machine": machine, "engines": built}))
+
+
+def staleness(engines: EngineSet, now: Machine) -> str:
+    """Why engines do not fit what is here now, a clause; "" where they do."""
+    then = engines.machine
+    differences = [
+        f"{what} was {a}, now it is {b}"
+        for what, a, b in (
+            ("TensorRT", then.builder, now.builder),
+            ("the device", _device(then.device), _device(now.device)),
+            ("the driver", then.driver, now.driver),
+        )
+        # A desktop builder without a device compiles for all that it knows.
+        if a != b and (then.device is not None or what == "TensorRT")
+    ]
+    return "; ".join(differences)
+
+
+def checked_file(engines: EngineSet, folder: Path, graph: str) -> Path:
+    """The file of a graph's engine: the user's own, and whole to the last bit.
+
+    Raises:
+        EngineError: it is missing, others may write it, or it is not what was built.
+    """
+    for built in engines.engines:
+        if built.graph == graph:
+            break
+    else:
+        raise EngineError(f"it holds no engine of the {graph} graph", where=str(folder))
+    path = folder / Path(built.file).name
+    _check_owner(path)
+    try:
+        found = cache.file_sha256(path)
+    except OSError as error:
+        raise EngineError(f"it cannot be read ({error.strerror})", where=str(path)) from error
+    if found != built.sha256:
+        raise EngineError("its sum is not that of the engine that was built", where=str(path))
+    return path
+
+
+def folders() -> Iterator[Path]:
+    """All folders with a record, good or not."""
+    yield from sorted(path.parent for path in root().glob(f"*/*/{RECORD_NAME}"))
+
+
+def remove(folder: Path) -> int:
+    """Delete what was compiled into a folder; the bytes that it took.
+
+    Raises:
+        OutputError: it cannot be deleted.
+    """
+    size = 0
+    with cache.within(folder):
+        for path in folder.iterdir():
+            size += path.lstat().st_size
+            path.unlink()
+        folder.rmdir()
+    with suppress(OSError):  # other engines of the bundle are there
+        folder.parent.rmdir()
+    return size
+
+
+def _device(gpu: Gpu | None) -> str:
+    return f"{gpu.name} (compute {gpu.capability})" if gpu else "none"
+
+
+def _check_owner(path: Path) -> None:
+    """Raise EngineError where another user could have written a file or folder."""
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise EngineError(f"it cannot be read ({error.strerror})", where=str(path)) from error
+    if path.is_symlink():
+        raise EngineError(
+            "it is a link; engines are read from where they were built", where=str(path)
+        )
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & _OTHERS_WRITE):
+        raise EngineError("other users may write it, so it is not loaded", where=str(path))
+
+
+def _key() -> bytes:
+    """This cache's secret, made at first use; only the user reads it."""
+    path = root() / _KEY_NAME
+    with cache.within(path):
+        with suppress(FileExistsError):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+def _seal(fields: dict[str, Any], key: bytes) -> str:
+    text = json.dumps(fields, sort_keys=True)  # the same before writing and after reading
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
