@@ -25,7 +25,7 @@ from training.reports import load_datasets, samples_of
 from training.reproduce import systems
 from training.reproduce.rows import MEASURES, read_table
 from training.reproduce.table import Outcome, write_markdown
-from training.train import train
+from training.run import learn
 from training.vlm.config import REMOTE
 from training.vlm.evaluate import evaluate_baseline
 from training.vlm.store import load_baseline
@@ -261,11 +261,11 @@ def test_a_killed_run_goes_on_to_the_same_model(
     whole = bench.folder("gaze-lle-dfn-h14-378") / "model" / "trained.safetensors"
 
     def killed(*words: Any, **named: Any) -> int:
-        train(*words, **named, stop_after=1)
+        learn(*words, **named, stop_after=1)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(systems, "train", killed)
+        patch.setattr(systems, "learn", killed)
         with pytest.raises(click.Abort):
             alone.run("table2", "--row", "qwen2-vl-before")
     folder = alone.folder("gaze-lle-dfn-h14-378")
