@@ -216,14 +216,15 @@ def main(preset: str, seconds: float, out: Path) -> None:
             ("task", "pixels", "shown", "pictures in full", "pictures at reduced scale"), opened
         ),
         f"Batches of {BATCH} of these five in equal parts: samples a second. By the clock, workers "
-        "share the cores with whatever else runs, first of all the process that takes their "
-        f"batches. A view's stored features are {size / 1e6:#.3g} MB in float32, as here, and half "
-        "of that in bfloat16; they are read again and again, so from the system's cache.",
+        "share the cores with all else that runs, of which the load above tells, and with the "
+        "process that takes their batches. A view's stored features are "
+        f"{size / 1e6:#.3g} MB in float32, as here, and half of that in bfloat16; they are read "
+        "again and again, so from the system's cache.",
         machine.table(
             ("source", "one core's second", "1 worker, by the clock", "2 workers, by the clock"),
             [(way, *(f"{rate:.0f}" for rate in of)) for way, of in rates.items()],
         ),
-        f"To fill the store, the encoder, with random weights, took {pause:#.2g} s a view on this "
+        f"To fill the store, the encoder, with random weights, took {pause:.2g} s a view on this "
         "CPU in float32.",
         "**An estimate, not measured:** what a GPU needs to stay busy. `training/flops.py` counts "
         "the operations of a sample. NVIDIA's data sheet gives an H100 SXM "

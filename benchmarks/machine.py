@@ -13,6 +13,7 @@ import numpy as np
 from sfedge import __version__
 from sfedge.engines.ort import physical_cores
 from sfedge.gpus import find_gpus
+from sfedge.machine import cpu_name
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,7 +25,7 @@ def describe() -> str:
     gpus, _ = find_gpus()
     found = [f"{name} {text}" for name in _PACKAGES if (text := _version(name))]
     facts = {
-        "Machine": f"{_cpu()}, {physical_cores()} of {os.cpu_count()} cores, {_memory()} GiB",
+        "Machine": f"{cpu_name()}, {physical_cores()} of {os.cpu_count()} cores, {_memory()} GiB",
         "GPU": ", ".join(gpu.name for gpu in gpus) or "none",
         "System": f"{_system()}, Linux {platform.release()}, Python {platform.python_version()}",
         "Packages": ", ".join([f"sfedge {__version__}", *found]),
@@ -56,16 +57,6 @@ def write_page(path: Path, title: str, command: str, machine: str, parts: Sequen
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "\n\n".join([f"# {title}", f"```\n{command}\n```", machine, *parts])
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def _cpu() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    with suppress(OSError):  # a Jetson names itself here
-        return Path("/proc/device-tree/model").read_text().strip("\0\n")
-    return platform.machine()
 
 
 def _memory() -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks import machine
 from sfedge.config import EngineName, RunConfig
 from sfedge.demo_clip import RATE, make_demo_clip
+from sfedge.machine import peak_memory
 from sfedge.pipeline import Session, open_session
 from sfedge.process import process
 from sfedge.report import RunReport
@@ -76,7 +77,7 @@ def measure(video: Path, config: RunConfig, out: Path) -> Run:
         opened=opened - begun,
         ends=[end - opened for end in watched.ends],
         finished=finished - opened,
-        memory=_peak_memory(),
+        memory=peak_memory() or 0,
     )
 
 
@@ -169,14 +170,6 @@ def _rate(run: Run) -> float:
 
 def _end(run: Run) -> float:
     return run.finished - run.ends[-1]
-
-
-def _peak_memory() -> int:
-    """Bytes; of this program alone, where getrusage also counts the one that started it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status tells no peak of memory")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m export`: a trained model to a bundle."""
+"""`python -m export`: a trained model to a bundle, or a bundle to other precisions."""
 
 import signal
 import sys
@@ -8,14 +8,15 @@ from pathlib import Path
 
 import click
 
-from sfedge.errors import MissingExtraError, SfedgeError
+from sfedge.errors import ConfigError, MissingExtraError, SfedgeError
+from sfedge.manifest import MANIFEST_NAME
 from sfedge.tasks import TASKS, select_tasks
 
 _DRAWN = "Learnt from drawings only: its answers about real people mean nothing."
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -34,47 +35,82 @@ _DRAWN = "Learnt from drawings only: its answers about real people mean nothing.
     "[default: now]",
 )
 @click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    help="fp32, int8-cpu, fp16, bf16, int8-qdq or fp8-qdq; give it once for each that is wanted.  "
+    "[default: fp32 and int8-cpu]",
+)
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of pictures to calibrate and compare precisions on.  "
+    "[default: two photographs and parts of them]",
+)
+@click.option(
     "--allow-remote-code",
     is_flag=True,
     help="Run the Python code that the hub delivers with MolmoE's and SAIL-VL's encoders.",
 )
 def main(
-    checkpoint: Path,
+    source: Path,
     out: Path,
     name: str | None,
     notice: str | None,
     created: datetime | None,
+    precisions: tuple[str, ...],
+    pictures: Path | None,
     allow_remote_code: bool,
 ) -> None:
-    """Make a bundle for `sfedge` out of CHECKPOINT, the `model` folder of a finished training.
+    """Make a bundle for `sfedge` out of SOURCE.
 
-    Every network of it is compared with PyTorch first; one that differs is not written.
+    SOURCE is the `model` folder of a finished training, or a bundle whose fp32 other precisions are
+    made of. Every network is compared with PyTorch first, every precision with fp32; what differs
+    is not written.
 
     Example: python -m export runs/tiny/model --out tiny.zip
     """
     try:
-        from export.package import export_bundle
+        from export.package import export_bundle, extend_bundle
+        from export.pictures import in_folder
+        from export.precisions import DEFAULT
         from training.checkpoint import load_model
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"exporting needs {error.name}, which is not installed",
             fix="Run in the checkout: pip install -e '.[cpu,export]'.",
         ) from error
-    model, recipe, card = load_model(checkpoint, allow_remote_code=allow_remote_code)
-    if notice is None:
-        notice = _DRAWN if card.get("data", {}).get("is_drawn") else ""
-    learnt = select_tasks(recipe.tasks)
-    manifest = export_bundle(
-        model,
-        out,
-        name=name or out.resolve().stem,
-        created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
-        notice=notice,
-        card=card,
-        tasks=[replace(TASKS[task], margin=recipe.margin(task)) for task in learnt],
-    )
+    shown = in_folder(pictures) if pictures else None
+    precisions = precisions or DEFAULT
+    if source.is_file() or (source / MANIFEST_NAME).is_file():
+        if name or notice is not None or created:
+            raise ConfigError(
+                "a bundle keeps what it says of itself",
+                where=str(source),
+                fix="Leave out --name, --notice and --created.",
+            )
+        manifest = extend_bundle(source, out, precisions=precisions, pictures=shown)
+    else:
+        model, recipe, card = load_model(source, allow_remote_code=allow_remote_code)
+        if notice is None:
+            notice = _DRAWN if card.get("data", {}).get("is_drawn") else ""
+        learnt = select_tasks(recipe.tasks)
+        manifest = export_bundle(
+            model,
+            out,
+            name=name or out.resolve().stem,
+            created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+            notice=notice,
+            card=card,
+            tasks=[replace(TASKS[task], margin=recipe.margin(task)) for task in learnt],
+            precisions=precisions,
+            pictures=shown,
+        )
     size = sum(entry.size for entry in manifest.files)
-    click.echo(f"{out}: {manifest.name}, {len(manifest.tasks)} tasks, {size / 1e6:.1f} MB unpacked")
+    click.echo(
+        f"{out}: {manifest.name}, {len(manifest.tasks)} tasks, {', '.join(manifest.precisions)}, "
+        f"{size / 1e6:.1f} MB unpacked"
+    )
 
 
 def _stop(*_: object) -> None:

@@ -47,7 +47,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean_square = x.pow(2).mean(-1, keepdim=True)
-        return self.weight * (x * torch.rsqrt(mean_square + self.epsilon))
+        return self.weight * (x / torch.sqrt(mean_square + self.epsilon))
 
 
 class Block(nn.Module):

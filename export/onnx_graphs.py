@@ -11,6 +11,7 @@ import torch
 from onnx import checker, shape_inference
 from torch import Tensor, nn
 
+from export.operators import GPU, check_operators
 from sfedge.errors import BundleError
 from sfedge.graphs import GraphIO, Port, check_ports
 
@@ -43,7 +44,7 @@ def write_graph(module: nn.Module, io: GraphIO, folder: Path) -> Path:
     program = _program(module.eval(), io)
     _forget_origin(program.model)
     program.save(path, external_data=True)
-    _check_file(path, io)
+    check_file(path, io, GPU)
     return path
 
 
@@ -83,8 +84,18 @@ def _forget_origin(model: onnx_ir.Model) -> None:
     model.metadata_props.clear()
 
 
-def _check_file(path: Path, io: GraphIO) -> None:
-    """ONNX's checker and shape inference, by path: files may be larger than a message may be."""
+def check_file(path: Path, io: GraphIO, allowed: frozenset[str]) -> None:
+    """ONNX's checker and shape inference, by path: files may be larger than a message may be.
+
+    Args:
+        path: of the graph.
+        io: what it must take and give.
+        allowed: the operators of its target.
+
+    Raises:
+        BundleError: ONNX refuses it, or its target does not run it.
+        EngineError: its inputs or outputs are not those of `io`.
+    """
     with TemporaryDirectory(dir=path.parent) as scratch:
         inferred = Path(scratch) / path.name
         try:
@@ -94,8 +105,9 @@ def _check_file(path: Path, io: GraphIO) -> None:
             )
         except (checker.ValidationError, shape_inference.InferenceError) as error:
             raise BundleError(f"ONNX refuses the network ({error})", where=path.name) from error
-        graph = onnx.load(str(inferred), load_external_data=False).graph
-    check_ports(io, _ports(graph.input), _ports(graph.output), where=path.name)
+        model = onnx.load(str(inferred), load_external_data=False)
+    check_operators(model, allowed, where=path.name)
+    check_ports(io, _ports(model.graph.input), _ports(model.graph.output), where=path.name)
 
 
 def _ports(values: Sequence[onnx.ValueInfoProto]) -> list[Port]:

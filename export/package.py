@@ -1,36 +1,55 @@
-"""Writes a bundle: everything checked in a folder beside it, then moved into place at once."""
+"""What a bundle is made of: a trained model's graphs, or those of another bundle."""
 
 import shutil
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
 import onnxruntime
 import onnxscript
 import torch
+from safetensors.numpy import load_file
 from safetensors.torch import save
 from tqdm import tqdm
 
+from export.agreement import agreements, check_agreement
+from export.answers import Chain, answer_all
 from export.graphs import build_graphs
 from export.merge import Merge, merge_lora
-from export.onnx_graphs import OPSET, write_graph
-from export.parity import TOLERANCE, Difference, check_answers, check_graph
+from export.onnx_graphs import OPSET, check_file, write_graph
+from export.parity import (
+    TOLERANCE,
+    Difference,
+    check_answers,
+    check_graph,
+    graph_outputs,
+    parity_views,
+    trained_answers,
+)
+from export.pictures import Pictures, built_in
+from export.place import placing
+from export.precisions import DEFAULT, PRECISIONS, REFERENCE
 from export.prefix import task_prefixes
+from export.products import matrix_products
+from export.selftest import write_self_test
 from sfedge.bundle import open_bundle
 from sfedge.cache import file_sha256
-from sfedge.errors import OutputError
+from sfedge.errors import unknown_name
 from sfedge.graphs import graph_io
-from sfedge.manifest import MANIFEST_NAME, PREFIX_NAME, FileEntry, Manifest, Shape
+from sfedge.manifest import (
+    GRAPHS,
+    MANIFEST_NAME,
+    PREFIX_NAME,
+    SELFTEST_NAME,
+    FileEntry,
+    Manifest,
+    Shape,
+)
 from sfedge.tasks import TASKS, Task
 from training.config import PRESETS, ModelConfig
 from training.model import SocialFusion
-
-_PRECISION = "fp32"
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever it is written
 
 
 def export_bundle(
@@ -42,95 +61,181 @@ def export_bundle(
     notice: str = "",
     card: Mapping[str, Any] | None = None,
     tasks: Iterable[Task] = TASKS.values(),
+    precisions: Sequence[str] = DEFAULT,
+    pictures: Pictures | None = None,
 ) -> Manifest:
     """Write `model` as a bundle that the runtime reads, or nothing.
 
     Args:
-        model: on the CPU, in float32 and evaluation mode.
+        model: on the CPU, in float32 and evaluation mode. It is used up: its adapter is merged into
+            its weights, and those are let go once they are written, as two copies of a full-size
+            model need more memory than one.
         out: a folder, or a zip where it ends in ".zip"; an earlier bundle there is replaced.
         name: of the model, shown wherever its answers are.
         created: ISO 8601 time in UTC; the same time, model and software give the same bytes.
         notice: limits shown beside every answer.
-        card: data, recipe and scores; parity, software and sizes are added.
+        card: data, recipe and scores; parity, agreement, software and sizes are added.
         tasks: what the model was trained to answer.
+        precisions: "fp32" and names in `PRECISIONS`.
+        pictures: to calibrate and compare precisions on; None for those that are built in.
 
     Returns:
         The manifest as written.
 
     Raises:
+        UnknownNameError: there is no such precision.
         BundleError: a network cannot be exported, or its answers are not PyTorch's.
         OutputError: `out` is something else than a bundle, or cannot be written.
     """
-    _check_target(out)
+    _check_precisions(precisions)
     asked = tuple(tasks)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-            folder = Path(scratch) / "bundle"
-            manifest = _write_folder(
-                model,
-                folder,
-                Manifest(
-                    name=name,
-                    preset=_preset(model.config),
-                    created=created,
-                    notice=notice,
-                    tasks=asked,
-                    input=model.encoder.input,
-                    shape=_shape(model, asked),
-                    box_embedding=model.config.box_embedding,
-                    answers=tuple(model.answer_ids),
-                    precisions=(_PRECISION,),
-                    files=(),
-                    card=card or {},
-                ),
-            )
-            if out.suffix == ".zip":
-                packed = pack(folder, Path(scratch) / "bundle.zip")
-                _verify(packed)
-                packed.replace(out)
-            else:
-                _verify(folder)
-                _move(folder, out, aside=Path(scratch) / "earlier")
-    except OSError as error:
-        raise OutputError(f"the bundle cannot be written ({error})", where=str(out)) from error
-    return manifest
+    with placing(out) as folder:
+        draft = Manifest(
+            name=name,
+            preset=_preset(model.config),
+            created=created,
+            notice=notice,
+            tasks=asked,
+            input=model.encoder.input,
+            shape=_shape(model, asked),
+            box_embedding=model.config.box_embedding,
+            answers=tuple(model.answer_ids),
+            precisions=(REFERENCE,),
+            files=(),
+            card=card or {},
+        )
+        return _finish(folder, _write_reference(model, folder, draft), precisions, pictures)
 
 
-def _write_folder(model: SocialFusion, folder: Path, draft: Manifest) -> Manifest:
-    """Write all files of a bundle; `draft` lacks their list and what is measured here."""
-    graphs_folder = folder / _PRECISION
-    graphs_folder.mkdir(parents=True)
+def extend_bundle(
+    source: Path,
+    out: Path,
+    *,
+    precisions: Sequence[str] = DEFAULT,
+    pictures: Pictures | None = None,
+) -> Manifest:
+    """Write the bundle at `source` anew, in other precisions, all made of its graphs in fp32.
+
+    Args:
+        source: a folder or a zip; it may be `out`, which is then replaced.
+        out: as `export_bundle` takes it; so are the others.
+        precisions: "fp32" and names in `PRECISIONS`.
+        pictures: to calibrate and compare precisions on; None for those that are built in.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        UnknownNameError: there is no such precision.
+        BundleError: the source is damaged or has no fp32, or a precision is too far from it.
+        OutputError: `out` is something else than a bundle, or cannot be written.
+    """
+    _check_precisions(precisions)
+    with placing(out) as folder, open_bundle(source) as bundle:
+        bundle.verify()
+        manifest = bundle.manifest
+        root = bundle.graph_path(REFERENCE, "encoder").parents[1]
+        others = tuple(f"{name}/" for name in manifest.precisions if name != REFERENCE)
+        for entry in manifest.files:
+            if not entry.path.startswith(others):
+                (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / entry.path, folder / entry.path)
+        return _finish(folder, manifest, precisions, pictures)
+
+
+def _check_precisions(names: Sequence[str]) -> None:
+    known = (REFERENCE, *PRECISIONS)
+    for name in names:
+        if name not in known:
+            unknown_name("precision", name, known, where="--precision")
+
+
+def _write_reference(model: SocialFusion, folder: Path, draft: Manifest) -> Manifest:
+    """Write the graphs in fp32 and the prompts, each compared with PyTorch; uses up `model`."""
+    graphs_folder = folder / REFERENCE
+    graphs_folder.mkdir()
+    views = parity_views(draft.input.size)
+    wanted = trained_answers(model, draft, views)
+    parameters = _parameters(model)
     llm, merge = merge_lora(model.llm)
     prompts = {task.name: model.prompts[task.name] for task in draft.tasks}
     prefixes = task_prefixes(llm, prompts, draft.shape.prefix)
     (folder / PREFIX_NAME).write_bytes(save(prefixes))
     rows = [model.answer_ids[answer] for answer in draft.answers]
-    networks = {}
     graphs = build_graphs(model, llm, rows, draft.shape.prefix)
+    outputs = {}
     for name, module in tqdm(graphs.items(), desc="Exporting", unit="network", disable=None):
         io = graph_io(draft)[name]
-        networks[name] = check_graph(module, write_graph(module, io, graphs_folder), io)
-    arrays = {name: prefix.numpy() for name, prefix in prefixes.items()}
-    answers = check_answers(model, draft, arrays, graphs_folder)
+        write_graph(module, io, graphs_folder)
+        outputs[name] = graph_outputs(module, io)
+    # From here on the weights are needed no more; ONNX Runtime takes as much room for its own.
+    graphs.clear()
+    model.to_empty(device="meta")
+    llm.to_empty(device="meta")
+    networks = {
+        name: check_graph(graphs_folder / f"{name}.onnx", graph_io(draft)[name], output)
+        for name, output in outputs.items()
+    }
+    chain = Chain(graphs_folder, draft, {name: value.numpy() for name, value in prefixes.items()})
+    answers = check_answers(answer_all(chain, draft, views, title="Asking ONNX Runtime"), wanted)
+    write_self_test(chain, draft, folder)
+    versions = {
+        "opset": OPSET,
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxscript": onnxscript.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
+    card = {
+        "parameters": parameters,
+        "parity": _parity(merge, networks, answers),
+        "export": versions,
+    }
+    return replace(draft, card={**draft.card, **card})
+
+
+def _finish(
+    folder: Path, draft: Manifest, precisions: Sequence[str], pictures: Pictures | None
+) -> Manifest:
+    """Add precisions to a folder that holds fp32 and the prompts, and describe all of it."""
+    derived = [name for name in PRECISIONS if name in precisions]
+    graphs = {name: folder / REFERENCE / f"{name}.onnx" for name in GRAPHS}
+    card = dict(draft.card)
+    card["products"] = {name: matrix_products(path) for name, path in graphs.items()}
+    if not (folder / SELFTEST_NAME).exists():  # of a bundle from before there were any
+        write_self_test(
+            Chain(folder / REFERENCE, draft, load_file(folder / PREFIX_NAME)), draft, folder
+        )
+    if derived:
+        shown = pictures or built_in()
+        for name in derived:
+            _write_precision(folder, draft, name)
+        found = agreements(folder, draft, load_file(folder / PREFIX_NAME), derived, shown)
+        for name, agreement in found.items():
+            check_agreement(agreement, PRECISIONS[name].least_cosine, where=name)
+        card["agreement"] = {
+            "pictures": shown.title,
+            **{name: agreement.to_json() for name, agreement in found.items()},
+        }
+    if REFERENCE not in precisions:
+        shutil.rmtree(folder / REFERENCE)
     manifest = replace(
         draft,
+        precisions=tuple(name for name in (REFERENCE, *PRECISIONS) if name in precisions),
         files=tuple(_entry(path, folder) for path in sorted(folder.rglob("*")) if path.is_file()),
-        card={
-            **draft.card,
-            "parameters": _parameters(model),
-            "parity": _parity(merge, networks, answers),
-            "export": {
-                "opset": OPSET,
-                "torch": torch.__version__,
-                "onnx": onnx.__version__,
-                "onnxscript": onnxscript.__version__,
-                "onnxruntime": onnxruntime.__version__,
-            },
-        },
+        card=card,
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def _write_precision(folder: Path, manifest: Manifest, name: str) -> None:
+    precision = PRECISIONS[name]
+    (folder / name).mkdir()
+    for graph, io in tqdm(graph_io(manifest).items(), desc=name, unit="network", disable=None):
+        target = folder / name / f"{graph}.onnx"
+        precision.write(folder / REFERENCE / target.name, target)
+        check_file(target, io, precision.operators)
 
 
 def _shape(model: SocialFusion, tasks: Sequence[Task]) -> Shape:
@@ -162,7 +267,7 @@ def _parity(
     return {
         "tolerance": TOLERANCE,
         "lora": merge.to_json() if merge else None,
-        _PRECISION: {
+        REFERENCE: {
             "networks": {name: found.to_json() for name, found in networks.items()},
             "tasks": {name: found.to_json() for name, found in answers.items()},
         },
@@ -185,54 +290,3 @@ def _parameters(model: SocialFusion) -> dict[str, int]:
         "lora": lora,
         "box_embedding": model.box_embedding.numel(),
     }
-
-
-def _check_target(out: Path) -> None:
-    """Refuse to replace what is no bundle, before anything is computed.
-
-    Raises:
-        OutputError: something else is there.
-    """
-    if not out.exists() or (out.suffix != ".zip" and out.is_dir() and not any(out.iterdir())):
-        return
-    is_bundle = (out / MANIFEST_NAME).is_file()
-    if out.suffix == ".zip" and zipfile.is_zipfile(out):
-        with zipfile.ZipFile(out) as archive:
-            is_bundle = MANIFEST_NAME in archive.namelist()
-    if not is_bundle:
-        raise OutputError(
-            "this is no bundle, so it is not replaced", where=str(out), fix="Choose another --out."
-        )
-
-
-def pack(folder: Path, target: Path) -> Path:
-    """Write the folder's files as a zip: compressed, sorted, without times or owners."""
-    with zipfile.ZipFile(target, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _ZIP_TIME)
-                entry.external_attr = 0o644 << 16
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.file_size = path.stat().st_size  # tells zipfile when it needs Zip64
-                with path.open("rb") as file, archive.open(entry, "w") as packed:
-                    shutil.copyfileobj(file, packed)
-    return target
-
-
-def _move(folder: Path, out: Path, aside: Path) -> None:
-    """Put the folder at `out`; what stood there goes aside, and comes back if that fails."""
-    try:
-        if out.exists():
-            out.replace(aside)
-        folder.replace(out)
-    except BaseException:
-        if aside.exists() and not out.exists():
-            aside.replace(out)
-        raise
-
-
-def _verify(path: Path) -> None:
-    """Open the bundle as the runtime does, every hash included."""
-    with open_bundle(path) as bundle:
-        bundle.verify()
-        bundle.prefix()

@@ -1,35 +1,27 @@
 """How near a bundle's networks come to PyTorch, each alone and all together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
-import skimage.data
 import torch
-from matplotlib.cbook import get_sample_data
-from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 from torch import nn
 from tqdm import tqdm
 
-from export.decoder import HIDDEN
+from export.answers import Answers, Floats, open_session
 from export.onnx_graphs import random_inputs
-from sfedge.boxes import FULL, Box, patch_mask
+from export.pictures import View, noise, photographs
+from sfedge.boxes import patch_mask
 from sfedge.errors import BundleError
 from sfedge.graphs import GraphIO
-from sfedge.manifest import GRAPHS, Manifest
-from sfedge.preprocess import crop, encoder_input
-from sfedge.structures import Image
-from sfedge.tasks import Task
+from sfedge.manifest import Manifest
+from sfedge.preprocess import encoder_input
 from training.model import SocialFusion
-
-Floats = NDArray[np.float32]
 
 TOLERANCE = 1e-4  # of the largest value
 _ROUNDING = 1e-5  # of the largest value; what two orders of summing may differ by
-_BATCHES = (1, 3)
+BATCHES = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +39,6 @@ class Difference:
             "scale": float(f"{self.scale:.3g}"),
             "agreement": float(f"{self.agreement:.3g}"),
         }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """A picture as a question shows it, and where people are in it."""
-
-    image: Image
-    boxes: tuple[Box, Box]
 
 
 def difference(found: Floats, wanted: Floats) -> Difference:
@@ -89,122 +73,63 @@ def check(found: Difference, *, where: str) -> Difference:
     return found
 
 
-@torch.inference_mode()
-def check_graph(module: nn.Module, path: Path, io: GraphIO) -> Difference:
-    """One network on random inputs, one and several at a time.
+def check_graph(
+    path: Path, io: GraphIO, wanted: Sequence[Floats], *, batches: Sequence[int] = BATCHES
+) -> Difference:
+    """One network in ONNX Runtime on random inputs.
+
+    Args:
+        path: of the graph.
+        io: what it takes and gives.
+        wanted: what PyTorch computes of the same inputs, one for each batch.
+        batches: sizes of the batches.
 
     Raises:
         BundleError: ONNX Runtime and PyTorch differ.
     """
     session = open_session(path)
     (output,) = io.outputs
-    pairs = []
-    for batch in _BATCHES:
-        inputs = random_inputs(io, batch, seed=batch)
-        (found,) = session.run([output], {name: t.numpy() for name, t in inputs.items()})
-        pairs.append((found, module(**inputs).numpy()))
-    found, wanted = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    return check(difference(found, wanted), where=path.name)
+    found = [
+        session.run([output], {name: t.numpy() for name, t in random_inputs(io, b, b).items()})[0]
+        for b in batches
+    ]
+    return check(difference(np.concatenate(found), np.concatenate(wanted)), where=path.name)
 
 
 @torch.inference_mode()
-def check_answers(
-    model: SocialFusion, manifest: Manifest, prefix: Mapping[str, Floats], folder: Path
-) -> dict[str, Difference]:
-    """The whole bundle on photographs and noise, by task, against the model as it was trained.
+def graph_outputs(module: nn.Module, io: GraphIO) -> list[Floats]:
+    """What PyTorch computes of the random inputs that `check_graph` takes."""
+    return [module(**random_inputs(io, batch, batch)).numpy() for batch in BATCHES]
 
-    Args:
-        model: with its adapter still apart from the weights.
-        manifest: of the bundle.
-        prefix: keys and values by task name.
-        folder: the ONNX files of one precision.
+
+@torch.inference_mode()
+def trained_answers(
+    model: SocialFusion, manifest: Manifest, views: Iterable[View]
+) -> dict[str, Floats]:
+    """The answers of the model as it was trained, its adapter apart from the weights, by task."""
+    answers: dict[str, list[Floats]] = {task.name: [] for task in manifest.tasks}
+    for view in tqdm(views, desc="Asking PyTorch", unit="view", disable=None):
+        images = torch.from_numpy(encoder_input(view.image, model.encoder.input)[None])
+        features = model.encode(images)
+        for task in manifest.tasks:
+            cells = patch_mask(view.boxes[: task.boxes], model.token_grid)
+            mask = torch.from_numpy(cells).float()[None]
+            answers[task.name].append(model.logits(features, mask, task.name).numpy())
+    return {name: np.concatenate(rows) for name, rows in answers.items()}
+
+
+def check_answers(found: Answers, wanted: Mapping[str, Floats]) -> dict[str, Difference]:
+    """The whole bundle on the views of `parity_views`, by task.
 
     Raises:
         BundleError: an answer is too far from PyTorch's.
     """
-    sessions = {name: open_session(folder / f"{name}.onnx") for name in GRAPHS}
-    views = [*photographs(), *noise(manifest.input.size)]
-    found: dict[str, list[Floats]] = {task.name: [] for task in manifest.tasks}
-    wanted: dict[str, list[Floats]] = {task.name: [] for task in manifest.tasks}
-    for view in tqdm(views, desc="Comparing answers", unit="view", disable=None):
-        images = encoder_input(view.image, model.encoder.input)[None]
-        for task in manifest.tasks:
-            boxes = view.boxes[: task.boxes]
-            mask = torch.from_numpy(patch_mask(boxes, model.token_grid)).float()[None]
-            wanted[task.name].append(_trained_answer(model, torch.from_numpy(images), mask, task))
-            found[task.name].append(
-                answer(sessions, manifest, prefix[task.name], images, boxes, task)
-            )
     return {
-        task.name: check(
-            difference(np.concatenate(found[task.name]), np.concatenate(wanted[task.name])),
-            where=f"task {task.name}",
-        )
-        for task in manifest.tasks
+        name: check(difference(found.logits[name], rows), where=f"task {name}")
+        for name, rows in wanted.items()
     }
 
 
-def answer(
-    sessions: Mapping[str, InferenceSession],
-    manifest: Manifest,
-    prefix: Floats,
-    images: Floats,
-    boxes: tuple[Box, ...],
-    task: Task,
-) -> Floats:
-    """One query through the bundle: [1, labels] or [1, 64, 64] logits."""
-
-    def run(name: str, **inputs: Floats) -> Floats:
-        (output,) = sessions[name].run(None, inputs)
-        return np.asarray(output)
-
-    missing = manifest.shape.prefix - prefix.shape[3]
-    past = np.pad(prefix, ((0, 0),) * 3 + ((missing, 0), (0, 0)))[None]
-    padding = np.zeros((1, manifest.shape.prefix), np.float32)
-    padding[:, :missing] = HIDDEN
-    is_before = manifest.box_embedding == "before"
-    grid = manifest.shape.grid if is_before else manifest.shape.token_grid
-    mask = {"box_mask": patch_mask(boxes, grid).astype(np.float32)[None]}
-    features = run("encoder", images=images)
-    tokens = run("connector", features=features, **(mask if is_before else {}))
-    hidden = run(
-        "trunk", tokens=tokens, past=past[:, :-1], padding=padding, **({} if is_before else mask)
-    )
-    last = {"hidden": hidden, "past_last": past[:, -1], "padding": padding}
-    if task.output == "heatmap":
-        return run("gaze", **last)
-    return run("answer", **last)[:, manifest.rows(task)]
-
-
-def _trained_answer(
-    model: SocialFusion, images: torch.Tensor, mask: torch.Tensor, task: Task
-) -> Floats:
-    if task.output == "heatmap":
-        logits = model.gaze_logits(images, mask)
-    else:
-        logits = model.label_logits(images, mask, task.name)
-    return np.asarray(logits.numpy())
-
-
-def open_session(path: Path) -> InferenceSession:
-    """An ONNX Runtime session on the CPU."""
-    return InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def photographs() -> Iterator[View]:
-    """Two photographs that scikit-image and matplotlib carry, whole and cut to the head."""
-    astronaut = skimage.data.astronaut()  # type: ignore[no-untyped-call]
-    with PIL.Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as picture:
-        hopper = np.asarray(picture)
-    heads = ((astronaut, Box(0.34, 0.11, 0.54, 0.36)), (hopper, Box(0.36, 0.15, 0.66, 0.53)))
-    for image, head in heads:
-        yield View(image, (head, Box(0.1, 0.5, 0.9, 1.0)))
-        yield View(crop(image, head), (FULL, Box(0.25, 0.25, 0.5, 0.5)))
-
-
-def noise(size: int) -> Iterator[View]:
-    """Two random pictures, always the same."""
-    generator = np.random.default_rng(0)
-    for boxes in ((Box(0.0, 0.0, 0.02, 0.02), FULL), (Box(0.4, 0.6, 0.7, 0.9), Box(0, 0, 1, 0.1))):
-        pixels = generator.integers(0, 256, (size, size, 3), dtype=np.uint8)
-        yield View(pixels, boxes)
+def parity_views(size: int) -> list[View]:
+    """Photographs and noise, for an encoder that sees `size` pixels a side."""
+    return [*photographs(), *noise(size)]

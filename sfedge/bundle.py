@@ -89,6 +89,14 @@ class Bundle(Closing):
             self._verify(listed)
         return path
 
+    def file_path(self, name: str) -> Path:
+        """A listed file, verified.
+
+        Raises:
+            BundleError: it is damaged.
+        """
+        return self._verify(name)
+
     def prefix(self) -> dict[str, NDArray[np.float32]]:
         """Keys and values of each task's prompt, by task name.
 

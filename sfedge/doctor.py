@@ -11,10 +11,11 @@ from typing import Any
 from sfedge import __version__
 from sfedge.bundle import open_bundle
 from sfedge.cache import cache_folder
-from sfedge.engines import ENGINES
-from sfedge.engines.ort import FLAVOURS, clash, installed_flavours
+from sfedge.engines import ENGINES, compiled
+from sfedge.engines.ort import FLAVOURS, clash, installed_flavours, linked_tensorrt
+from sfedge.engines.trt import INSTALL_TENSORRT, state
 from sfedge.errors import BundleError, EngineError, OutputError
-from sfedge.gpus import Gpu, find_gpus
+from sfedge.gpus import Gpu, driver_version, find_gpus, is_jetson
 from sfedge.libraries import advice, install_line, missing_libraries
 from sfedge.model import Model
 
@@ -33,7 +34,10 @@ _OPENCV = (
     "opencv-python",
     "opencv-python-headless",
 )
-_OPTIONAL = ("PyQt6", "tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx-cu13-bindings")
+# Distributions of TensorRT, whose version is that of the libraries they bring.
+_TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+_OPTIONAL = ("PyQt6", "cuda-bindings", "cuda-python", *_TENSORRT, "tensorrt-rtx-cu13-bindings")
+_FOR_GPUS = ("tensorrt", "tensorrt-rtx", "cuda")  # engines that use one, but for trt-ep
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class Report:
     platform: str = ""
     packages: dict[str, str] = field(default_factory=dict)  # distribution: version
     gpus: list[Gpu] = field(default_factory=list)
+    driver: str = ""  # NVIDIA's
     engines: dict[str, Problem | None] = field(default_factory=dict)  # why each cannot run
+    compiled: dict[str, str] = field(default_factory=dict)  # native engines: ready, or why not
     cache: str = ""
     networks: dict[str, str] = field(default_factory=dict)  # name: ready, missing or damaged
     model: str = ""  # the demo model and where it runs, where it loads
@@ -81,6 +87,7 @@ def examine() -> Report:
     _check_libraries(report)
     _check_imports(report)
     _check_engines(report)
+    _check_tensorrt(report)
     _check_networks(report)
     _check_model(report)
     return report
@@ -123,6 +130,7 @@ def _check_imports(report: Report) -> None:
 
 def _check_engines(report: Report) -> None:
     report.gpus, _ = find_gpus()
+    report.driver = driver_version() if report.gpus else ""
     for name, engine in ENGINES.items():
         try:
             engine.check()
@@ -133,9 +141,36 @@ def _check_engines(report: Report) -> None:
             report.engines[name] = problem
             if problem.is_fatal:
                 report.problems.append(problem)
-    why = report.engines["cuda"]
-    if report.gpus and why:
-        report.add(f"{report.gpus[0].name} is not used: engine cuda: {why.what}", why.fix)
+    if report.gpus and all(report.engines[name] for name in _FOR_GPUS):
+        name = "tensorrt" if is_jetson() else "cuda"
+        why = report.engines[name]
+        assert why is not None
+        report.add(f"{report.gpus[0].name} is not used: engine {name}: {why.what}", why.fix)
+
+
+def _check_tensorrt(report: Report) -> None:
+    linked = linked_tensorrt()
+    for name in _TENSORRT:
+        found = report.packages.get(name, "")
+        if linked and found and not found.startswith(f"{linked}."):
+            report.add(
+                f"ONNX Runtime's TensorRT provider needs TensorRT {linked}, {name} is {found}",
+                f"For the engine trt-ep run: {INSTALL_TENSORRT}; the engine tensorrt takes both.",
+            )
+            break
+    for folder in compiled.folders():
+        try:
+            engines = compiled.read(folder)
+        except EngineError as error:
+            report.compiled[str(folder)] = f"refused: {error.what}"
+        else:
+            report.compiled[engines.id] = state(engines) or "ready"
+    old = [name for name, how in report.compiled.items() if how != "ready"]
+    if old:
+        report.add(
+            f"compiled engines are not loaded: {', '.join(old)}",
+            "Run: sfedge engine build, with their bundle; or: sfedge engine remove --stale.",
+        )
 
 
 def _check_networks(report: Report) -> None:

@@ -29,6 +29,11 @@ def find_gpus() -> tuple[list[Gpu], str]:
     return gpus, "" if gpus else "the NVIDIA driver finds no device"
 
 
+def is_jetson() -> bool:
+    """Whether this is one of NVIDIA's Jetson boards, whose libraries come with its JetPack."""
+    return Path("/etc/nv_tegra_release").exists()
+
+
 def driver_version() -> str:
     """The driver of NVIDIA that is loaded, such as "580.65.06"; "" where none is.
 

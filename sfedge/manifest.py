@@ -17,6 +17,7 @@ from sfedge.tasks import Task, task_from_json
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"
 PREFIX_NAME = "prefix.safetensors"
+SELFTEST_NAME = "selftest.safetensors"
 GRAPHS = ("encoder", "connector", "trunk", "answer", "gaze")
 
 BoxEmbedding = Literal["after", "before"]  # the connector (paper, figure 3; text of section 3.4)

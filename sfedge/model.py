@@ -21,6 +21,7 @@ from sfedge.engines.compiled import folder_of
 from sfedge.graphs import graph_io
 from sfedge.manifest import Shape
 from sfedge.preprocess import crop, encoder_input
+from sfedge.selftest import check_once
 from sfedge.structures import Frame, Prediction, Query
 from sfedge.tasks import HEATMAP_SIZE, Task, select_tasks
 
@@ -52,7 +53,7 @@ class Model(Closing):
     Raises:
         UnknownNameError: the bundle has no such task, or there is no such engine.
         BundleError: a file is damaged, or does not fit the bundle's description.
-        EngineError: the engine cannot run here.
+        EngineError: the engine cannot run here, or fails the bundle's self-test.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class Model(Closing):
             self._batch = min(engine.batch for engine in self._engines.values())
             keep = self._engines["trunk"].keep
             self._prompts = {name: _prompt(prefix[name], manifest.shape, keep) for name in names}
+            # Seconds that the bundle's self-test took; 0 where it had passed here before.
+            self.tested = check_once(
+                bundle, self.tasks, self.choice, self.device, folder, self.answer
+            )
             undo.pop_all()
 
     @property

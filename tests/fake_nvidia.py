@@ -28,6 +28,7 @@ class cudaError_t(IntEnum):
     cudaSuccess = 0
     cudaErrorInvalidValue = 1
     cudaErrorMemoryAllocation = 2
+    cudaErrorInsufficientDriver = 35
     cudaErrorLaunchFailure = 719
     cudaErrorStreamCaptureUnsupported = 900
 
@@ -125,6 +126,9 @@ class Cudart(ModuleType):
     def cudaGetErrorString(self, error: cudaError_t) -> tuple[cudaError_t, bytes]:
         return cudaError_t.cudaSuccess, cudaError_t(error).name.encode()
 
+    def cudaGetDeviceCount(self) -> tuple[Any, ...]:
+        return self._answer("cudaGetDeviceCount", 1)
+
     def cudaMalloc(self, size: int) -> tuple[Any, ...]:
         assert self._device.recording is None, "an allocation while work is recorded"
         assert isinstance(size, int)
@@ -173,6 +177,8 @@ class Cudart(ModuleType):
         return self._answer("cudaMemcpyAsync")
 
     def cudaStreamCreate(self) -> tuple[Any, ...]:
+        if self._device.failing.get("cudaStreamCreate"):
+            return self._answer("cudaStreamCreate", None)
         handle = self._device.number()
         self._device.streams[handle] = []
         return self._answer("cudaStreamCreate", Handle(handle))
@@ -202,6 +208,8 @@ class Cudart(ModuleType):
 
     def cudaGraphInstantiate(self, graph: Handle, flags: int) -> tuple[Any, ...]:
         assert flags == 0
+        if self._device.failing.get("cudaGraphInstantiate"):
+            return self._answer("cudaGraphInstantiate", None)
         handle = self._device.number()
         self._device.graphs[handle] = list(self._device.graphs[int(graph)])
         return self._answer("cudaGraphInstantiate", Handle(handle))
@@ -461,6 +469,7 @@ class IExecutionContext:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
         self._are_shapes_inferred = False
+        self._waiting = 0  # runs in a stream
         self._changes = 0  # of shapes; a recorded run holds for one
         self._session = onnxruntime.InferenceSession(
             engine._plan["onnx"], providers=["CPUExecutionProvider"]
@@ -468,7 +477,7 @@ class IExecutionContext:
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         assert isinstance(shape, tuple)
-        assert self._device.is_idle, "a shape is set while a run waits"
+        assert not self._waiting, "a shape is set while a run waits"
         assert self._engine.get_tensor_mode(name) == TensorIOMode.INPUT
         least, _, most = self._engine.get_tensor_profile_shape(name, 0)
         self._are_shapes_inferred = False
@@ -508,9 +517,11 @@ class IExecutionContext:
             size = 4 * int(np.prod(shape))
             piece = self._device.piece(self._device.blocks, address, size)
             pieces[name] = piece.view(np.float32).reshape(shape)
-        changes = self._changes
+        changes, is_recorded = self._changes, self._device.recording is not None
+        self._waiting += not is_recorded
 
         def compute() -> None:
+            self._waiting -= not is_recorded
             assert self._changes == changes, "a recorded run after its shapes have changed"
             names = [output.name for output in self._session.get_outputs()]
             inputs = {i.name: pieces[i.name].copy() for i in self._session.get_inputs()}

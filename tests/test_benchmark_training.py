@@ -9,7 +9,7 @@ from test_benchmarks import tables
 
 from benchmarks import training
 from benchmarks.plain_loop import mixed_tasks, plain_loss, plain_work, random_batch
-from benchmarks.training import OURS, PLAIN, VARIANTS, Settings, build
+from benchmarks.training_step import OURS, PLAIN, STORED, VARIANTS, Settings, build
 from training.losses import loss
 
 SETTINGS = Settings(preset="tiny", layers=3, batch=6, steps=1, precision="fp32", device="cpu")
@@ -68,9 +68,11 @@ def test_the_command_tells_time_memory_and_operations(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text in result.output
     assert f"python -m benchmarks.training {' '.join(wanted)} --precision fp32 --device cpu" in text
-    (_, *steps), (_, *counts) = tables(text)
+    (_, *steps), (_, *counts), (_, *full) = tables(text)
     assert [row[0] for row in steps] == [row[0] for row in counts] == list(VARIANTS)
     assert steps[0][3] == "1.00"
     assert all(float(cell) > 0 for row in steps for cell in row[1:])
     operations = {row[0]: float(row[1]) for row in counts}
     assert operations[PLAIN] > operations[OURS]
+    assert [row[0] for row in full] == [PLAIN, OURS, STORED]
+    assert all(float(row[2]) > 2 for row in full[1:])

@@ -40,7 +40,7 @@ from training.options import (
 from training.recipe import OWN, Recipe
 from training.reports import load_datasets, print_figures, recipe_datasets, samples_of
 from training.reproduce.command import reproduce
-from training.run import social_fusion, train_and_save
+from training.run import Planned, social_fusion, train_and_save
 from training.teaching import EncoderTeacher, teaching_loss
 from training.train import train
 from training.vlm.command import vlm_evaluate, vlm_train
@@ -199,14 +199,13 @@ def train_command(
     model = build()
     loaded = recipe_datasets(data, recipe, "train")
 
-    def stored(model: SocialFusion) -> FeatureStore | None:
+    def stored(model: SocialFusion, planned: Planned) -> FeatureStore | None:
         if features is None:
             return None
-        held_out = recipe_datasets(data, recipe, "val") if recipe.patience else []
         return filled_store(
             features,
             model.encoder,
-            samples_of([*loaded, *held_out]),
+            planned(),
             encoder_name=config.encoder,
             layer=config.encoder_layer,
             precision=recipe.precision,

@@ -10,6 +10,7 @@ Shapes: B samples, T image tokens, P prompt tokens.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -83,14 +84,15 @@ def step_flops(
 
 def encoder_flops(encoder: Encoder) -> int:
     """Operations of one picture's forward pass, as torch counts them."""
-    parameter = next(encoder.parameters())
-    side = encoder.input.size
-    picture = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)
+    parameters, side = [*encoder.parameters()], encoder.input.size
+    picture = torch.zeros(1, 3, side, side, device=parameters[0].device)
+    is_half = any(parameter.dtype == torch.bfloat16 for parameter in parameters)
     was_fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it hides its products from the counter
     try:
         with (
             torch.no_grad(),
+            torch.autocast(picture.device.type, torch.bfloat16) if is_half else nullcontext(),
             sdpa_kernel(SDPBackend.MATH),  # the counter does not know every fused kernel
             FlopCounterMode(display=False) as counter,
         ):

@@ -24,8 +24,9 @@ from training.losses import loss
 from training.model import SocialFusion, cast_frozen
 from training.recipe import Recipe
 from training.reports import print_figures, recipe_datasets, samples_of
-from training.train import Countable, Loss, is_sharded, train
+from training.train import Countable, Loss, is_sharded, planned_samples, train
 
+Planned = Callable[[], Sequence[Sample]]  # every sample that a run will open
 _Model = TypeVar("_Model", bound=nn.Module)
 _Batch = TypeVar("_Batch", bound=Countable)
 
@@ -39,7 +40,7 @@ class System(Generic[_Model, _Batch]):
         build: the model at its start, on the CPU.
         prepare: makes it ready to learn by a recipe.
         loss: what it descends.
-        opener: opens planned batches as the model wants them.
+        opener: opens planned batches as the model wants them; told what will be opened.
         score: figures of samples, by task.
         save: writes model, recipe and card to a folder.
         mixes_gaze: gaze stands within the batches.
@@ -48,7 +49,7 @@ class System(Generic[_Model, _Batch]):
     settings: Settings
     build: Callable[[], _Model]
     loss: Loss[_Model, _Batch]
-    opener: Callable[[_Model], Opener[_Batch]]
+    opener: Callable[[_Model, Planned], Opener[_Batch]]
     score: Callable[[_Model, Sequence[Sample]], Mapping[str, Figures]]
     save: Callable[[Path, _Model, Recipe, Mapping[str, Any]], None]
     prepare: Callable[[_Model, Recipe], None] = lambda *_: None
@@ -59,7 +60,7 @@ def social_fusion(
     config: ModelConfig,
     build: Callable[[], SocialFusion],
     *,
-    features: Callable[[SocialFusion], FeatureStore | None] = lambda _: None,
+    features: Callable[[SocialFusion, Planned], FeatureStore | None] = lambda *_: None,
     workers: int = 0,
 ) -> System[SocialFusion, Batch]:
     """The paper's model as a system to train.
@@ -67,12 +68,13 @@ def social_fusion(
     Args:
         config: its settings.
         build: makes it.
-        features: the encoder's stored features, in which all views are.
+        features: the encoder's stored features, in which all views are that are planned.
         workers: processes that read pictures for its scores.
     """
 
-    def opener(model: SocialFusion) -> Opener[Batch]:
-        return pictures_opener(ViewSpec(model.encoder.input, model.token_grid, features(model)))
+    def opener(model: SocialFusion, planned: Planned) -> Opener[Batch]:
+        store = features(model, planned)
+        return pictures_opener(ViewSpec(model.encoder.input, model.token_grid, store))
 
     def prepare(model: SocialFusion, recipe: Recipe) -> None:
         model.recompute = recipe.recompute
@@ -108,7 +110,9 @@ def learn(
         The model as it will be when it comes back from disk, and the steps done in all. Where
         training holds it in parts or rounded, another object than the one handed in.
     """
-    opener = system.opener(model)  # in full precision
+    mixes = system.mixes_gaze
+    planned = partial(planned_samples, samples, validation, recipe, mixes_gaze=mixes)
+    opener = system.opener(model, planned)  # while it is in full precision
     system.prepare(model, recipe)
     steps = train(
         model,
@@ -117,7 +121,7 @@ def learn(
         run,
         loss=system.loss,
         opener=opener,
-        mixes_gaze=system.mixes_gaze,
+        mixes_gaze=mixes,
         validation=validation,
         workers=workers,
         stop_after=stop_after,

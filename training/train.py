@@ -133,6 +133,21 @@ def train(
     return progress.steps
 
 
+def planned_samples(
+    samples: Mapping[str, Sequence[Sample]],
+    validation: Mapping[str, Sequence[Sample]] | None,
+    recipe: Recipe,
+    *,
+    mixes_gaze: bool = False,
+) -> list[Sample]:
+    """Every sample that `train` opens with these arguments, each once."""
+    plan = partial(plan_epoch, batch=recipe.batch, seed=recipe.seed, mixes_gaze=mixes_gaze)
+    plans = [plan(samples, epoch=epoch) for epoch in range(recipe.epochs)]
+    if validation:
+        plans.append(plan(validation, epoch=0, most=_VALIDATED))
+    return list(dict.fromkeys(sample for epoch in plans for batch in epoch for sample in batch))
+
+
 def is_sharded() -> bool:
     """Whether the processes of this run each hold a part of the model alone (FSDP)."""
     return Accelerator().distributed_type is DistributedType.FSDP

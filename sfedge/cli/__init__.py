@@ -22,6 +22,7 @@ _COMMANDS = {
     "info": "sfedge.cli.info",
     "models": "sfedge.cli.models",
     "engine": "sfedge.cli.engine",
+    "bench": "sfedge.cli.bench",
     "doctor": "sfedge.cli.doctor",
 }
 _INTERRUPTED, _TERMINATED = 130, 143  # what shells report for Ctrl-C and SIGTERM

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from sfedge.doctor import Report, examine
+from sfedge.doctor import Problem, Report, examine
 
 _EPILOG = """\b
 Examples:
@@ -37,17 +37,23 @@ def _lines(report: Report) -> list[str]:
     rows = [
         ("sfedge", f"{report.sfedge}, Python {report.python}, {report.platform}"),
         ("packages", packages),
-        ("gpus", gpus or "none"),
-        *(
-            (f"engine {name}", f"cannot run: {why.what}" if why else "can run")
-            for name, why in report.engines.items()
-        ),
+        ("gpus", f"{gpus}, driver {report.driver}" if gpus else "none"),
+        *(row for name, why in report.engines.items() for row in _engine_rows(name, why)),
+        *((f"built {name}", how) for name, how in report.compiled.items()),
         ("networks", f"{networks}, in {report.cache}"),
         ("demo model", report.model or "does not load"),
     ]
-    lines = [f"{name:<14} {text}" for name, text in rows]
+    width = 20
+    lines = [f"{name:<{width}} {text}" for name, text in rows]
     for problem in report.problems:
         kind = "PROBLEM" if problem.is_fatal else "note"
-        lines += [f"{kind:<14} {problem.what}", f"{'':<14} {problem.fix}"]
+        lines += [f"{kind:<{width}} {problem.what}", f"{'':<{width}} {problem.fix}"]
     lines.append("sfedge can run." if report.is_runnable else "sfedge cannot run yet.")
     return lines
+
+
+def _engine_rows(name: str, why: Problem | None) -> list[tuple[str, str]]:
+    """Whether an engine runs, and what it needs where it does not."""
+    if why is None:
+        return [(f"engine {name}", "can run")]
+    return [(f"engine {name}", f"cannot run: {why.what}"), ("", why.fix)]

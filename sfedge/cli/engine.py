@@ -77,9 +77,11 @@ def build(
         raise click.UsageError("TensorRT-RTX measures nothing, so it keeps no --timing-cache.")
     with open_bundle(bundle) as opened, _bars() as progress:
         precision = precision or trt_build.default_precision(opened, backend)
-        needed = trt_build.memory_needed(opened, precision)
         click.echo(
-            f"{backend} builds {opened.manifest.name} in {precision}. {_room(needed)}", err=True
+            f"{backend} builds {opened.manifest.name} in {precision}. "
+            f"{_room(trt_build.memory_to_build(opened, precision))} "
+            f"{_held(trt_build.memory_to_run(opened, precision, max_batch))}",
+            err=True,
         )
         engines, folder = trt_build.build_engines(
             opened,
@@ -189,6 +191,13 @@ def _room(needed: int) -> str:
     if free < needed:
         return f"{text}, {free / 1e9:.1f} GB are free: the system may end it."
     return f"{text}, {free / 1e9:.1f} GB are free."
+
+
+def _held(size: int) -> str:
+    return (
+        f"The engines will hold {size / 1e9:.1f} GB of the device's memory, and what TensorRT "
+        "works in."
+    )
 
 
 @contextmanager

@@ -68,8 +68,11 @@ class Choice:
             return ""
         gpus, why = find_gpus()
         if not gpus:  # the same reason for all of them
-            return f"the engine {self.name} is used, as {why}."
-        return f"the engine {self.name} is used on {gpus[0].name}. {' '.join(self.passed)}"
+            return f"the engine {self.name} is used: {why}."
+        return (
+            f"the engine {self.name} is used on a machine with {gpus[0].name}. "
+            f"{' '.join(self.passed)}"
+        )
 
 
 def choose_engine(bundle: Bundle, name: str = "auto", *, precision: str | None = None) -> Choice:

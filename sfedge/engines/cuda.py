@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from sfedge.errors import EngineError
 
-_MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # its name, and the one before version 12.6
-INSTALL_CUDA_PYTHON = "pip install cuda-bindings"
+_MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # its name, and the one up to version 12.6
+_INSTALL = 'Run: pip install cuda-bindings, on JetPack 6: pip install "cuda-python==12.6.*".'
 _FLOAT = np.dtype(np.float32)
 
 
@@ -39,9 +39,20 @@ def load_cuda() -> ModuleType:
     raise EngineError(
         reason,
         where="cuda-bindings",
-        fix=f"Run: {INSTALL_CUDA_PYTHON}, in the major version of the driver's CUDA (nvidia-smi "
-        'tells it), such as "cuda-bindings==12.*".',
+        fix=_INSTALL,
     )
+
+
+def check_cuda() -> None:
+    """Raise EngineError where the CUDA runtime's Python module cannot work with this driver."""
+    status, _ = (runtime := load_cuda()).cudaGetDeviceCount()
+    if status != runtime.cudaError_t.cudaSuccess:
+        raise EngineError(
+            f"it does not work with the driver ({_reason(runtime, status)})",
+            where="cuda-bindings",
+            fix="Install the version of the driver's CUDA, as `nvidia-smi` tells it, such as: "
+            'pip install "cuda-bindings==12.*".',
+        )
 
 
 def wants_graphs() -> bool:
@@ -181,9 +192,12 @@ class Graph:
         finally:  # the stream takes nothing else before
             status, recorded = runtime.cudaStreamEndCapture(cuda.stream)
         _check(runtime, "cudaStreamEndCapture", status)
-        self._cuda, self._work = cuda, cuda.call("cudaGraphInstantiate", recorded, 0)
-        cuda.call("cudaGraphDestroy", recorded)
-        weakref.finalize(self, runtime.cudaGraphExecDestroy, self._work).atexit = False
+        try:
+            work = cuda.call("cudaGraphInstantiate", recorded, 0)
+        finally:
+            cuda.call("cudaGraphDestroy", recorded)
+        weakref.finalize(self, runtime.cudaGraphExecDestroy, work).atexit = False
+        self._cuda, self._work = cuda, work
 
     def launch(self) -> None:
         """Queue the work again."""
@@ -209,14 +223,17 @@ def _call(runtime: ModuleType, name: str, *arguments: Any) -> Any:
 
 def _check(runtime: ModuleType, name: str, status: Any) -> None:
     if status != runtime.cudaError_t.cudaSuccess:
-        _, label = runtime.cudaGetErrorString(status)
-        reason = label.decode() if isinstance(label, bytes) else str(label)
         is_memory = status == runtime.cudaError_t.cudaErrorMemoryAllocation
         raise EngineError(
-            f"{name} failed ({reason})",
+            f"{name} failed ({_reason(runtime, status)})",
             where="CUDA",
             fix="Free memory of the device, or build for smaller batches." if is_memory else "",
         )
+
+
+def _reason(runtime: ModuleType, status: Any) -> str:
+    _, text = runtime.cudaGetErrorString(status)
+    return text.decode() if isinstance(text, bytes) else str(text)
 
 
 def _free_all(runtime: ModuleType, free: defaultdict[int, list[int]]) -> None:

@@ -5,6 +5,7 @@ import ctypes
 import importlib.metadata
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfedge.engines import cuda
 from sfedge.engines.base import Arrays, Rows
 from sfedge.engines.trt import INSTALL_TENSORRT
 from sfedge.errors import EngineError
@@ -23,7 +25,8 @@ from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
 FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 
 INSTALL_CPU = "pip install onnxruntime"
-INSTALL_GPU = 'pip install "onnxruntime-gpu[cuda,cudnn]"'  # with NVIDIA's libraries
+# With NVIDIA's libraries, and with what moves samples to the device.
+INSTALL_GPU = 'pip install "onnxruntime-gpu[cuda,cudnn]" cuda-bindings'
 _ON_JETSON = "on a Jetson install the onnxruntime-gpu wheel of its JetPack"
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _FATAL = 4  # log level; everything below also comes as an exception
@@ -199,6 +202,21 @@ def _quota() -> int:
         return 1 << 16
 
 
+def provider_library(name: str) -> Path:
+    """The file of a provider, "cuda" or "tensorrt"; it need not be there."""
+    folder = Path(str(load_runtime().__file__)).parent / "capi"
+    return folder / f"libonnxruntime_providers_{name}.so"
+
+
+def linked_tensorrt() -> int | None:
+    """The version of TensorRT that the installed TensorRT provider links; None without one."""
+    try:
+        found = re.search(rb"libnvinfer\.so\.(\d+)", provider_library("tensorrt").read_bytes())
+    except (EngineError, OSError):
+        return None
+    return int(found[1]) if found else None
+
+
 def load_runtime() -> ModuleType:
     """The module `onnxruntime`, quiet."""
     flavours = installed_flavours()
@@ -236,15 +254,15 @@ def _check_provider(provider: str, library: str, further: str) -> None:
     if hasattr(runtime, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             runtime.preload_dlls()  # CUDA and cuDNN where pip has put them
-    folder = Path(str(runtime.__file__)).parent / "capi"
     try:
-        ctypes.CDLL(str(folder / f"libonnxruntime_providers_{library}.so"))
+        ctypes.CDLL(str(provider_library(library)))
     except OSError as error:
         raise EngineError(
             f"{provider} does not load ({error})",
             where=where,
             fix=advice,
         ) from error
+    cuda.check_cuda()
 
 
 def _cpu_name() -> str:

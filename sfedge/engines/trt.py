@@ -4,14 +4,17 @@ One way for all versions from 10.3 (JetPack 6) on, and for TensorRT-RTX on deskt
 """
 
 import importlib
+import importlib.util
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sfedge.engines import compiled
 from sfedge.engines.base import Engine
-from sfedge.engines.cuda import Cuda, Graph, load_cuda, wants_graphs
+from sfedge.engines.cuda import Cuda, Graph, check_cuda, wants_graphs
 from sfedge.engines.device import Bindings, DeviceEngine
 from sfedge.errors import EngineError
 from sfedge.gpus import driver_version, find_gpus
@@ -69,9 +72,12 @@ def check(backend: str) -> None:
     """Raise EngineError where native engines of this backend cannot run on this machine."""
     gpus, why = find_gpus()
     if not gpus:
-        raise EngineError(why, fix="Install the NVIDIA driver; or choose the engine cpu.")
+        modules, install = BACKENDS[backend]
+        is_there = any(importlib.util.find_spec(name) for name in modules)
+        then = "" if is_there else f" {install}"
+        raise EngineError(why, fix=f"Install the NVIDIA driver, or choose the engine cpu.{then}")
     load_tensorrt(backend)
-    load_cuda()
+    check_cuda()
 
 
 def check_built(backend: str, folder: Path) -> None:
@@ -96,7 +102,8 @@ def build(backend: str, graph: Path, contract: GraphIO, folder: Path) -> Engine:
     """
     trt = load_tensorrt(backend)
     engines = _built(trt, folder)
-    path = compiled.checked_file(engines, folder, contract.name)
+    with _rebuild_advised():
+        path = compiled.checked_file(engines, folder, contract.name)
     bindings = Bindings(Cuda(), contract, engines.max_batch)
     plan = _Plan(trt, path, bindings)
     gpus, _ = find_gpus()
@@ -136,13 +143,20 @@ def port(trt: ModuleType, name: str, kind: Any, shape: Any) -> Port:
 
 
 def _built(trt: ModuleType, folder: Path) -> compiled.EngineSet:
-    try:
+    with _rebuild_advised():
         engines = compiled.read(folder)
-    except EngineError as error:
-        raise type(error)(error.what, where=error.where, fix=REBUILD) from error
     if reason := compiled.staleness(engines, machine(trt)):
         raise EngineError(f"its engines are stale: {reason}", where=str(folder), fix=REBUILD)
     return engines
+
+
+@contextmanager
+def _rebuild_advised() -> Iterator[None]:
+    """Let errors about what was compiled say how to compile it again."""
+    try:
+        yield
+    except EngineError as error:
+        raise type(error)(error.what, where=error.where, fix=REBUILD) from error
 
 
 class _Plan:

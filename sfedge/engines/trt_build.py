@@ -5,6 +5,7 @@ import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,15 +52,26 @@ def default_precision(bundle: Bundle, backend: str) -> str:
     )
 
 
-def memory_needed(bundle: Bundle, precision: str) -> int:
+def memory_to_build(bundle: Bundle, precision: str) -> int:
     """Bytes of the host's memory that a build takes at its peak, by the largest graph's files."""
-    sizes = dict.fromkeys(graph_io(bundle.manifest), 0)
-    for entry in bundle.manifest.files:
-        folder, _, name = entry.path.partition("/")
-        graph = name.partition(".")[0]
-        if folder == precision and graph in sizes:
-            sizes[graph] += entry.size
-    return MEMORY_FACTOR * max(sizes.values())
+    return MEMORY_FACTOR * max(_sizes(bundle, precision).values())
+
+
+def memory_to_run(bundle: Bundle, precision: str, max_batch: int) -> int:
+    """Bytes of the device's memory that engines hold: weights, prompts, inputs and outputs.
+
+    What TensorRT itself works in comes on top; it is known once the engines are built.
+    """
+    contracts = graph_io(bundle.manifest)
+    batch = sum(
+        prod(dims)
+        for contract in contracts.values()
+        for dims in (*contract.inputs.values(), *contract.outputs.values())
+    )
+    trunk, answer = contracts["trunk"].inputs, contracts["answer"].inputs
+    prompt = sum(map(prod, (trunk["past"], answer["past_last"], answer["padding"])))
+    weights = sum(_sizes(bundle, precision).values())
+    return weights + 4 * (len(bundle.manifest.tasks) * prompt + max_batch * batch)
 
 
 def memory_free() -> int | None:
@@ -226,6 +238,17 @@ class _Build:
             )
 
 
+def _sizes(bundle: Bundle, precision: str) -> dict[str, int]:
+    """Bytes of each graph's files."""
+    sizes = dict.fromkeys(graph_io(bundle.manifest), 0)
+    for entry in bundle.manifest.files:
+        folder, _, name = entry.path.partition("/")
+        graph = name.partition(".")[0]
+        if folder == precision and graph in sizes:
+            sizes[graph] += entry.size
+    return sizes
+
+
 def _timing_file(now: compiled.Machine) -> Path:
     """Where this device's timings are kept."""
     words = f"{now.builder}, {now.device.name if now.device else 'no device'}"
@@ -253,22 +276,23 @@ def _monitor(trt: ModuleType, report: Callable[[float], None]) -> Any:
             self._phases[phase_name] = [0, num_steps]
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                if phase_name in self._phases:
-                    self._phases[phase_name][0] = step + 1
-                self._tell()
-            except BaseException as error:  # it may not fly through TensorRT's own code
-                self.interruption = error
+            if phase_name in self._phases:
+                self._phases[phase_name][0] = step + 1
+            self._tell()
             return self.interruption is None
 
         def phase_finish(self, phase_name: str) -> None:
             self._phases.pop(phase_name, None)
+            self._tell()
 
         def _tell(self) -> None:
-            share, width = 0.0, 1.0
+            share, width = (0.0, 1.0) if self._phases else (1.0, 0.0)
             for done, steps in self._phases.values():
                 share, width = share + width * done / steps, width / steps
             self._best = max(self._best, min(share, 1.0))
-            report(self._best)
+            try:
+                report(self._best)
+            except BaseException as error:  # it may not fly through TensorRT's own code
+                self.interruption = error
 
     return Monitor()

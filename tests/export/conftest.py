@@ -1,5 +1,6 @@
 """A model of a few thousand weights with every part of the real one, and its bundle."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from export.package import export_bundle
+from export.package import export_bundle, extend_bundle
+from export.precisions import PRECISIONS
 from sfedge.boxes import FULL, Box, patch_mask
 from sfedge.bundle import open_bundle
 from sfedge.manifest import BoxEmbedding
@@ -105,9 +107,24 @@ def small_model(build_small: Callable[..., SocialFusion]) -> SocialFusion:
 
 @pytest.fixture(scope="session")
 def small_bundle(small_model: SocialFusion, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder written by `export_bundle`; not to be changed."""
+    """A folder written by `export_bundle`, in fp32 alone; not to be changed."""
     out = tmp_path_factory.mktemp("bundles") / "small"
-    export_bundle(small_model, out, name="small", created=CREATED, card={"steps": 7})
+    export_bundle(
+        copy.deepcopy(small_model),
+        out,
+        name="small",
+        created=CREATED,
+        card={"steps": 7},
+        precisions=("fp32",),
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def small_precisions(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same bundle in every precision; not to be changed."""
+    out = tmp_path_factory.mktemp("precisions") / "small"
+    extend_bundle(small_bundle, out, precisions=("fp32", *PRECISIONS))
     return out
 
 

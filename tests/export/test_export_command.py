@@ -46,10 +46,13 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
 ) -> None:
     out = tmp_path / "demo.zip"
     main(
-        [str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"],
+        [
+            *(str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"),
+            *("--precision", "fp32"),
+        ],
         standalone_mode=False,
     )
-    assert capsys.readouterr().out.startswith(f"{out}: demo, 4 tasks, ")
+    assert capsys.readouterr().out.startswith(f"{out}: demo, 4 tasks, fp32, ")
     assert list(tmp_path.iterdir()) == [out]
     with open_bundle(out) as bundle:
         manifest = bundle.manifest
@@ -71,7 +74,7 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Missing argument 'CHECKPOINT'"),
+        ((), "Missing argument 'SOURCE'"),
         (("nowhere",), "Missing option '--out'"),
         (("nowhere", "--out", "x", "--created", "yesterday"), "'yesterday' does not match"),
     ],

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from export.parity import check, difference, noise, photographs
+from export.parity import check, difference
+from export.pictures import noise, photographs
 from sfedge.boxes import patch_mask
 from sfedge.errors import BundleError
 

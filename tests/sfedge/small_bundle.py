@@ -18,7 +18,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sfedge.boxes import Box
+from sfedge import selftest
+from sfedge.boxes import FULL, Box
 from sfedge.manifest import FileEntry, Manifest, Shape, parse_manifest
 from sfedge.preprocess import InputSpec
 from sfedge.structures import Image
@@ -42,8 +43,11 @@ class Small:
     prefix: dict[str, Array]
     box_embedding: str = "after"
 
-    def write(self, root: Path, **changes: Any) -> Path:
-        """Write the bundle to a folder; `changes` replace fields of the manifest."""
+    def write(self, root: Path, *, claims: "Small | None" = None, **changes: Any) -> Path:
+        """Write the bundle to a folder; `changes` replace fields of the manifest.
+
+        Its self-test holds its own answers, or those of `claims`.
+        """
         folder = root / "fp32"
         folder.mkdir(parents=True)
         for name, model in self.graphs().items():
@@ -69,8 +73,21 @@ class Small:
             files=(),
             card={"data": {"is_drawn": True}, "scores": [0.5, 0.25]},
         )
-        describe(root, replace(manifest, **changes))
+        manifest = replace(manifest, **changes)
+        answers = (claims or self).self_test(manifest)
+        safetensors.numpy.save_file(answers, root / "selftest.safetensors")
+        describe(root, manifest)
         return root
+
+    def self_test(self, manifest: Manifest) -> dict[str, Array]:
+        """Logits by task of the questions of the self-test, by the reference."""
+        square = square_of(selftest.picture(INPUT.size), FULL)
+        answers = {}
+        for task in manifest.tasks:
+            values = self.values(task.name, square, selftest.BOXES[: task.boxes])
+            rows = values if task.output == "heatmap" else values[manifest.rows(task)]
+            answers[task.name] = rows.astype(np.float32)
+        return answers
 
     def graphs(self) -> dict[str, onnx.ModelProto]:
         """The five graphs, batch first."""

@@ -1,10 +1,13 @@
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 
 import click.testing
+import fake_nvidia
 import pytest
 import small_bundle
+from fake_nvidia import Device
 
 import sfedge
 from sfedge import bundle as bundle_module
@@ -12,6 +15,8 @@ from sfedge import libraries
 from sfedge.cli.doctor import doctor as doctor_command
 from sfedge.cli.info import info as info_command
 from sfedge.doctor import Report, examine
+from sfedge.engines import ENGINES, ort
+from sfedge.engines.trt_build import build_engines
 from sfedge.libraries import LIBRARIES, Library, advice, install_line
 from sfedge.tasks import TASKS
 
@@ -62,7 +67,8 @@ def test_networks_that_are_not_there_are_no_obstacle_to_a_first_run(
     (problem,) = [p for p in report.problems if "detector networks" in p.what]
     assert not problem.is_fatal
     assert "sfedge models fetch" in problem.fix
-    assert not cache.exists()  # looking changes nothing
+    # Looking changes nothing; that the demo model was tested is remembered.
+    assert {path.parent.name for path in cache.rglob("*.*")} == {"selftests"}
 
 
 def test_a_cache_that_cannot_be_used_is_told_with_what_to_do(
@@ -104,7 +110,7 @@ def test_the_command_gives_code_0_and_json_where_all_is_well(demo: Path, cache: 
     code, out = invoke(doctor_command)
     assert code == 0
     assert out.rstrip().endswith("sfedge can run.")
-    assert "engine cpu     can run" in out
+    assert "engine cpu           can run" in out
 
 
 def test_the_command_gives_code_1_and_the_remedy_where_something_is_missing(
@@ -130,6 +136,54 @@ def test_two_opencv_wheels_are_noticed(
     report = examine()
     assert "opencv-contrib-python and opencv-python are installed over each other" in whats(report)
     assert report.is_runnable
+
+
+def test_a_tensorrt_that_the_provider_does_not_link_is_noticed(
+    demo: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "tensorrt_cu13-11.4.0.106.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: tensorrt-cu13\nVersion: 11.4.0.106\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    library = tmp_path / "provider.so"
+    monkeypatch.setattr(ort, "provider_library", lambda name: library)
+    assert "TensorRT provider" not in whats(examine())  # there is none
+    for linked, is_told in ((11, False), (10, True)):
+        library.write_bytes(b"\0libnvonnxparser.so.%d\0libnvinfer.so.%d\0" % (linked, linked))
+        report = examine()
+        what = "ONNX Runtime's TensorRT provider needs TensorRT 10, tensorrt-cu13 is 11.4.0.106"
+        assert (what in whats(report)) == is_told
+        assert report.is_runnable
+    (problem,) = [one for one in report.problems if one.what == what]
+    assert '"tensorrt-cu13==10.*"' in problem.fix
+
+
+def test_what_each_engine_needs_is_told(demo: Path, cache: Path) -> None:
+    report = examine()
+    _, out = invoke(doctor_command)
+    assert report.engines.keys() == ENGINES.keys()
+    for name, why in report.engines.items():
+        assert f"engine {name}" in out
+        if why is not None:
+            assert why.what in out
+            assert why.fix in out
+            assert why.fix
+
+
+def test_engines_that_were_built_are_listed_with_their_state(
+    demo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device()
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_nvidia.tensorrt(device))
+    with bundle_module.open_bundle(demo) as bundle:
+        engines, _ = build_engines(bundle, backend="tensorrt", precision="fp32")
+    assert examine().compiled == {engines.id: "ready"}
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "11.4.0")
+    report = examine()
+    assert report.compiled[engines.id].startswith("stale: TensorRT was tensorrt 10.3.0, now")
+    (problem,) = [one for one in report.problems if engines.id in one.what]
+    assert "sfedge engine build" in problem.fix
+    assert not problem.is_fatal
 
 
 def test_a_missing_system_library_is_told_with_its_package(

@@ -2,7 +2,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,8 +14,9 @@ from onnx import TensorProto, helper
 from scenes import Finished, Scene
 
 from sfedge import doctor, engines
+from sfedge.bundle import Bundle, open_bundle
 from sfedge.config import EngineName
-from sfedge.engines import ENGINES, choose_engine, choose_precision, ort
+from sfedge.engines import ENGINES, choose_engine, choose_precision, ort, trt
 from sfedge.errors import EngineError, UnknownNameError
 from sfedge.gpus import Gpu, find_gpus
 from sfedge.graphs import GraphIO, graph_io
@@ -72,43 +73,52 @@ def test_every_engine_can_be_set_in_a_run() -> None:
     assert set(get_args(EngineName)) == {"auto", *ENGINES}
 
 
-def test_an_unknown_engine_is_refused_with_the_nearest_name() -> None:
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
+    with open_bundle(small_bundle.make().write(tmp_path / "small")) as opened:
+        yield opened
+
+
+def test_an_unknown_engine_is_refused_with_the_nearest_name(bundle: Bundle) -> None:
     with pytest.raises(UnknownNameError, match=r"Did you mean 'trt-ep'\?") as caught:
-        choose_engine("trt")
+        choose_engine(bundle, "trt")
     assert caught.value.exit_code == 2
 
 
-def test_auto_takes_what_runs_and_says_why_faster_ones_do_not() -> None:
-    choice = choose_engine()
+def test_auto_takes_what_runs_and_says_why_faster_ones_do_not(bundle: Bundle) -> None:
+    choice = choose_engine(bundle)
     ENGINES[choice.name].check()
     gpus, why = find_gpus()
+    faster = ("tensorrt", "tensorrt-rtx", "cuda")
     if choice.name == "cpu":
-        (reason,) = choice.passed
-        assert reason.startswith("The engine cuda cannot run: ")
-        assert gpus or why in reason
+        for name, reason in zip(faster, choice.passed, strict=True):
+            assert reason.startswith(f"The engine {name} cannot run: ")
+            assert gpus or why in reason
     else:
         assert gpus
-        assert choice.passed == ()
 
 
 @pytest.fixture
 def orin(monkeypatch: pytest.MonkeyPatch) -> None:
     """An NVIDIA GPU that the installed runtime cannot use."""
-    for module in (engines, ort, doctor):
+    for module in (engines, ort, trt, doctor):
         monkeypatch.setattr(module, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
 
 
-def test_a_gpu_that_auto_cannot_use_is_told_with_what_mends_it(orin: None) -> None:
-    choice = choose_engine()
+def test_a_gpu_that_auto_cannot_use_is_told_with_what_mends_it(orin: None, bundle: Bundle) -> None:
+    choice = choose_engine(bundle)
     assert choice.name == "cpu"
-    assert choice.note.startswith("Orin is not used, the engine cpu is. The engine cuda cannot run")
-    assert 'pip install "onnxruntime-gpu[cuda,cudnn]"' in choice.note
-    assert choose_engine("cpu").note == ""  # it was asked for
+    assert choice.note.startswith("the engine cpu is used on a machine with Orin. The engine ")
+    assert 'pip install "onnxruntime-gpu[cuda,cudnn]" cuda-bindings' in choice.note
+    assert "https://pypi.nvidia.com" in choice.note
+    assert choose_engine(bundle, "cpu").note == ""  # it was asked for
 
 
-def test_without_a_gpu_there_is_nothing_to_tell() -> None:
-    if not find_gpus()[0]:
-        assert choose_engine().note == ""
+def test_without_a_gpu_one_short_sentence_tells_what_was_taken_and_why(bundle: Bundle) -> None:
+    gpus, why = find_gpus()
+    if not gpus:
+        assert choose_engine(bundle).note == f"the engine cpu is used: {why}."
 
 
 def test_a_run_and_the_doctor_tell_of_a_gpu_that_is_not_used(
@@ -117,7 +127,7 @@ def test_a_run_and_the_doctor_tell_of_a_gpu_that_is_not_used(
     words = ("run", scene.video, "--detections", scene.detections, "--tasks", "domain")
     model, note, *_ = command(*words, "--out", tmp_path).err.splitlines()
     assert model.startswith("model ")
-    assert note.startswith("sfedge: note: Orin is not used, the engine cpu is. ")
+    assert note.startswith("sfedge: note: the engine cpu is used on a machine with Orin. ")
     assert "Orin" not in command(*words, "--out", tmp_path, "--engine", "cpu").err
     report = doctor.examine()
     (problem,) = [one for one in report.problems if "Orin is not used" in one.what]
@@ -125,14 +135,15 @@ def test_a_run_and_the_doctor_tell_of_a_gpu_that_is_not_used(
     assert "onnxruntime-gpu[cuda,cudnn]" in problem.fix
 
 
-def test_a_named_engine_is_never_replaced_by_another() -> None:
-    assert choose_engine("cpu").name == "cpu"
-    for name in ("cuda", "trt-ep"):
-        reason = refusal(ENGINES[name].check)
-        if reason:
-            assert refusal(lambda name=name: choose_engine(name)) == reason
+def test_a_named_engine_is_never_replaced_by_another(bundle: Bundle) -> None:
+    assert choose_engine(bundle, "cpu").name == "cpu"
+    for name in ("cuda", "trt-ep", "tensorrt", "tensorrt-rtx"):
+        if reason := refusal(ENGINES[name].check):
+            assert refusal(lambda name=name: choose_engine(bundle, name)) == reason
+        elif name in ("cuda", "trt-ep"):
+            assert choose_engine(bundle, name).name == name
         else:
-            assert choose_engine(name).name == name
+            assert "no engine was built" in refusal(lambda name=name: choose_engine(bundle, name))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +151,8 @@ def test_a_named_engine_is_never_replaced_by_another() -> None:
     [
         (
             "cuda",
-            'Run: pip uninstall -y onnxruntime && pip install "onnxruntime-gpu[cuda,cudnn]";',
+            "Run: pip uninstall -y onnxruntime && "
+            'pip install "onnxruntime-gpu[cuda,cudnn]" cuda-bindings;',
         ),
         (
             "trt-ep",
@@ -149,12 +161,12 @@ def test_a_named_engine_is_never_replaced_by_another() -> None:
     ],
 )
 def test_where_a_gpu_waits_for_its_runtime_the_line_that_installs_it_is_told(
-    engine: str, line: str, monkeypatch: pytest.MonkeyPatch
+    engine: str, line: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ort.installed_flavours().keys() == {"onnxruntime"}, "tests run with the extra `cpu`"
     monkeypatch.setattr(ort, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
     with pytest.raises(EngineError, match=r"it has no .*ExecutionProvider") as caught:
-        choose_engine(engine)
+        choose_engine(bundle, engine)
     assert line in str(caught.value)
     assert "on a Jetson" in str(caught.value)
 
@@ -174,9 +186,9 @@ def test_a_provider_that_does_not_start_is_an_error_not_a_slow_run(tmp_path: Pat
 def test_without_onnx_runtime_the_message_says_what_to_install() -> None:
     out = run_python(
         "import sys; sys.modules['onnxruntime'] = None\n"
-        "from sfedge.engines import choose_engine\n"
+        "from sfedge.engines import ENGINES\n"
         "from sfedge.errors import EngineError\n"
-        "try: choose_engine()\n"
+        "try: ENGINES['cpu'].check()\n"
         "except EngineError as error: print(error)\n"
     )
     assert "pip install onnxruntime," in out
@@ -184,7 +196,7 @@ def test_without_onnx_runtime_the_message_says_what_to_install() -> None:
 
 
 def test_two_flavours_of_onnx_runtime_are_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ort.clash(ort.installed_flavours()) is None
     information = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
@@ -195,12 +207,12 @@ def test_two_flavours_of_onnx_runtime_are_noticed(
     found = ort.clash(ort.installed_flavours())
     assert found is not None
     assert found[0] == "onnxruntime and onnxruntime-gpu are installed over each other"
-    installed_again = 'onnxruntime onnxruntime-gpu && pip install "onnxruntime-gpu[cuda,cudnn]"'
+    installed_again = f"onnxruntime onnxruntime-gpu && {ort.INSTALL_GPU}"
     assert f"Run: pip uninstall -y {installed_again}." in found[1]
     monkeypatch.setattr(ort, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
     with pytest.raises(EngineError, match="are installed over each other"):
-        choose_engine("cuda")
-    assert choose_engine("cpu").name == "cpu"
+        choose_engine(bundle, "cuda")
+    assert choose_engine(bundle, "cpu").name == "cpu"
 
 
 def test_importing_the_engines_does_not_load_onnx_runtime() -> None:
@@ -284,12 +296,18 @@ def test_a_run_that_goes_wrong_is_an_error(
     ],
 )
 def test_the_precision_that_suits_an_engine_is_taken(
-    tmp_path: Path, engine: str, precisions: tuple[str, ...], taken: str
+    bundle: Bundle, engine: str, precisions: tuple[str, ...], taken: str
 ) -> None:
-    root = small_bundle.make().write(tmp_path / "small")
-    manifest = parse_manifest((root / "bundle.json").read_text(), where="")
-    object.__setattr__(manifest, "precisions", precisions)
-    assert choose_precision(engine, manifest) == taken
+    object.__setattr__(bundle.manifest, "precisions", precisions)
+    assert choose_precision(engine, bundle) == taken
+    assert choose_precision(engine, bundle, taken) == taken
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int4"])
+def test_a_precision_is_never_replaced_by_another(bundle: Bundle, precision: str) -> None:
+    object.__setattr__(bundle.manifest, "precisions", ("fp32", "fp16"))
+    with pytest.raises(EngineError, match=f"'cpu' runs int8-cpu or fp32.*asked for is {precision}"):
+        choose_engine(bundle, "cpu", precision=precision)
 
 
 def test_threads_are_the_cores_that_the_process_may_use() -> None:

@@ -53,9 +53,12 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     assert made.leaks() == ""
 
 
-@pytest.fixture(params=["after", "before"])
+@pytest.fixture
 def small(request: pytest.FixtureRequest) -> Small:
-    return small_bundle.make(request.param)
+    return small_bundle.make(getattr(request, "param", "after"))
+
+
+both = pytest.mark.parametrize("small", ["after", "before"], indirect=True)
 
 
 @pytest.fixture
@@ -101,6 +104,7 @@ def reseal(folder: Path) -> None:
     compiled.save(replace(engine_set, engines=tuple(built)), folder)
 
 
+@both
 def test_a_model_answers_as_the_reference_does(
     small: Small, bundle: Bundle, built: Path, frame: Frame
 ) -> None:
@@ -115,6 +119,7 @@ def test_a_model_answers_as_the_reference_does(
         assert model.device == "Orin (tensorrt 10.3.0), fp32"
 
 
+@both
 def test_a_recorded_run_answers_as_the_reference_does(
     small: Small, bundle: Bundle, built: Path, frame: Frame, device: Device,
     monkeypatch: pytest.MonkeyPatch,
@@ -128,13 +133,14 @@ def test_a_recorded_run_answers_as_the_reference_does(
 
 
 def test_an_engine_that_cannot_be_recorded_runs_as_it_is(
-    bundle: Bundle, built: Path, frame: Frame, device: Device, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    small: Small, bundle: Bundle, built: Path, frame: Frame, device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setenv("SFEDGE_CUDA_GRAPH", "1")
+    device.failing["cudaGraphInstantiate"] = cudaError_t.cudaErrorInvalidValue
     with Model(bundle, engine="tensorrt") as model:
-        expected = model.answer(frame, QUERIES[:1])[0].probabilities
-        device.failing["cudaGraphInstantiate"] = cudaError_t.cudaErrorInvalidValue
-        assert model.answer(frame, QUERIES[:1])[0].probabilities == expected
+        (prediction,) = model.answer(frame, QUERIES[:1])
+        assert_equals_reference(small, frame, QUERIES[0], prediction)
     assert "cudaGraphInstantiate" in device.calls
     assert device.calls.count("cudaGraphLaunch") < device.calls.count("cudaGraphInstantiate")
 
@@ -193,7 +199,6 @@ def test_a_result_stays_after_further_runs_and_after_the_engine(
         ({"features": np.zeros((1, 16, 6), np.float64)}, "'features' is float64, not float32"),
     ],
 )
-@pytest.mark.parametrize("small", ["after"], indirect=True)
 def test_wrong_inputs_are_refused(
     bundle: Bundle, built: Path, inputs: dict[str, np.ndarray], message: str
 ) -> None:
@@ -201,7 +206,6 @@ def test_wrong_inputs_are_refused(
         connector(bundle, built).run(inputs)
 
 
-@pytest.mark.parametrize("small", ["after"], indirect=True)
 def test_values_that_are_no_numbers_do_not_leave_the_device(bundle: Bundle, built: Path) -> None:
     engine = connector(bundle, built)
     rows = engine.run({"features": np.full((1, 16, 6), np.nan, np.float32)})["tokens"]
@@ -209,7 +213,6 @@ def test_values_that_are_no_numbers_do_not_leave_the_device(bundle: Bundle, buil
         np.asarray(rows[0])
 
 
-@pytest.mark.parametrize("small", ["after"], indirect=True)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -224,10 +227,8 @@ def test_a_device_that_refuses_at_the_start_is_told(
     device.failing[call] = cudaError_t.cudaErrorMemoryAllocation
     with pytest.raises(EngineError, match=message):
         connector(bundle, built)
-    device.streams.clear()  # of the stream that the fake gave although it was to fail
 
 
-@pytest.mark.parametrize("small", ["after"], indirect=True)
 @pytest.mark.parametrize("call", ["cudaMemcpyAsync", "cudaStreamSynchronize", "execute_async_v3"])
 def test_a_device_that_fails_in_a_run_is_told(
     bundle: Bundle, built: Path, device: Device, call: str
@@ -240,7 +241,6 @@ def test_a_device_that_fails_in_a_run_is_told(
         device.finish(stream)
 
 
-@pytest.mark.parametrize("small", ["after"], indirect=True)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -268,6 +268,30 @@ def refusal(bundle: Bundle) -> str:
         Model(bundle, engine="tensorrt")
     assert "sfedge engine build" in caught.value.fix
     return str(caught.value)
+
+
+def test_a_driver_too_old_for_cuda_python_is_told(bundle: Bundle, device: Device) -> None:
+    device.failing["cudaGetDeviceCount"] = cudaError_t.cudaErrorInsufficientDriver
+    with pytest.raises(EngineError, match="cuda-bindings: it does not work with the driver"):
+        choose_engine(bundle, "tensorrt")
+
+
+def test_without_cuda_python_the_line_that_installs_it_is_told(
+    bundle: Bundle, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cuda.bindings.runtime", "cuda.cudart"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(EngineError, match="Run: pip install cuda-bindings, on JetPack 6: pip"):
+        choose_engine(bundle, "tensorrt")
+
+
+def test_the_former_name_of_cuda_python_does_as_well(
+    bundle: Bundle, built: Path, frame: Frame, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setitem(sys.modules, "cuda.cudart", Cudart(device))
+    with Model(bundle, engine="tensorrt") as model:
+        assert len(model.answer(frame, QUERIES)) == len(QUERIES)
 
 
 def test_without_an_engine_the_command_that_builds_one_is_told(
@@ -394,6 +418,7 @@ def test_a_precision_that_was_not_built_is_not_replaced_by_another(
         choose_engine(bundle, "tensorrt", precision="fp16")
 
 
+@both
 def test_onnx_runtime_reads_and_writes_the_same_memory(
     small: Small, bundle: Bundle, device: Device, frame: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,19 +2,30 @@ import hashlib
 import importlib.util
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click.testing
+import fake_nvidia
 import onnx
 import pytest
 import small_bundle
+from fake_nvidia import Cudart, Device
 from onnx import TensorProto, helper
 
-from sfedge.bundle import open_bundle
+from sfedge.bundle import Bundle, open_bundle
 from sfedge.cli.engine import engine as engine_command
-from sfedge.engines import trt_build
-from sfedge.engines.trt_build import build_engines, load_tensorrt
-from sfedge.errors import BundleError, EngineError
+from sfedge.engines import compiled, trt, trt_build
+from sfedge.engines.trt import BACKENDS, load_tensorrt
+from sfedge.engines.trt_build import (
+    build_engines,
+    default_precision,
+    memory_to_build,
+    memory_to_run,
+)
+from sfedge.errors import BundleError, EngineError, UnknownNameError
+from sfedge.gpus import Gpu, find_gpus
+from sfedge.graphs import graph_io
 from sfedge.manifest import GRAPHS
 
 # NVIDIA's builder for desktop devices, the real one: it compiles without a device at hand.
@@ -29,25 +40,66 @@ def folder(tmp_path: Path) -> Path:
     return small_bundle.make().write(tmp_path / "small")
 
 
+@pytest.fixture
+def bundle(folder: Path) -> Iterator[Bundle]:
+    with open_bundle(folder) as opened:
+        yield opened
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
+@pytest.fixture
+def orin(monkeypatch: pytest.MonkeyPatch) -> Device:
+    """A stand-in of TensorRT 10.3 on an Orin."""
+    device = Device()
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_nvidia.tensorrt(device))
+    monkeypatch.setattr(trt, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
+    monkeypatch.setattr(trt, "driver_version", lambda: "540.4.0")
+    return device
+
+
+@pytest.fixture
+def invoke() -> Callable[..., click.testing.Result]:
+    def run(*words: object) -> click.testing.Result:
+        return click.testing.CliRunner().invoke(
+            engine_command, [str(word) for word in words], standalone_mode=False
+        )
+
+    return run
+
+
+def rtx(bundle: Bundle, max_batch: int = 2) -> tuple[compiled.EngineSet, Path]:
+    return build_engines(bundle, backend="tensorrt-rtx", precision="fp32", max_batch=max_batch)
+
+
+@pytest.mark.parametrize(
+    ("backend", "lines"),
+    [
+        (
+            "tensorrt",
+            [
+                '--extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"',
+                "sudo apt install python3-libnvinfer",
+                "--system-site-packages",
+            ],
+        ),
+        ("tensorrt-rtx", ["pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"]),
+    ],
+)
 def test_without_tensorrt_the_command_says_what_to_install(
-    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trt_build, "_MODULES", ("tensorrt_of_nobody",))
-    result = click.testing.CliRunner().invoke(
-        engine_command, ["build", str(folder)], standalone_mode=False
-    )
+    folder: Path, cache: Path, backend: str, lines: list[str], monkeypatch: pytest.MonkeyPatch,
+    invoke: Callable[..., click.testing.Result],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(BACKENDS, backend, (("tensorrt_of_nobody",), BACKENDS[backend][1]))
+    result = invoke("build", folder, "--backend", backend)
     assert isinstance(result.exception, EngineError)
     assert result.exception.exit_code == 1
-    message = str(result.exception)
-    assert '--extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"' in message
-    assert "sudo apt install python3-libnvinfer" in message
-    assert "--system-site-packages" in message
+    for line in lines:
+        assert line in str(result.exception)
     assert not cache.exists()
 
 
@@ -61,9 +113,9 @@ def test_a_tensorrt_that_does_not_load_is_not_called_missing(
         ("tensorrt_broken", r"it cannot be loaded \(libnvinfer\.so\.10: not found\)"),
         ("tensorrt_partial", "it needs tensorrt_libs_of_nobody, which is missing"),
     ):
-        monkeypatch.setattr(trt_build, "_MODULES", (name,))
+        monkeypatch.setitem(BACKENDS, "tensorrt", ((name,), "Install it."))
         with pytest.raises(EngineError, match=message):
-            load_tensorrt()
+            load_tensorrt("tensorrt")
         sys.modules.pop(name, None)
 
 
@@ -71,15 +123,22 @@ def test_a_tensorrt_that_does_not_load_is_not_called_missing(
 @pytest.mark.parametrize("box_embedding", ["after", "before"])
 def test_all_graphs_are_built_and_recorded(tmp_path: Path, cache: Path, box_embedding: str) -> None:
     source = small_bundle.make(box_embedding).write(tmp_path / "bundle")
-    said: list[str] = []
+    told: dict[str, list[float]] = {}
     with open_bundle(source) as bundle:
-        engines, folder = build_engines(bundle, max_batch=3, report=said.append)
+        engines, folder = build_engines(
+            bundle, backend="tensorrt-rtx", precision="fp32", max_batch=3,
+            progress=lambda graph, share: told.setdefault(graph, []).append(share),
+        )  # fmt: skip
     assert folder.is_relative_to(cache)
-    assert [item.graph for item in engines.engines] == list(GRAPHS)
-    assert len(said) == len(GRAPHS)
+    assert [item.graph for item in engines.engines] == list(told) == list(GRAPHS)
+    for shares in told.values():
+        assert shares == sorted(shares)
+        assert shares[0] < 0.2
+        assert shares[-1] == 1.0
     record = json.loads((folder / "engines.json").read_text())
-    assert record["schema"] == 1
-    assert (record["precision"], record["max_batch"]) == ("fp32", 3)
+    assert record["schema"] == 2
+    assert (record["backend"], record["precision"]) == ("tensorrt-rtx", "fp32")
+    assert record["max_batch"] == 3
     assert record["bundle_sha256"] == bundle.sha256
     for item in record["engines"]:
         data = (folder / item["file"]).read_bytes()
@@ -87,19 +146,20 @@ def test_all_graphs_are_built_and_recorded(tmp_path: Path, cache: Path, box_embe
         assert hashlib.sha256(data).hexdigest() == item["sha256"]
         graph = source / "fp32" / f"{item['graph']}.onnx"
         assert hashlib.sha256(graph.read_bytes()).hexdigest() == item["onnx_sha256"]
+    assert compiled.read(folder) == engines
 
 
 @needs_builder
-def test_a_second_build_replaces_the_first(folder: Path) -> None:
-    with open_bundle(folder) as bundle:
-        _, first = build_engines(bundle, max_batch=1)
-        engines, second = build_engines(bundle, max_batch=2)
+def test_a_second_build_replaces_the_first(bundle: Bundle) -> None:
+    _, first = rtx(bundle, 1)
+    engines, second = rtx(bundle, 2)
     assert first == second
     assert json.loads((first / "engines.json").read_text())["max_batch"] == 2
     assert {p.name for p in first.iterdir()} == {
         *(item.file for item in engines.engines),
         "engines.json",
     }
+    assert list(first.parent.iterdir()) == [first]
 
 
 @needs_builder
@@ -117,7 +177,8 @@ def test_a_graph_that_tensorrt_does_not_know_is_told_with_the_reason(folder: Pat
         open_bundle(folder) as bundle,
         pytest.raises(EngineError, match=r"TensorRT cannot read the gaze graph .*Conjure"),
     ):
-        build_engines(bundle)
+        rtx(bundle)
+    assert list(compiled.folders()) == []
 
 
 @needs_builder
@@ -129,25 +190,185 @@ def test_a_graph_unlike_its_contract_is_not_built(folder: Path) -> None:
         open_bundle(folder) as bundle,
         pytest.raises(EngineError, match="output 'heatmap' is missing; output 'logits' is unknown"),
     ):
-        build_engines(bundle)
+        rtx(bundle)
 
 
 @needs_builder
-def test_the_command_prints_what_was_built(folder: Path) -> None:
-    runner = click.testing.CliRunner()
-    result = runner.invoke(
-        engine_command, ["build", str(folder), "--max-batch", "2", "--json"], standalone_mode=False
-    )
+def test_a_build_that_is_interrupted_leaves_the_earlier_engines(bundle: Bundle) -> None:
+    engines, folder = rtx(bundle)
+
+    def interrupt(graph: str, share: float) -> None:
+        if graph == "trunk":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_engines(
+            bundle, backend="tensorrt-rtx", precision="fp32", max_batch=8, progress=interrupt
+        )
+    assert compiled.read(folder) == engines
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@needs_builder
+@pytest.mark.skipif(bool(find_gpus()[0]), reason="needs a machine without an NVIDIA device")
+def test_the_real_runtime_takes_the_file_and_its_refusal_is_told(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a device it gets as far as asking CUDA for one."""
+    _, folder = rtx(bundle)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", Cudart(Device()))
+    with pytest.raises(EngineError, match=r"it cannot be loaded \(.*CUDA driver version"):
+        trt.build("tensorrt-rtx", Path(), graph_io(bundle.manifest)["trunk"], folder)
+
+
+@needs_builder
+def test_the_command_prints_what_was_built(
+    folder: Path, invoke: Callable[..., click.testing.Result]
+) -> None:
+    result = invoke("build", folder, "--backend", "tensorrt-rtx", "--max-batch", 2, "--json")
     assert result.exception is None, result.exception
     data = json.loads(result.stdout)
     assert data["max_batch"] == 2
     assert Path(data["folder"], "trunk.engine").stat().st_size == data["engines"][2]["size"]
-    result = runner.invoke(engine_command, ["build", str(folder)], standalone_mode=False)
+    assert "The build needs about 0.0 GB of memory, " in result.stderr
+    result = invoke("build", folder, "--backend", "tensorrt-rtx")
     assert "small, fp32, for " in result.stdout
     assert "encoder.engine" in result.stdout
 
 
+def test_the_timings_are_kept_in_the_cache_or_in_the_named_file(
+    bundle: Bundle, orin: Device, tmp_path: Path
+) -> None:
+    build_engines(bundle, backend="tensorrt", precision="fp32")
+    (own,) = compiled.root().glob("timings-*")
+    assert own.read_bytes() == b"....."  # the stand-in adds a dot for each graph
+    named = tmp_path / "timings"
+    build_engines(bundle, backend="tensorrt", precision="fp32", timing_cache=named)
+    assert named.read_bytes() == b"....."
+    build_engines(bundle, backend="tensorrt", precision="fp32", timing_cache=named)
+    assert named.read_bytes() == b".........."
+    assert own.read_bytes() == b"....."
+
+
+def test_foreign_timings_are_refused(bundle: Bundle, orin: Device, tmp_path: Path) -> None:
+    (tmp_path / "timings").write_bytes(b"foreign")
+    with pytest.raises(EngineError, match="no timing cache of this device and version"):
+        build_engines(
+            bundle, backend="tensorrt", precision="fp32", timing_cache=tmp_path / "timings"
+        )
+
+
+def test_the_workspace_reaches_the_builder(
+    folder: Path, orin: Device, invoke: Callable[..., click.testing.Result]
+) -> None:
+    result = invoke("build", folder, "--backend", "tensorrt", "--workspace", 64, "--json")
+    assert result.exception is None, result.exception
+    told = json.loads(result.stdout)
+    plan = json.loads(Path(told["folder"], "trunk.engine").read_bytes())
+    assert plan["workspace"] == 64 << 20
+    assert plan["profile"]["tokens"] == [[1, 4, 5], [4, 4, 5], [8, 4, 5]]
+    assert told["machine"] == {
+        "builder": "tensorrt 10.3.0",
+        "driver": "540.4.0",
+        "device": {"name": "Orin", "capability": "8.7"},
+    }
+
+
+def test_rtx_takes_no_timings(
+    folder: Path, tmp_path: Path, invoke: Callable[..., click.testing.Result]
+) -> None:
+    words = ("--backend", "tensorrt-rtx", "--timing-cache", tmp_path / "timings")
+    assert isinstance(invoke("build", folder, *words).exception, click.UsageError)
+
+
+def test_what_was_built_is_listed_verified_and_removed(
+    bundle: Bundle, orin: Device, monkeypatch: pytest.MonkeyPatch,
+    invoke: Callable[..., click.testing.Result],
+) -> None:  # fmt: skip
+    assert invoke("list").stdout == "No engine was built yet.\n"
+    assert invoke("verify").return_value == 0
+    _, folder = build_engines(bundle, backend="tensorrt", precision="fp32")
+    (row,) = json.loads(invoke("list", "--json").stdout)
+    assert row["id"] == f"{bundle.sha256[:12]}/tensorrt-fp32"
+    assert (row["bundle"], row["state"], row["folder"]) == ("small", "ready", str(folder))
+    assert row["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+    assert f"{row['id']}  small" in invoke("list").stdout
+    assert invoke("verify").return_value == 0
+
+    monkeypatch.setattr(trt, "driver_version", lambda: "580.0")
+    assert "stale: the driver was 540.4.0, now it is 580.0" in invoke("list").stdout
+    assert invoke("verify").return_value == 1
+    monkeypatch.setattr(trt, "driver_version", lambda: "540.4.0")
+
+    (folder / "gaze.engine").write_bytes(b"other")
+    assert "ready" in invoke("list").stdout  # sums are not looked at
+    result = invoke("verify")
+    assert result.return_value == 1
+    assert "refused: its sum is not that of the engine" in result.stdout
+
+    assert isinstance(invoke("remove").exception, click.UsageError)
+    assert isinstance(invoke("remove", "nothing").exception, UnknownNameError)
+    assert "Removed nothing" in invoke("remove", "--stale").stdout
+    assert f"Removed {row['id']}; " in invoke("remove", row["id"]).stdout
+    assert not folder.parent.exists()
+    assert invoke("list").stdout == "No engine was built yet.\n"
+
+
+def test_stale_and_all_are_removed_on_request(
+    bundle: Bundle, orin: Device, monkeypatch: pytest.MonkeyPatch,
+    invoke: Callable[..., click.testing.Result],
+) -> None:  # fmt: skip
+    build_engines(bundle, backend="tensorrt", precision="fp32")
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "10.16.2")
+    told = json.loads(invoke("remove", "--stale", "--json").stdout)
+    assert told["removed"] == [f"{bundle.sha256[:12]}/tensorrt-fp32"]
+    assert told["bytes"] > 0
+    build_engines(bundle, backend="tensorrt", precision="fp32")
+    assert invoke("remove", "--all").return_value is None
+    assert list(compiled.folders()) == []
+
+
+def test_the_memory_that_a_build_needs_is_told_by_the_largest_graph(bundle: Bundle) -> None:
+    entries = {entry.path: entry.size for entry in bundle.manifest.files}
+    largest = max(
+        sum(size for path, size in entries.items() if path.startswith(f"fp32/{graph}.onnx"))
+        for graph in GRAPHS
+    )
+    assert memory_to_build(bundle, "fp32") == 3 * largest
+
+
+def test_the_memory_that_engines_hold_is_told_by_all_that_lies_on_the_device(
+    bundle: Bundle,
+) -> None:
+    weights = sum(e.size for e in bundle.manifest.files if e.path.startswith("fp32/"))
+    prompts = 6 * (2 * 42 + 42 + 7)  # past of two blocks, of the last, padding
+    images, features, tokens, heatmap = 3 * 8 * 8, 16 * 6, 4 * 5, 64 * 64
+    answers = len(bundle.manifest.answers)
+    sample = (images + features) + (features + tokens) + (2 * tokens + 4 + 2 * 42 + 7)
+    sample += 2 * (tokens + 42 + 7) + answers + heatmap
+    for batch in (1, 8):
+        held = weights + 4 * (prompts + batch * sample)
+        assert memory_to_run(bundle, "fp32", batch) == held
+
+
+def test_half_precision_is_built_where_the_bundle_has_it(bundle: Bundle) -> None:
+    assert default_precision(bundle, "tensorrt") == "fp32"
+    object.__setattr__(bundle.manifest, "precisions", ("int8-cpu", "fp32", "int8-qdq", "fp16"))
+    assert default_precision(bundle, "tensorrt") == "fp16"
+    object.__setattr__(bundle.manifest, "precisions", ("int8-cpu",))
+    with pytest.raises(EngineError, match=r"tensorrt builds fp16 or .*'small' has int8-cpu"):
+        default_precision(bundle, "tensorrt")
+
+
 @needs_builder
-def test_a_precision_that_the_bundle_lacks_is_refused(folder: Path) -> None:
-    with open_bundle(folder) as bundle, pytest.raises(BundleError, match="Precisions it has: fp32"):
-        build_engines(bundle, precision="fp16")
+def test_a_precision_that_the_bundle_lacks_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="Precisions it has: fp32"):
+        build_engines(bundle, backend="tensorrt-rtx", precision="fp16")
+
+
+def test_the_first_backend_that_is_installed_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "tensorrt", (("tensorrt_of_nobody",), ""))
+    monkeypatch.setitem(BACKENDS, "tensorrt-rtx", (("json",), ""))
+    assert trt_build.default_backend() == "tensorrt-rtx"
+    monkeypatch.setitem(BACKENDS, "tensorrt-rtx", (("rtx_of_nobody",), ""))
+    assert trt_build.default_backend() == "tensorrt"

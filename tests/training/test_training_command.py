@@ -267,9 +267,16 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_read(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+COMMANDS = {
+    f"{name} {one.name}": one
+    for name, command in main.commands.items()
+    for one in (command.commands.values() if isinstance(command, click.Group) else [command])
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_has_a_help_text(name: str) -> None:
-    command = main.commands[name]
+    command = COMMANDS[name]
     assert command.help
     options = [one for one in command.params if isinstance(one, click.Option)]
     assert options

@@ -7,6 +7,7 @@ import av.error
 import numpy as np
 import PIL.Image
 from PIL import ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from sfedge.boxes import to_pixels
 from sfedge.errors import DataError
@@ -43,8 +44,7 @@ def read_picture(sample: Sample) -> Image:
         if sample.frame is not None:
             return read_frame(sample.image, sample.frame)
         with PIL.Image.open(sample.image) as picture:
-            shown = ImageOps.exif_transpose(picture) if sample.upright else picture
-            return np.asarray(shown.convert("RGB"))
+            return _decoded(picture, sample)
 
 
 def read_view(sample: Sample, size: int) -> Image:
@@ -57,29 +57,32 @@ def read_view(sample: Sample, size: int) -> Image:
     Raises:
         DataError: it cannot be read or decoded.
     """
-    if sample.frame is None:
-        with _explained(sample), PIL.Image.open(sample.image) as picture:
-            view = _read_reduced(picture, sample, size)
-        if view is not None:
-            return view
-    return resize(crop(read_picture(sample), sample.view), size)
+    if sample.frame is not None:
+        return resize(crop(read_picture(sample), sample.view), size)
+    with _explained(sample), PIL.Image.open(sample.image) as picture:
+        width, height = picture.size
+        x1, y1, x2, y2 = to_pixels(sample.view, width=width, height=height)
+        scale = _scale(picture, sample, multiple=min(x2 - x1, y2 - y1) / size)
+        if scale == 1:
+            return resize(crop(_decoded(picture, sample), sample.view), size)
+        picture.draft(None, (width // scale, height // scale))
+        # Fractions of the reduced pixels: whole ones would shift the view by up to `scale` pixels.
+        corners = (x1 / scale, y1 / scale, x2 / scale, y2 / scale)
+        bicubic = PIL.Image.Resampling.BICUBIC
+        return np.asarray(picture.convert("RGB").resize((size, size), bicubic, box=corners))
 
 
-def _read_reduced(picture: PIL.Image.Image, sample: Sample, size: int) -> Image | None:
-    """The view from a picture at reduced scale; None where it has to be read in full."""
-    width, height = picture.size
-    x1, y1, x2, y2 = to_pixels(sample.view, width=width, height=height)
-    side = min(x2 - x1, y2 - y1)
-    scales = (scale for scale, left in LEAST_LEFT.items() if side >= scale * left * size)
-    scale = next(scales, 1)
+def _decoded(picture: PIL.Image.Image, sample: Sample) -> Image:
+    shown = ImageOps.exif_transpose(picture) if sample.upright else picture
+    return np.asarray(shown.convert("RGB"))
+
+
+def _scale(picture: PIL.Image.Image, sample: Sample, *, multiple: float) -> int:
+    """The denominator of the scale to decode at, where a view is a `multiple` of what is wanted."""
     is_turned = sample.upright and picture.getexif().get(_ORIENTATION, 1) != 1
-    # What is no JPEG knows no draft.
-    if scale == 1 or is_turned or not picture.draft(None, (width // scale, height // scale)):
-        return None
-    # Fractions of the reduced pixels: whole ones would shift the view by up to `scale` pixels.
-    corners = (x1 / scale, y1 / scale, x2 / scale, y2 / scale)
-    bicubic = PIL.Image.Resampling.BICUBIC
-    return np.asarray(picture.convert("RGB").resize((size, size), bicubic, box=corners))
+    if is_turned or not isinstance(picture, JpegImageFile):
+        return 1
+    return next((scale for scale, left in LEAST_LEFT.items() if multiple >= scale * left), 1)
 
 
 def upright_size(sample: Sample) -> tuple[int, int]:

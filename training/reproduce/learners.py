@@ -22,10 +22,9 @@ from training.gazelle import GazeLLE, gazelle_loss
 from training.model import SocialFusion, build_model
 from training.probes import LinearProbes, probe_loss
 from training.recipe import Recipe
-from training.reports import samples_of
 from training.reproduce.configs import EncoderConfig
 from training.reproduce.runs import Run, Workplace
-from training.run import System, social_fusion
+from training.run import Planned, System, social_fusion
 from training.train import Loss
 from training.vlm.command import baseline
 from training.vlm.config import VlmConfig
@@ -88,13 +87,13 @@ def _on_encoder(
         )
         return head(encoder)
 
-    def opener(model: Any) -> Opener[Batch]:
+    def opener(model: Any, planned: Planned) -> Opener[Batch]:
         features = None
         if at.features is not None and not run.recipe.augment:
             features = filled_store(
                 at.features,
                 model.encoder,
-                samples_of(at.taught(run.recipe) + at.held_out(run.recipe)),
+                planned(),
                 encoder_name=config.encoder,
                 layer=config.encoder_layer,
                 precision=run.recipe.precision,

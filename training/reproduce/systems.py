@@ -152,7 +152,7 @@ def _conflict(run: Run, part: Part, at: Workplace) -> dict[str, Figures]:
             model,
             samples,
             loss=system.loss,
-            opener=system.opener(model),
+            opener=system.opener(model, lambda: samples),
             device=usual_device(),
             batch=run.recipe.batch,
             workers=at.workers,

@@ -129,7 +129,7 @@ def baseline(
         build=build,
         prepare=prepare,
         loss=answer_loss,
-        opener=lambda model: chat_opener(model.adapter),
+        opener=lambda model, _: chat_opener(model.adapter),
         score=partial(evaluate_baseline, device=usual_device(), workers=workers),
         save=save_baseline,
         mixes_gaze=True,  # it is text like every other answer

@@ -1,0 +1,134 @@
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import small_bundle
+from scenes import Finished
+
+from sfedge import bench, products
+from sfedge.bundle import open_bundle
+from sfedge.engines.ort import CPU
+from sfedge.manifest import parse_manifest
+from sfedge.tasks import TASKS
+
+Run = Callable[..., Finished]
+
+
+def test_what_is_printed_names_the_model_the_frame_and_the_figures(command: Run) -> None:
+    done = command("bench", "--engine", "cpu", "--seconds", "0")
+    assert done.code == 0
+    lines = dict(line.split(maxsplit=1) for line in done.out.splitlines())
+    assert list(lines) == ["model", "frame", "latency", "throughput", "ready", "memory", "work"]
+    assert lines["model"].startswith("sfedge demo on cpu (onnxruntime ")
+    assert lines["frame"].startswith("3 people: 3 expression, 3 gesture, 3 looking_at_me, 3 gaze")
+    assert lines["latency"].endswith("; 3 frames")
+    assert lines["work"].endswith("% of plain fp32 products of these sizes")
+
+
+def test_figures_fit_each_other(command: Run) -> None:
+    done = command("bench", "--tasks", "gaze,gesture", "--people", "2", "--seconds", "0", "--json")
+    told = json.loads(done.out)
+    assert told["queries"] == {"gesture": 2, "gaze": 2}
+    assert told["p50"] == pytest.approx(np.median(told["frames"]))
+    assert told["p50"] <= told["p95"] <= max(told["frames"])
+    assert told["queries_per_second"] == pytest.approx(4 / told["p50"])
+    assert told["share_of_plain_products"] == pytest.approx(told["plain"] / told["p50"])
+    assert told["memory"] > told["files"] > 0
+    assert told["gpu_memory"] is None
+    with open_bundle() as bundle:
+        of_graph = {
+            name: 2 * sum(int(np.prod(row)) for row in rows)
+            for name, rows in bundle.manifest.card["products"].items()
+        }
+    # Two people: a view of each and the whole frame.
+    runs = {"encoder": 3, "connector": 3, "trunk": 4, "answer": 2, "gaze": 2}
+    assert told["work"] == sum(runs[name] * of_graph[name] for name in runs)
+
+
+def test_pairs_are_capped_and_the_cap_is_said(command: Run) -> None:
+    done = command("bench", "--tasks", "domain", "--people", "5", "--seconds", "0")
+    assert "\npairs        the 6 nearest of 10 are asked about\n" in done.out
+    assert "5 people: 6 domain\n" in done.out
+
+
+@pytest.mark.parametrize("people", [1, 3, 16, 64])
+def test_everything_is_asked_of_everybody(people: int) -> None:
+    queries = bench.frame_queries([*TASKS.values()], people)
+    count = Counter(query.task.name for query in queries)
+    pairs = min(people * (people - 1) // 2, bench.MAX_PAIRS)
+    assert all(count[name] == (people if TASKS[name].people == 1 else pairs) for name in TASKS)
+    assert len(bench.frame_queries([*TASKS.values()], 3, max_pairs=1)) == 3 * 4 + 2
+
+
+def test_boxes_that_enter_before_the_connector_make_more_work(tmp_path: Path) -> None:
+    rows = {name: [[1, 2, 3, 4]] for name in ("encoder", "connector", "trunk", "answer", "gaze")}
+    small = small_bundle.make()
+    with open_bundle(small.write(tmp_path / "small", card={"products": rows})) as bundle:
+        after = bundle.manifest
+    queries = bench.frame_queries([TASKS["gaze"], TASKS["relation"]], 3)
+    assert bench.frame_products(after, queries) == {(2, 3, 4): 1 + 1 + 6 + 3 + 3}
+    before = replace(after, box_embedding="before")
+    assert bench.frame_products(before, queries) == {(2, 3, 4): 1 + 6 + 6 + 3 + 3}
+
+
+def test_a_bundle_that_tells_no_products_is_timed_all_the_same(
+    command: Run, tmp_path: Path
+) -> None:
+    root = small_bundle.make().write(tmp_path / "small")
+    assert "products" not in parse_manifest((root / "bundle.json").read_text(), where="").card
+    done = command("bench", root, "--seconds", "0")
+    assert done.code == 0
+    assert "not told by this bundle" in done.out
+    assert json.loads(command("bench", root, "--seconds", "0", "--json").out)["work"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("nowhere.zip",), 1, "there is no such bundle"),
+        (("--tasks", "gaz"), 2, "Did you mean 'gaze'"),
+        (("--people", "0"), 2, "--people"),
+        (("--precision", "int3"), 1, "asked for is int3"),
+        (("--engine", "tpu"), 2, "'tpu'"),
+    ],
+)
+def test_what_cannot_be_timed_is_said_in_one_line(
+    command: Run, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = command("bench", *words)
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_plain_product_is_a_sound_graph_that_multiplies() -> None:
+    random = np.random.default_rng(0)
+    x, w = (
+        random.standard_normal((5, 300), np.float32),
+        random.standard_normal((300, 7), np.float32),
+    )
+    graph = products.matmul_graph(5, w)
+    onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
+    (y,) = onnxruntime.InferenceSession(graph, providers=[CPU]).run(None, {"x": x})
+    np.testing.assert_allclose(y, x @ w, atol=1e-4)
+
+
+def test_plain_products_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {(100, 100, 100): 2.0, (10, 10, 100): 0.5}
+    monkeypatch.setattr(products, "product_seconds", times.__getitem__)
+    counts = {(100, 100, 100): 3, (10, 10, 100): 4}
+    assert products.work(counts) == 2 * (3 * 10**6 + 4 * 10**4)
+    assert products.plain_seconds(counts) == pytest.approx(3 * 2.0 + 4 * 0.5)
+    # One product in a thousand is not measured; it counts as fast as the rest.
+    counts |= {(10, 10, 10): 1}
+    assert products.plain_seconds(counts) == pytest.approx(8.0, rel=0.01)
+
+
+def test_a_plain_product_takes_time() -> None:
+    assert products.product_seconds((8, 16, 4)) > 0
