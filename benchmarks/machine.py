@@ -46,6 +46,11 @@ def middle_and_95th(seconds: Sequence[float]) -> tuple[str, str]:
     return milliseconds(float(np.median(seconds))), milliseconds(float(np.quantile(seconds, 0.95)))
 
 
+def median(values: Iterable[float]) -> float:
+    """The middle one, or the mean of the middle two."""
+    return float(np.median([*values]))
+
+
 def milliseconds(seconds: float) -> str:
     """Three digits of a time."""
     value = 1000 * seconds

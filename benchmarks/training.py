@@ -88,7 +88,9 @@ def _against_plain(memories: dict[str, Memory | None], timing: Timing) -> list[s
     return [
         f"This project makes {middle[PLAIN] / middle[OURS]:.2f} times the samples per second of "
         f"the plain loop in {ours.peak / plain.peak:.0%} of its peak memory, {added:.0%} of what a "
-        "step adds to model, optimizer and data. Before any step the losses are "
+        "step adds to model, optimizer and data. By count of products it has "
+        f"{timing.planned[PLAIN] / timing.planned[OURS]:.2f} times less to compute. Before any "
+        "step the losses are "
         f"{off:.1e} apart, and gradients at most {gradient_off:.1e}, in parts of each parameter's "
         "largest."
     ]

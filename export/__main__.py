@@ -45,7 +45,7 @@ _DRAWN = "Learnt from drawings only: its answers about real people mean nothing.
     "--pictures",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of pictures to calibrate and compare precisions on.  "
-    "[default: two photographs and parts of them]",
+    "[default: two photographs and the heads in them]",
 )
 @click.option(
     "--allow-remote-code",

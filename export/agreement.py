@@ -1,13 +1,11 @@
 """How far the answers of one precision are from those of another."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from export.answers import Answers, Chain, Floats, answer_all
-from export.pictures import View
+from export.answers import Answers, Floats
 from sfedge.errors import BundleError
 from sfedge.manifest import Manifest
 
@@ -46,30 +44,6 @@ class Agreement:
         tasks = {name: _rounded(asdict(found)) for name, found in self.tasks.items()}
         whole = {"features": self.features, "worst_features": self.worst_features}
         return {"views": self.views, **_rounded(whole), "tasks": tasks}
-
-
-def agreements(
-    folder: Path,
-    manifest: Manifest,
-    prefix: Mapping[str, Floats],
-    names: Sequence[str],
-    views: Iterable[View],
-) -> dict[str, Agreement]:
-    """Precisions of a bundle against its fp32, by name; one after another, as memory is short.
-
-    Args:
-        folder: the bundle's.
-        manifest: of the bundle.
-        prefix: keys and values by task name, not padded.
-        names: of the precisions.
-        views: gone through once for each precision.
-    """
-
-    def answers(name: str) -> Answers:
-        return answer_all(Chain(folder / name, manifest, prefix), manifest, views, title=name)
-
-    wanted = answers("fp32")
-    return {name: compare(answers(name), wanted, manifest) for name in names}
 
 
 def check_agreement(found: Agreement, least_cosine: float, *, where: str) -> None:

@@ -1,12 +1,12 @@
 """One precision of a bundle at work in ONNX Runtime, on the CPU, one question at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from tqdm import tqdm
 
 from export.decoder import HIDDEN
@@ -19,12 +19,30 @@ from sfedge.tasks import Task
 Floats = NDArray[np.float32]
 
 
-def open_session(path: Path) -> InferenceSession:
+def open_session(path: Path, options: SessionOptions | None = None) -> InferenceSession:
     """An ONNX Runtime session on the CPU that holds no second copy of the weights."""
+    return InferenceSession(
+        str(path), options or session_options(), providers=["CPUExecutionProvider"]
+    )
+
+
+def open_as_written(path: Path) -> InferenceSession:
+    """A session of a graph for GPUs, every operator for itself.
+
+    Optimised for the CPU, eight-bit floats come out wrong: ONNX Runtime 1.32 takes a Relu before
+    QuantizeLinear to be needless, as it is before unsigned numbers.
+    """
+    options = session_options()
+    options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
+    return open_session(path, options)
+
+
+def session_options() -> SessionOptions:
+    """Quiet, as all that is wrong comes as an exception; weights stay as they are in the file."""
     options = SessionOptions()
-    options.log_severity_level = 4  # all that is wrong comes as an exception
+    options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")
-    return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return options
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +60,17 @@ class Chain:
         folder: of the ONNX files.
         manifest: of the bundle.
         prefix: keys and values by task name, not padded.
+        opener: makes the session of a graph.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, prefix: Mapping[str, Floats]) -> None:
-        self._sessions = {name: open_session(folder / f"{name}.onnx") for name in GRAPHS}
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        prefix: Mapping[str, Floats],
+        opener: Callable[[Path], InferenceSession] = open_session,
+    ) -> None:
+        self._sessions = {name: opener(folder / f"{name}.onnx") for name in GRAPHS}
         self._manifest, self._prefix = manifest, prefix
 
     def features(self, images: Floats) -> Floats:

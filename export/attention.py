@@ -55,8 +55,12 @@ class PlainAttention(nn.Module):
 
 
 def with_plain_attention(encoder: nn.Module) -> nn.Module:
-    """A copy of the encoder whose self-attention is written out; other kinds stay as they are."""
-    plain = copy.deepcopy(encoder).eval()
+    """The encoder with its self-attention written out; other kinds stay as they are.
+
+    Its modules are new, its weights are those of `encoder`.
+    """
+    weights = (*encoder.parameters(), *encoder.buffers())
+    plain = copy.deepcopy(encoder, {id(weight): weight for weight in weights}).eval()
     for name, part in list(plain.named_modules()):
         if isinstance(part, nn.MultiheadAttention) and _is_packed(part):
             plain.set_submodule(name, PlainAttention(part))

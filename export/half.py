@@ -7,13 +7,13 @@ Types are written into the graph, so that no engine needs a flag or may choose.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import DTypeLike
 from onnx import NodeProto, TensorProto, helper, shape_inference
 
-from export.graph_file import GraphFile, GraphWriter
+from export.graph_file import Array, GraphFile, GraphWriter
 from export.linears import is_head
 
 # Sums of many terms, quotients of them, and interpolation, which few engines have in 16 bits. A
@@ -31,7 +31,9 @@ _QUANTISING = frozenset(["QuantizeLinear", "DequantizeLinear"])
 _ATTENDED = ("past", "past_last", "padding")
 
 
-def write_half(source: Path, target: Path, opset: int, kind: DTypeLike) -> None:
+def write_half(
+    source: Path, target: Path, opset: int, kind: DTypeLike, *, is_rehearsal: bool = False
+) -> None:
     """Write the graph at `source` in 16 bits.
 
     Args:
@@ -39,15 +41,18 @@ def write_half(source: Path, target: Path, opset: int, kind: DTypeLike) -> None:
         target: where it goes.
         opset: of the new graph.
         kind: numpy's float16 or ml_dtypes' bfloat16.
+        is_rehearsal: hold everything in float32, rounded to 16 bits wherever the graph itself would
+            hold it in 16: what a CPU runs that has no operators for `kind`.
     """
-    _Lowering(GraphFile(source), np.dtype(kind)).write(target, opset)
+    _Lowering(GraphFile(source), np.dtype(kind), is_rehearsal).write(target, opset)
 
 
 class _Lowering:
     """One graph on its way; `_low` and `_full` know every float value by its name."""
 
-    def __init__(self, source: GraphFile, kind: np.dtype) -> None:
+    def __init__(self, source: GraphFile, kind: np.dtype[Any], is_rehearsal: bool) -> None:
         self._source, self._graph, self._kind = source, GraphWriter(source), kind
+        self._is_rehearsal = is_rehearsal
         self._type = helper.np_dtype_to_tensor_dtype(kind)
         self._products = _PRODUCTS if kind == np.float16 else _PRODUCTS - _NO_BFLOAT16
         self._precise = _PRECISE if kind == np.float16 else _PRECISE | _NO_BFLOAT16
@@ -61,7 +66,7 @@ class _Lowering:
         self._dequantised: set[str] = set()
         for name in _ATTENDED:
             if name in self._full:
-                self._low[name] = self._cast(name, self._type, "half")
+                self._low[name] = self._lowered(name)
                 del self._full[name]
 
     def write(self, target: Path, opset: int) -> None:
@@ -105,21 +110,19 @@ class _Lowering:
             if into == "full":
                 self._full[name] = name
             elif into == "lowered":
-                self._low[name] = self._cast(name, self._type, "half")
+                self._low[name] = self._lowered(name)
+            elif name in self._outputs:
+                made.output[index] = f"{name}/low"
+                self._graph.add("Cast", [f"{name}/low"], name, to=TensorProto.FLOAT)
             else:
-                self._low[name] = name
-            if name in self._outputs and into == "low":
-                made.output[index] = self._low[name] = f"{name}/half"
-                self._graph.add("Cast", [f"{name}/half"], name, to=TensorProto.FLOAT)
+                self._low[name] = self._lowered(name) if self._is_rehearsal else name
 
     def _as_low(self, name: str) -> str:
         if name not in self._low:
             if self._source.dims(name) is not None:
-                self._low[name] = self._graph.weight(
-                    f"{name}/half", lambda: self._source.weight(name).astype(self._kind)
-                )
+                self._low[name] = self._graph.weight(f"{name}/half", lambda: self._rounded(name))
             else:
-                self._low[name] = self._cast(self._full[name], self._type, "half")
+                self._low[name] = self._lowered(self._full[name])
         return self._low[name]
 
     def _as_full(self, name: str) -> str:
@@ -129,9 +132,17 @@ class _Lowering:
             self._full[name] = self._cast(self._low[name], TensorProto.FLOAT, "full")
         return self._full[name]
 
+    def _rounded(self, name: str) -> Array:
+        weight = self._source.weight(name).astype(self._kind)
+        return weight.astype(np.float32) if self._is_rehearsal else weight
+
+    def _lowered(self, name: str) -> str:
+        half = self._cast(name, self._type, "half")
+        return self._cast(half, TensorProto.FLOAT, "rounded") if self._is_rehearsal else half
+
     def _cast(self, name: str, kind: int, suffix: str) -> str:
         return self._graph.add("Cast", [name], f"{name}/{suffix}", to=kind)
 
 
 def _is_float(kind: int) -> bool:
-    return kind == onnx.TensorProto.FLOAT
+    return kind == TensorProto.FLOAT

@@ -35,7 +35,9 @@ def check_operators(model: onnx.ModelProto, allowed: frozenset[str], *, where: s
     """
     graph = model.graph
     foreign = {f"{node.domain}.{node.op_type}" for node in graph.node if node.domain}
-    foreign |= {node.op_type for node in graph.node if node.op_type not in allowed}
+    foreign |= {
+        node.op_type for node in graph.node if not node.domain and node.op_type not in allowed
+    }
     if allowed is GPU:
         foreign |= {
             f"{TensorProto.DataType.Name(value.type.tensor_type.elem_type)} in {value.name}"

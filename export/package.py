@@ -14,11 +14,11 @@ from safetensors.numpy import load_file
 from safetensors.torch import save
 from tqdm import tqdm
 
-from export.agreement import agreements, check_agreement
 from export.answers import Chain, answer_all
+from export.derive import add_precisions
 from export.graphs import build_graphs
 from export.merge import Merge, merge_lora
-from export.onnx_graphs import OPSET, check_file, write_graph
+from export.onnx_graphs import OPSET, write_graph
 from export.parity import (
     TOLERANCE,
     Difference,
@@ -169,7 +169,7 @@ def _write_reference(model: SocialFusion, folder: Path, draft: Manifest) -> Mani
         write_graph(module, io, graphs_folder)
         outputs[name] = graph_outputs(module, io)
     # From here on the weights are needed no more; ONNX Runtime takes as much room for its own.
-    graphs.clear()
+    del graphs, module
     model.to_empty(device="meta")
     llm.to_empty(device="meta")
     networks = {
@@ -207,16 +207,7 @@ def _finish(
             Chain(folder / REFERENCE, draft, load_file(folder / PREFIX_NAME)), draft, folder
         )
     if derived:
-        shown = pictures or built_in()
-        for name in derived:
-            _write_precision(folder, draft, name)
-        found = agreements(folder, draft, load_file(folder / PREFIX_NAME), derived, shown)
-        for name, agreement in found.items():
-            check_agreement(agreement, PRECISIONS[name].least_cosine, where=name)
-        card["agreement"] = {
-            "pictures": shown.title,
-            **{name: agreement.to_json() for name, agreement in found.items()},
-        }
+        card["agreement"] = add_precisions(folder, draft, derived, pictures or built_in())
     if REFERENCE not in precisions:
         shutil.rmtree(folder / REFERENCE)
     manifest = replace(
@@ -227,15 +218,6 @@ def _finish(
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
-
-
-def _write_precision(folder: Path, manifest: Manifest, name: str) -> None:
-    precision = PRECISIONS[name]
-    (folder / name).mkdir()
-    for graph, io in tqdm(graph_io(manifest).items(), desc=name, unit="network", disable=None):
-        target = folder / name / f"{graph}.onnx"
-        precision.write(folder / REFERENCE / target.name, target)
-        check_file(target, io, precision.operators)
 
 
 def _shape(model: SocialFusion, tasks: Sequence[Task]) -> Shape:

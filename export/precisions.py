@@ -1,21 +1,28 @@
-"""The precisions that a bundle can carry, and how each is made from the graphs in fp32."""
+"""The precisions that a bundle can carry, and how each is made of the graphs in fp32."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
+from export.calibrate import Ranges
 from export.half import write_half
 from export.int8_cpu import write_int8_cpu
 from export.onnx_graphs import OPSET
 from export.operators import CPU, GPU
+from export.qdq import FLOAT8, INT8, write_qdq
 
 REFERENCE = "fp32"
 # What runs everywhere exactly, and what runs fastest where there is no GPU. Graphs for GPUs take
 # as much room again and are of no use without one: on request.
 DEFAULT = (REFERENCE, "int8-cpu")
+
+_FLOAT8_OPSET = 19  # the first that has eight-bit floats
+
+Write = Callable[[Path, Path, Ranges], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +34,45 @@ class Precision:
         operators: what its target runs.
         least_cosine: mean cosine of a task's logits to those in fp32, below which something is
             broken rather than rounded.
+        is_calibrated: it needs to know how large values get on pictures.
+        rehearse: makes a graph of the same rounding that ONNX Runtime's CPU provider runs; None
+            where that runs the graph itself.
     """
 
-    write: Callable[[Path, Path], None]
+    write: Write
     operators: frozenset[str]
     least_cosine: float
+    is_calibrated: bool = False
+    rehearse: Write | None = None
 
 
-def _int8_cpu(source: Path, target: Path) -> None:
+def _half(
+    source: Path, target: Path, _: Ranges, *, kind: type[np.generic], is_rehearsal: bool = False
+) -> None:
+    write_half(source, target, OPSET, kind, is_rehearsal=is_rehearsal)
+
+
+def _int8_cpu(source: Path, target: Path, _: Ranges) -> None:
     write_int8_cpu(source, target, OPSET)
 
 
-def _fp16(source: Path, target: Path) -> None:
-    write_half(source, target, OPSET, np.float16)
+def _int8_qdq(source: Path, target: Path, ranges: Ranges) -> None:
+    write_qdq(source, target, OPSET, ranges, INT8)
 
 
-def _bf16(source: Path, target: Path) -> None:
-    write_half(source, target, OPSET, ml_dtypes.bfloat16)
+def _fp8_qdq(source: Path, target: Path, ranges: Ranges) -> None:
+    write_qdq(source, target, _FLOAT8_OPSET, ranges, FLOAT8)
 
 
 PRECISIONS = {
     "int8-cpu": Precision(write=_int8_cpu, operators=CPU, least_cosine=0.95),
-    "fp16": Precision(write=_fp16, operators=GPU, least_cosine=0.999),
-    "bf16": Precision(write=_bf16, operators=GPU, least_cosine=0.99),
+    "fp16": Precision(write=partial(_half, kind=np.float16), operators=GPU, least_cosine=0.999),
+    "bf16": Precision(
+        write=partial(_half, kind=ml_dtypes.bfloat16),
+        operators=GPU,
+        least_cosine=0.99,
+        rehearse=partial(_half, kind=ml_dtypes.bfloat16, is_rehearsal=True),
+    ),
+    "int8-qdq": Precision(write=_int8_qdq, operators=GPU, least_cosine=0.8, is_calibrated=True),
+    "fp8-qdq": Precision(write=_fp8_qdq, operators=GPU, least_cosine=0.7, is_calibrated=True),
 }

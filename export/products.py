@@ -1,7 +1,7 @@
 """The matrix products of a graph, by size: what its work is counted in, and measured against."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -35,13 +35,13 @@ def matrix_products(path: Path) -> list[list[int]]:
     return sorted(rows, key=lambda row: (-prod(row), row))
 
 
-def _products(node: NodeProto, dims: dict[str, Sequence[int]]) -> Iterator[tuple[int, Product]]:
+def _products(node: NodeProto, dims: Mapping[str, Sequence[int]]) -> Iterator[tuple[int, Product]]:
     if node.op_type not in ("MatMul", "Gemm", "Conv", "ConvTranspose"):
         return
     a, b, out = dims[node.input[0]], dims[node.input[1]], dims[node.output[0]]
     whole = {attribute.name: attribute.i for attribute in node.attribute}
     if node.op_type == "MatMul" and len(b) == 2:  # with a weight: all rows at once
-        yield 1, (prod(a[:-1]), *b)
+        yield 1, (prod(a[:-1]), b[0], b[1])
     elif node.op_type == "MatMul":
         yield prod(out[:-2]), (a[-2], a[-1], b[-1])
     elif node.op_type == "Gemm":

@@ -151,7 +151,7 @@ def measure(
             frames=frames,
             memory=memory,
             gpu_memory=None if is_cpu or free is None or left is None else free - left,
-            files=_loaded_bytes(manifest, model),
+            files=loaded_bytes(manifest, model),
             work=work(products) if products else None,
             plain=plain_seconds(products) if products and is_cpu else None,
         )
@@ -206,7 +206,7 @@ def frame_products(manifest: Manifest, queries: Sequence[Query]) -> Counter[Prod
     return +products
 
 
-def _loaded_bytes(manifest: Manifest, model: Model) -> int:
+def loaded_bytes(manifest: Manifest, model: Model) -> int:
     """Size of the graphs that the model has loaded, and of the prompts."""
     heads = {"answer": "label", "gaze": "heatmap"}
     outputs = {task.output for task in model.tasks}

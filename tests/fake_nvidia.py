@@ -13,6 +13,7 @@ import ctypes
 import json
 from collections.abc import Callable
 from enum import IntEnum
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -558,6 +559,7 @@ CLASSES = (
 def tensorrt(device: Device, name: str = "tensorrt", version: str = "10.3.0") -> ModuleType:
     """TensorRT's module on a device."""
     module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)  # as of an installed one
     module.__version__ = version  # type: ignore[attr-defined]
     module.float32 = DataType.FLOAT  # type: ignore[attr-defined]
     for made in CLASSES:

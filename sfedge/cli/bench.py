@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from sfedge.bench import MAX_PAIRS, Benchmark, measure
-from sfedge.config import EngineName
+from sfedge.config import EngineName, RunConfig
 from sfedge.tasks import select_tasks
 
+if TYPE_CHECKING:
+    from sfedge.bench import Benchmark
+
+_MAX_PAIRS = RunConfig().max_pairs
 _EPILOG = """\b
 Examples:
   sfedge bench
@@ -33,7 +36,7 @@ Examples:
     type=click.IntRange(1, 64),
     default=3,
     show_default=True,
-    help=f"In the frame; of their pairs, the {MAX_PAIRS} nearest are asked about.",
+    help=f"In the frame; of their pairs, the {_MAX_PAIRS} nearest are asked about.",
 )
 @click.option("--tasks", metavar="NAME,…", help="What to ask.  [default: all of the bundle's]")
 @click.option(
@@ -58,6 +61,8 @@ def bench(
     BUNDLE is a folder or a zip; without one, the demo model is timed. The frame is made in code,
     and detectors are not part of it: this is the model alone.
     """
+    from sfedge.bench import measure
+
     found = measure(
         bundle,
         engine=engine,
@@ -72,7 +77,7 @@ def bench(
         click.echo("\n".join(_lines(found)))
 
 
-def _lines(found: Benchmark) -> list[str]:
+def _lines(found: "Benchmark") -> list[str]:
     rows = [("model", f"{found.model} on {found.device}")]
     if found.note:
         rows.append(("note", found.note))
@@ -92,17 +97,17 @@ def _lines(found: Benchmark) -> list[str]:
     return [f"{name:<12} {text}" for name, text in rows]
 
 
-def _pairs(found: Benchmark) -> str:
+def _pairs(found: "Benchmark") -> str:
     """What is not asked about, a clause; "" where all pairs are."""
     every = found.people * (found.people - 1) // 2
     return "" if found.pairs == every else f"the {found.pairs} nearest of {every} are asked about"
 
 
-def _tested(found: Benchmark) -> str:
+def _tested(found: "Benchmark") -> str:
     return f", and {_time(found.tested)} for the first self-test" if found.tested else ""
 
 
-def _memory(found: Benchmark) -> str:
+def _memory(found: "Benchmark") -> str:
     parts = [f"{found.files / 1e6:.1f} MB of files"]
     if found.memory is not None:
         parts.append(f"{found.memory / 1e6:.0f} MB at most")
@@ -111,7 +116,7 @@ def _memory(found: Benchmark) -> str:
     return ", ".join(parts)
 
 
-def _work(found: Benchmark) -> str:
+def _work(found: "Benchmark") -> str:
     if found.work is None:
         return "not told by this bundle; export it again"
     text = f"{found.work / 1e9:.3g} GFLOP a frame, {found.work / found.median / 1e9:.3g} GFLOP/s"

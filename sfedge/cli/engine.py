@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sfedge.bundle import open_bundle
 from sfedge.engines import compiled, trt_build
-from sfedge.engines.trt import BACKENDS, state
+from sfedge.engines.trt import BACKENDS, load_tensorrt, state
 from sfedge.errors import EngineError, unknown_name
 
 _EPILOG = """\b
@@ -75,6 +75,7 @@ def build(
     backend = backend or trt_build.default_backend()
     if backend == "tensorrt-rtx" and timing_cache is not None:
         raise click.UsageError("TensorRT-RTX measures nothing, so it keeps no --timing-cache.")
+    load_tensorrt(backend)  # before anything is promised
     with open_bundle(bundle) as opened, _bars() as progress:
         precision = precision or trt_build.default_precision(opened, backend)
         click.echo(

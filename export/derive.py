@@ -1,0 +1,87 @@
+"""Other precisions made of a bundle's graphs in fp32, and compared with them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from safetensors.numpy import load_file
+from tqdm import tqdm
+
+from export.agreement import Agreement, check_agreement, compare
+from export.answers import Answers, Chain, answer_all, open_as_written, open_session
+from export.calibrate import Ranges, input_ranges
+from export.onnx_graphs import check_file
+from export.operators import CPU
+from export.pictures import Pictures
+from export.precisions import PRECISIONS, REFERENCE, Write
+from sfedge.graphs import graph_io
+from sfedge.manifest import GRAPHS, PREFIX_NAME, Manifest
+
+
+def add_precisions(
+    folder: Path, manifest: Manifest, names: Sequence[str], pictures: Pictures
+) -> dict[str, Any]:
+    """Write graphs in further precisions into a bundle's folder, all checked.
+
+    Args:
+        folder: of a bundle that has fp32.
+        manifest: of the bundle.
+        names: in `PRECISIONS`.
+        pictures: to calibrate and compare on.
+
+    Returns:
+        What the model card says of them.
+
+    Raises:
+        BundleError: ONNX or the target refuses a graph, or answers are too far from those in fp32.
+    """
+    prefix = load_file(folder / PREFIX_NAME)
+    ranges: Mapping[str, Ranges] = {}
+    if any(PRECISIONS[name].is_calibrated for name in names):
+        ranges = input_ranges(folder / REFERENCE, manifest, prefix, pictures)
+    for name in names:
+        precision = PRECISIONS[name]
+        _write_graphs(folder, folder / name, precision.write, ranges)
+        for graph, io in graph_io(manifest).items():
+            check_file(folder / name / f"{graph}.onnx", io, precision.operators)
+    found = agreements(folder, manifest, names, pictures)
+    for name, agreement in found.items():
+        check_agreement(agreement, PRECISIONS[name].least_cosine, where=name)
+    told = {name: agreement.to_json() for name, agreement in found.items()}
+    return {"pictures": pictures.title, **told}
+
+
+def agreements(
+    folder: Path, manifest: Manifest, names: Sequence[str], pictures: Pictures
+) -> dict[str, Agreement]:
+    """Precisions of a bundle against its fp32 by name; one after another, as memory is short.
+
+    Args:
+        folder: the bundle's.
+        manifest: of the bundle.
+        names: of the precisions.
+        pictures: to ask about.
+    """
+    prefix = load_file(folder / PREFIX_NAME)
+
+    def answers(name: str) -> Answers:
+        if name == REFERENCE or PRECISIONS[name].operators is CPU:
+            chain = Chain(folder / name, manifest, prefix, open_session)
+        elif rehearse := PRECISIONS[name].rehearse:
+            with TemporaryDirectory(prefix="sfedge-") as scratch:
+                _write_graphs(folder, Path(scratch) / name, rehearse, {})
+                chain = Chain(Path(scratch) / name, manifest, prefix, open_as_written)
+        else:
+            chain = Chain(folder / name, manifest, prefix, open_as_written)
+        return answer_all(chain, manifest, pictures, title=f"Asking {name}")
+
+    wanted = answers(REFERENCE)
+    return {name: compare(answers(name), wanted, manifest) for name in names}
+
+
+def _write_graphs(folder: Path, target: Path, write: Write, ranges: Mapping[str, Ranges]) -> None:
+    target.mkdir()
+    for graph in tqdm(GRAPHS, desc=f"Writing {target.name}", unit="network", disable=None):
+        name = f"{graph}.onnx"
+        write(folder / REFERENCE / name, target / name, ranges.get(graph, {}))

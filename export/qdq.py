@@ -1,0 +1,80 @@
+"""Eight-bit graphs for TensorRT: linear layers between pairs of QuantizeLinear and its inverse.
+
+TensorRT reads such a pair as the wish to compute in that type. A token's scale cannot depend on the
+token there: one scale holds for all that a layer takes, the largest value that pictures led to.
+What is between the layers is in 16 bits, as in fp16.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import DTypeLike
+
+from export.graph_file import Array, GraphFile, GraphWriter
+from export.half import write_half
+from export.int8_cpu import quantise_columns
+from export.linears import linear_weight
+
+_LEAST = 1e-30  # a layer that took nothing but zeros on all pictures still has a scale
+_MOST = {"int8": 127.0, "float8_e4m3fn": 448.0}  # the largest number of the type
+
+
+def write_qdq(
+    source: Path, target: Path, opset: int, ranges: Mapping[str, float], kind: DTypeLike
+) -> None:
+    """Write the graph at `source` with its linear layers in eight bits, the rest in sixteen.
+
+    Args:
+        source: a graph in float32.
+        target: where it goes.
+        opset: of the new graph; 19 or more for eight-bit floats.
+        ranges: the largest absolute input of each linear layer, by its name.
+        kind: numpy's int8 or ml_dtypes' float8_e4m3fn.
+    """
+    graph = GraphWriter(GraphFile(source))
+    kind = np.dtype(kind)
+    tokens: dict[str, str] = {}  # what was quantised, and what came of it
+    for node in graph.source.nodes:
+        weight = linear_weight(node, graph.source)
+        if weight is None:
+            graph.keep(node)
+            continue
+        x = node.input[0]
+        if x not in tokens:
+            scale = np.array(max(ranges[x], _LEAST) / _MOST[kind.name], np.float32)
+            pair = [graph.weight(f"{x}/scale", lambda scale=scale: scale), _zero(graph, kind)]
+            codes = graph.add("QuantizeLinear", [x, *pair], f"{x}/codes")
+            tokens[x] = graph.add("DequantizeLinear", [codes, *pair], f"{x}/values")
+        graph.add("MatMul", [tokens[x], _weight(graph, weight, kind)], node.output[0])
+    with TemporaryDirectory(dir=target.parent) as scratch:
+        between = Path(scratch) / target.name
+        graph.write(between, opset)
+        write_half(between, target, opset, np.float16)
+
+
+def _weight(graph: GraphWriter, name: str, kind: np.dtype) -> str:
+    """A weight's codes and what makes values of them."""
+    source = graph.source
+
+    def parts() -> tuple[Array, Array]:
+        weight = source.weight(name)
+        if kind == np.int8:
+            return quantise_columns(weight)
+        # TensorRT takes one scale for a whole weight in eight-bit floats.
+        scale = np.float32(max(float(np.abs(weight).max()), _LEAST) / _MOST[kind.name])
+        return (weight / scale).astype(kind), np.array(scale, np.float32)
+
+    codes = graph.weight(f"{name}/codes", lambda: parts()[0])
+    scales = graph.weight(f"{name}/scales", lambda: parts()[1])
+    axis = {"axis": 1} if kind == np.int8 else {}
+    return graph.add("DequantizeLinear", [codes, scales], f"{name}/values", **axis)
+
+
+def _zero(graph: GraphWriter, kind: np.dtype) -> str:
+    return graph.weight(f"zero_{kind.name}", lambda: np.zeros((), kind))
+
+
+INT8, FLOAT8 = np.dtype(np.int8), np.dtype(ml_dtypes.float8_e4m3fn)
