@@ -13,7 +13,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from training.checkpoint import Progress, load_best, load_progress, save_progress
+from training.checkpoint import Progress, load_learnt, load_progress, save_progress
+from training.recipe import Recipe
 
 
 def sharded() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -58,7 +59,7 @@ def main() -> None:
     torch.manual_seed(0)
     alone = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     alone[0].requires_grad_(False)
-    load_best(run, alone)
+    load_learnt(run, alone, Recipe())
     for tensor, of in zip(whole(model), alone.parameters(), strict=True):
         assert torch.equal(tensor, of)
     dist.destroy_process_group()

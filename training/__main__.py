@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 import torch
-from accelerate import PartialState
 
 from sfedge import __version__
 from sfedge.errors import SfedgeError, UsageError
 from training.agreement import agree
 from training.challenge import lam_file
 from training.check import check
-from training.checkpoint import load_model, load_pretrained, read_json
+from training.checkpoint import load_model, load_pretrained, load_recipe, read_json
 from training.config import PRESETS, ModelConfig
 from training.data.folder import tasks_in
 from training.data.mixture import ViewSpec, pictures_opener
@@ -42,7 +41,7 @@ from training.reports import load_datasets, print_figures, recipe_datasets, samp
 from training.reproduce.command import reproduce
 from training.run import Planned, social_fusion, train_and_save
 from training.teaching import EncoderTeacher, teaching_loss
-from training.train import train
+from training.train import this_process, train
 from training.vlm.command import vlm_evaluate, vlm_train
 
 
@@ -95,7 +94,7 @@ def pretrain(
     language model that come out stand in for CLIP and Llama in `train --pretrained`.
     """
     recipe = recipe_of({**settings, "pretraining": True})
-    if PartialState().num_processes > 1 or recipe.accumulation > 1:
+    if this_process().num_processes > 1 or recipe.accumulation > 1:
         raise UsageError(
             "pre-training normalises over whole batches",
             where="pretrain",
@@ -119,8 +118,7 @@ def pretrain(
             save_every=save_every,
         )
     train_and_save(
-        social_fusion(PRESETS[preset], lambda: model, workers=workers),
-        model,
+        social_fusion(PRESETS[preset], lambda: model, batch=recipe.batch, workers=workers),
         recipe,
         loaded,
         data,
@@ -185,6 +183,12 @@ def train_command(
     else:
         given = {"preset": None, "pretrained": None, **chosen}
         _refuse_beside_start(context, given)
+        if load_recipe(start_from).pretraining:
+            raise UsageError(
+                "this is a pre-training, whose language model has no LoRA",
+                where="--start-from",
+                fix="Name it with --pretrained.",
+            )
         config = ModelConfig.from_json(read_json(start_from / "model.json"))
 
     def build() -> SocialFusion:
@@ -196,7 +200,6 @@ def train_command(
             load_pretrained(model, pretrained)
         return model
 
-    model = build()
     loaded = recipe_datasets(data, recipe, "train")
 
     def stored(model: SocialFusion, planned: Planned) -> FeatureStore | None:
@@ -214,8 +217,12 @@ def train_command(
         )
 
     train_and_save(
-        social_fusion(config, build, features=stored, workers=workers),
-        model,
+        social_fusion(
+            *(config, build),
+            features=stored,
+            batch=max(recipe.batch // recipe.accumulation, 1),
+            workers=workers,
+        ),
         _with_own_tasks(recipe, loaded),
         loaded,
         data,
@@ -223,6 +230,7 @@ def train_command(
         workers=workers,
         stop_after=stop_after,
         save_every=save_every,
+        origin=start_from or pretrained,
     )
 
 

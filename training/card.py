@@ -12,6 +12,7 @@ import torch
 import transformers
 
 import sfedge
+from training.checkpoint import read_json
 from training.data.sample import DRAWN_MARK, Dataset
 from training.evaluate import Figures
 from training.recipe import Recipe
@@ -32,17 +33,31 @@ def build_card(
     steps: int,
     scores: Mapping[str, Figures],
     data: Path,
+    origin: Path | None = None,
 ) -> dict[str, Any]:
-    """All that a user should know of a model before trusting it, as a JSON object."""
+    """All that a user should know of a model before trusting it, as a JSON object.
+
+    Args:
+        config: what shapes the model.
+        recipe: of its training.
+        datasets: that it has learnt from.
+        steps: done.
+        scores: by task.
+        data: the folder of the datasets.
+        origin: `model` folder that it began from; that model's card is part of this one.
+    """
     mark = data / DRAWN_MARK
+    before = read_json(origin / "card.json") if origin else None
+    was_drawn = bool(before and before.get("data", {}).get("is_drawn"))
     return {
         "data": {
-            "is_drawn": mark.is_file(),
+            "is_drawn": mark.is_file() or was_drawn,
             "drawings": json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None,
             "samples": {d.name: _counts(d) for d in datasets},
             "dropped": {d.name: dict(d.report.dropped) for d in datasets if d.report.dropped},
             "mended": {d.name: dict(d.report.mended) for d in datasets if d.report.mended},
         },
+        "began_from": before and {part: before.get(part) for part in ("data", "recipe")},
         "model": config.to_json(),
         "recipe": recipe.to_json(),
         "steps": steps,

@@ -10,6 +10,8 @@ progress.json          steps done and how well, only there too
 """
 
 import json
+import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from sfedge.errors import DataError
+from sfedge.errors import ConfigError, DataError
 from training.config import ModelConfig
 from training.model import SocialFusion, build_model
 from training.recipe import Recipe, recipe_from_json
@@ -42,7 +44,7 @@ class Progress:
 
     def judged(self, loss: float) -> "Progress":
         """After one more validation."""
-        if self.best is None or loss < self.best:
+        if self.best is None or math.isnan(self.best) or loss < self.best:
             return replace(self, best=loss, stale=0)
         return replace(self, stale=self.stale + 1)
 
@@ -68,6 +70,34 @@ def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[
             save_file(on_cpu(frozen), part / "frozen.safetensors")
 
 
+# What changes how a step is computed, not what.
+_FREE = ("accumulation", "recompute", "patience")
+
+
+def check_same_recipe(run: Path, recipe: Recipe) -> None:
+    """Write down what a run is begun with, or compare it with that.
+
+    Raises:
+        ConfigError: another recipe has begun the run.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first of the processes that a launcher has started does it for all
+    path, own = run / "recipe.json", recipe.to_json()
+    if not path.is_file():
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(path, own)
+        return
+    held = read_json(path)
+    others = [name for name in own if name not in _FREE and own[name] != held.get(name)]
+    if others:
+        name = others[0]
+        raise ConfigError(
+            f"this run was begun with {name} {held.get(name)!r}, not {own[name]!r}",
+            where=str(run),
+            fix="Say it as before, or name another folder with --out.",
+        )
+
+
 def save_progress(
     run: Path,
     model: nn.Module,
@@ -83,6 +113,8 @@ def save_progress(
     learning, moments = on_cpu(_learning(model)), _moments(optimizer)
     if not is_main:
         return
+    for half in (run / "checkpoints").glob(".step-*"):  # of a process that was killed
+        shutil.rmtree(half)
     with replacing(run / "checkpoints" / f"step-{progress.steps:08d}") as part:
         save_file(learning, part / "parameters.safetensors")
         save_file(moments, part / "optimizer.safetensors")
@@ -118,13 +150,14 @@ def save_best(run: Path, model: nn.Module, *, is_main: bool = True) -> None:
             save_file(learning, part / "parameters.safetensors")
 
 
-def load_best(run: Path, model: nn.Module) -> None:
-    """Bring the model to the run's best, or to its newest checkpoint where none was kept.
+def load_learnt(run: Path, model: nn.Module, recipe: Recipe) -> None:
+    """Bring the model to what a finished run has learnt: its best where it has stopped by that.
 
     Raises:
         DataError: there is no checkpoint, or it is damaged or another model's.
     """
-    _load_learning(run / "best" if (run / "best").is_dir() else _newest(run), model)
+    is_best = recipe.patience and (run / "best").is_dir()
+    _load_learning(run / "best" if is_best else _newest(run), model)
 
 
 def _newest(run: Path) -> Path:
@@ -270,7 +303,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise DataError(f"these weights cannot be read ({error})", where=str(path)) from error
+        fix = ""
+        if path.parent.parent.name == "checkpoints":
+            fix = f"Remove {path.parent}: the run goes on from the checkpoint before."
+        raise DataError(
+            f"these weights cannot be read ({error})", where=str(path), fix=fix
+        ) from error
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ def read(
         llama: the model, bare or with LoRA.
         questions: at least one; their order is free.
         recompute: keep only what goes from block to block, and compute the rest again for the
-            gradient; less memory, about a third more time, the same result.
+            gradient; less memory, more time, the same result.
 
     Returns:
         Of each question [n, T, d_l], or [n, 1, d_l] where only the last token is asked.

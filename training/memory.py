@@ -29,7 +29,7 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
             f"memory ran out in a step of {recipe.batch} samples "
             f"in {recipe.accumulation} part{'s' * (recipe.accumulation > 1)}",
             where=str(error).splitlines()[0] if str(error) else "",
-            fix=f"{_advice(recipe)} The run goes on from its newest checkpoint.",
+            fix=f"{_advice(recipe)} What is done is kept.",
         ) from error
 
 
@@ -41,13 +41,15 @@ def _is_exhausted(error: Exception) -> bool:
 
 def _advice(recipe: Recipe) -> str:
     ways = []
-    if recipe.accumulation < recipe.batch:
+    if recipe.accumulation < recipe.batch and not recipe.pretraining:
         more = min(2 * recipe.accumulation, recipe.batch)
         ways.append(f"--accumulation {more}: the same step in smaller parts")
     if not recipe.recompute:
-        ways.append("--recompute: activations computed again in the backward pass, a third slower")
+        ways.append("--recompute: activations computed again in the backward pass, slower")
     if recipe.precision == "fp32":
         ways.append("--precision bf16: half of what activations and frozen parts take")
     if recipe.batch > 1:
-        ways.append(f"--batch {recipe.batch // 2}: another recipe, with another result")
-    return f"Try, in this order: {'; '.join(ways)}." if ways else "Take a smaller model."
+        ways.append(f"--batch {recipe.batch // 2}: another recipe, in another --out")
+    if not ways:
+        return "Take a smaller model."
+    return f"Try, in this order: {'; '.join(ways)} (`reproduce`: --set recipe.NAME=VALUE)."

@@ -44,7 +44,7 @@ class SocialFusion(nn.Module):
         llm: Llama, bare or with LoRA.
         gaze_head: [B, T, d_l] to [B, 64, 64].
         recompute: compute the language model's activations again for the gradient, block by
-            block, and hold little of them: less memory, about a third more time.
+            block, and hold little of them: less memory, more time.
     """
 
     def __init__(

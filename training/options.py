@@ -146,7 +146,7 @@ def run_options(command: Command) -> Command:
         click.option(
             "--recompute",
             is_flag=True,
-            help="Compute activations again in the backward pass: less memory, a third more time.",
+            help="Compute activations again in the backward pass: less memory, more time.",
         ),
         click.option(
             "--exact-faces",
@@ -175,7 +175,7 @@ def run_options(command: Command) -> Command:
         ),
         click.option(
             "--stop-after",
-            type=int,
+            type=click.IntRange(min=1),
             metavar="STEP",
             help="Stop there; the same command goes on later.",
         ),

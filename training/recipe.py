@@ -35,7 +35,7 @@ class Recipe:
     weight_decay: float = 0.01  # not in the paper; AdamW's usual value
     gradient_norm: float = 1.0  # not in the paper; clipping that a healthy run rarely meets
     # Weight of the heatmap loss. The paper scales it "depending on the number of tasks" without a
-    # formula; None takes 1 / (number of datasets), so that gaze counts as one dataset among them.
+    # formula; None takes 1 / (number of datasets).
     gaze_weight: float | None = None
     augment: bool = True  # flips and small shifts; the paper does not say
     precision: Literal["fp32", "bf16"] = "fp32"  # of the forward pass; weights stay fp32
@@ -43,7 +43,7 @@ class Recipe:
     # the encoder and language model that come out stand in for CLIP and Llama.
     pretraining: bool = False
     accumulation: int = 1  # parts in which a batch is worked off; the result is the same
-    recompute: bool = False  # activations again in the backward pass: less memory, a third slower
+    recompute: bool = False  # activations again in the backward pass: less memory, more time
     # Epochs without a lower validation loss after which to stop, with the best epoch's weights;
     # 0 trains to the end and keeps the last. The paper tells of none.
     patience: int = 0
@@ -59,11 +59,19 @@ class Recipe:
         for name in self.own_tasks:
             if name not in TASKS:
                 unknown_name("task", name, TASKS, where="own_tasks")
+        whole = ("seed", "epochs", "batch", "warmup", "accumulation", "patience")
+        numbers = (*whole, "learning_rate", "weight_decay", "gradient_norm")
+        for name in numbers:
+            value, wanted = getattr(self, name), int if name in whole else (int, float)
+            if isinstance(value, bool) or not isinstance(value, wanted):
+                kind = "whole number" if name in whole else "number"
+                raise ConfigError(f"{name} is {value!r}, not a {kind}", where="recipe")
         faults = [
             text
             for is_wrong, text in (
                 (not self.datasets, "no dataset is chosen"),
                 (len(set(self.datasets)) != len(self.datasets), "a dataset stands twice"),
+                (self.seed < 0, f"seed {self.seed} is negative"),
                 (self.epochs < 1, f"epochs {self.epochs} is below 1"),
                 (self.batch < 1, f"batch {self.batch} is below 1"),
                 (not 0 < self.learning_rate < 1, f"learning rate {self.learning_rate}"),

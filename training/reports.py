@@ -1,5 +1,6 @@
 """Datasets as commands read them, and what they tell of data and scores."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def samples_of(datasets: Iterable[Dataset]) -> list[Sample]:
 
 def tell_report(title: str, report: Report) -> None:
     """A line on standard error for each reason why rows were dropped or mended, with an example."""
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first of the processes that a launcher has started tells it
     for reason, count in (report.dropped + report.mended).items():
         click.echo(f"{title}: {count} x {reason} (first: {report.examples[reason]})", err=True)
 

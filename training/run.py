@@ -8,23 +8,31 @@ from typing import Any, Generic, TypeVar
 
 import click
 import torch
-from accelerate import PartialState
 from torch import nn
 
 from sfedge.errors import DataError
 from training.batch import Batch
 from training.card import Settings, build_card
-from training.checkpoint import load_best, save_model
+from training.checkpoint import load_learnt, save_model
 from training.config import ModelConfig
 from training.data.mixture import Opener, ViewSpec, pictures_opener
 from training.data.sample import Dataset, Sample
 from training.evaluate import Figures, evaluate, usual_device
 from training.features import FeatureStore
 from training.losses import loss
+from training.memory import memory_advice
 from training.model import SocialFusion, cast_frozen
 from training.recipe import Recipe
 from training.reports import print_figures, recipe_datasets, samples_of
-from training.train import Countable, Loss, is_sharded, planned_samples, train
+from training.train import (
+    Countable,
+    Loss,
+    Trained,
+    is_sharded,
+    planned_samples,
+    this_process,
+    train,
+)
 
 Planned = Callable[[], Sequence[Sample]]  # every sample that a run will open
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -61,6 +69,7 @@ def social_fusion(
     build: Callable[[], SocialFusion],
     *,
     features: Callable[[SocialFusion, Planned], FeatureStore | None] = lambda *_: None,
+    batch: int = 64,
     workers: int = 0,
 ) -> System[SocialFusion, Batch]:
     """The paper's model as a system to train.
@@ -69,7 +78,8 @@ def social_fusion(
         config: its settings.
         build: makes it.
         features: the encoder's stored features, in which all views are that are planned.
-        workers: processes that read pictures for its scores.
+        batch: samples that are answered at once for its scores.
+        workers: processes that read pictures for them.
     """
 
     def opener(model: SocialFusion, planned: Planned) -> Opener[Batch]:
@@ -87,14 +97,13 @@ def social_fusion(
         prepare=prepare,
         loss=loss,
         opener=opener,
-        score=partial(evaluate, device=usual_device(), workers=workers),
+        score=partial(evaluate, device=usual_device(), batch=batch, workers=workers),
         save=save_model,
     )
 
 
 def learn(
     system: System[_Model, _Batch],
-    model: _Model,
     recipe: Recipe,
     samples: Mapping[str, Sequence[Sample]],
     run: Path,
@@ -103,18 +112,19 @@ def learn(
     workers: int = 0,
     stop_after: int | None = None,
     save_every: float = 300.0,
-) -> tuple[_Model, int]:
-    """Train a model; `training.train.train` tells the arguments.
+) -> tuple[_Model, Trained]:
+    """Build a model and train it; `training.train.train` tells the other arguments.
 
     Returns:
-        The model as it will be when it comes back from disk, and the steps done in all. Where
-        training holds it in parts or rounded, another object than the one handed in.
+        The model, in the main process and where it is done as it will come back from disk: whole
+        and in full precision, however training held it.
     """
+    model = system.build()
     mixes = system.mixes_gaze
     planned = partial(planned_samples, samples, validation, recipe, mixes_gaze=mixes)
     opener = system.opener(model, planned)  # while it is in full precision
     system.prepare(model, recipe)
-    steps = train(
+    trained = train(
         model,
         samples,
         recipe,
@@ -128,17 +138,16 @@ def learn(
         save_every=save_every,
     )
     is_as_built = recipe.precision == "fp32" and not is_sharded()
-    if is_as_built or steps == stop_after or not PartialState().is_main_process:
-        return model, steps
+    if is_as_built or not trained.is_done or not this_process().is_main_process:
+        return model, trained
     del model
     whole = system.build()
-    load_best(run, whole)
-    return whole, steps
+    load_learnt(run, whole, recipe)
+    return whole, trained
 
 
 def train_and_save(
     system: System[_Model, _Batch],
-    model: _Model,
     recipe: Recipe,
     loaded: Sequence[Dataset],
     data: Path,
@@ -147,12 +156,12 @@ def train_and_save(
     workers: int = 0,
     stop_after: int | None = None,
     save_every: float = 300.0,
+    origin: Path | None = None,
 ) -> None:
     """Train on what is loaded, score the test split, write `out/model` and tell the figures.
 
     Args:
         system: what is trained.
-        model: as the system builds it.
         recipe: all settings.
         loaded: training splits.
         data: the folder that they come from, for the other splits.
@@ -160,10 +169,11 @@ def train_and_save(
         workers: processes that prepare batches.
         stop_after: stop when this many steps are done, without a model.
         save_every: seconds between two checkpoints.
+        origin: `model` folder that the model begins from, for its card.
     """
-    trained, steps = learn(
+    tested = samples_of(recipe_datasets(data, recipe, "test"))  # that they can be read, first
+    model, trained = learn(
         system,
-        model,
         recipe,
         {dataset.name: dataset.samples for dataset in loaded},
         out,
@@ -172,14 +182,23 @@ def train_and_save(
         stop_after=stop_after,
         save_every=save_every,
     )
-    if not PartialState().is_main_process:
+    if not this_process().is_main_process:
         return
-    if steps == stop_after:
-        click.echo(f"Stopped after {steps} steps; the same command goes on")
+    if not trained.is_done:
+        click.echo(f"Stopped after {trained.steps} steps; the same command goes on")
         return
-    figures = system.score(trained, samples_of(recipe_datasets(data, recipe, "test")))
-    card = build_card(system.settings, recipe, loaded, steps=steps, scores=figures, data=data)
-    system.save(out / "model", trained, recipe, card)
+    with memory_advice(recipe):
+        figures = system.score(model, tested)
+    card = build_card(
+        system.settings,
+        recipe,
+        loaded,
+        steps=trained.steps,
+        scores=figures,
+        data=data,
+        origin=origin,
+    )
+    system.save(out / "model", model, recipe, card)
     print_figures(figures)
     click.echo(f"The model is in {out / 'model'}")
 

@@ -13,16 +13,22 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.checkpoint import load_best, load_progress, save_best, save_progress
+from training.checkpoint import (
+    check_same_recipe,
+    load_learnt,
+    load_progress,
+    save_best,
+    save_progress,
+)
 from training.data.mixture import Opener, Share, batch_loader, plan_epoch
 from training.data.sample import Sample
 from training.evaluate import usual_device
@@ -58,6 +64,13 @@ class Loss(Protocol[_Model_contra, _Batch_contra]):
     ) -> tuple[Tensor, dict[str, Tensor]]: ...
 
 
+class Trained(NamedTuple):
+    """What a call of `train` comes to."""
+
+    steps: int  # done in all
+    is_done: bool  # nothing is left to do
+
+
 def train(
     model: _Model,
     samples: Mapping[str, Sequence[Sample]],
@@ -71,12 +84,13 @@ def train(
     workers: int = 0,
     save_every: float = 300.0,
     stop_after: int | None = None,
-) -> int:
+) -> Trained:
     """Train the model's free parameters in place; goes on from the newest checkpoint in `run`.
 
     Data order, augmentation and dropout come from seed, step and process alone, so a resumed run
     repeats an unbroken one. With the recipe's `patience` the model ends with the weights of its
-    best epoch. Where FSDP shards the model, its weights are in `run` alone: `load_best`.
+    best epoch, in the main process. Where FSDP shards the model, its weights are in `run` alone:
+    `load_learnt`.
 
     Args:
         model: what `requires_grad` in it is trained.
@@ -91,15 +105,14 @@ def train(
         save_every: seconds between two checkpoints.
         stop_after: stop when this many steps are done, with a checkpoint.
 
-    Returns:
-        Steps done in all.
-
     Raises:
+        ConfigError: `run` was begun by another recipe.
         DataError: a dataset is empty, or the checkpoint is another model's.
         MemoryExhaustedError: a step does not fit into memory.
     """
     plan = partial(plan_epoch, batch=recipe.batch, seed=recipe.seed, mixes_gaze=mixes_gaze)
     per_epoch = len(plan(samples, epoch=0))
+    check_same_recipe(run, recipe)
     total = recipe.epochs * per_epoch
     with memory_advice(recipe):
         loop = _Loop(model, recipe, loss)
@@ -115,7 +128,8 @@ def train(
                 row = loop.step(step, total, list(islice(batches, recipe.accumulation)))
             progress = replace(progress, steps=step + 1)
             if held_out and progress.steps % per_epoch == 0:
-                row["validation_loss"] = loop.mean_loss(held_out, opener, workers)
+                with memory_advice(recipe):
+                    row["validation_loss"] = loop.mean_loss(held_out, opener, workers)
                 progress = progress.judged(row["validation_loss"])
                 if recipe.patience and progress.is_best:
                     save_best(run, model, is_main=loop.is_main)
@@ -128,9 +142,9 @@ def train(
                 save_progress(run, model, loop.optimizer, progress, is_main=loop.is_main)
                 saved = time.monotonic()
     is_done = progress.steps == total or progress.is_over(recipe.patience)
-    if is_done and recipe.patience and held_out and not loop.is_sharded:
-        load_best(run, model)
-    return progress.steps
+    if is_done and recipe.patience and held_out and not loop.is_sharded and loop.is_main:
+        load_learnt(run, model, recipe)
+    return Trained(progress.steps, is_done)
 
 
 def planned_samples(
@@ -150,7 +164,16 @@ def planned_samples(
 
 def is_sharded() -> bool:
     """Whether the processes of this run each hold a part of the model alone (FSDP)."""
-    return Accelerator().distributed_type is DistributedType.FSDP
+    return Accelerator(cpu=_on_cpu()).distributed_type is DistributedType.FSDP
+
+
+def this_process() -> PartialState:
+    """Which of the run's processes this is."""
+    return PartialState(cpu=_on_cpu())
+
+
+def _on_cpu() -> bool:
+    return usual_device().type == "cpu"
 
 
 def learning_rate(step: int, total: int, recipe: Recipe) -> float:
@@ -182,8 +205,7 @@ class _Loop(Generic[_Model, _Batch]):
     def __init__(self, model: _Model, recipe: Recipe, loss: Loss[_Model, _Batch]) -> None:
         # A batch of labels leaves the heatmap's head alone, and one of gaze the answers.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-        on_cpu = usual_device().type == "cpu"
-        self.accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[unused])
+        self.accelerator = Accelerator(cpu=_on_cpu(), kwargs_handlers=[unused])
         self.recipe = recipe
         self.objective: Any
         self.optimizer: Any
@@ -245,9 +267,8 @@ class _Loop(Generic[_Model, _Batch]):
     ) -> float:
         """The loss of planned batches as the model stands."""
         self.objective.eval()
-        share = replace(self.share, parts=1)
         told = _Means()
-        for batch in batch_loader(opener(plan, augment=False, share=share), workers=workers):
+        for batch in batch_loader(opener(plan, augment=False, share=self.share), workers=workers):
             value, _ = self.objective(batch.to(self.accelerator.device))
             told.add({"loss": value}, batch.count)
         return told.means(self._sum)["loss"]

@@ -66,7 +66,8 @@ def run_train(
     stop_after: int | None = None,
 ) -> int:
     opener = pictures_opener(ViewSpec(model.encoder.input, model.token_grid))
-    return train(model, samples, recipe, run, loss=loss, opener=opener, stop_after=stop_after)
+    done = train(model, samples, recipe, run, loss=loss, opener=opener, stop_after=stop_after)
+    return done.steps
 
 
 def losses(run: Path) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sfedge.errors import SfedgeError
 from training.batch import Batch
-from training.checkpoint import Progress
+from training.checkpoint import Progress, load_learnt, save_model
 from training.config import PRESETS
 from training.data.mixture import ViewSpec, pictures_opener
 from training.data.sample import Sample
@@ -66,7 +66,9 @@ def run_train(
     model = fresh_model()
     opener = pictures_opener(ViewSpec(model.encoder.input, model.token_grid))
     kinds = {"loss": loss, "opener": opener, "validation": validation}
-    return model, train(model, samples, recipe, run, **kinds)  # type: ignore[arg-type]
+    done = train(model, samples, recipe, run, **kinds)  # type: ignore[arg-type]
+    assert done.is_done
+    return model, done.steps
 
 
 def column(run: Path, name: str) -> list[float]:
@@ -106,8 +108,6 @@ def words(drawings: Path, run: Path, *more: object) -> list[str]:
 @pytest.fixture(scope="module")
 def parts(drawings: Path) -> Path:
     """Encoder and language model for the command to build on."""
-    from training.checkpoint import save_model
-
     torch.manual_seed(0)
     bare = build_model(PRESETS["tiny"], with_lora=False)
     save_model(drawings / "parts", bare, Recipe(pretraining=True), {})
@@ -192,10 +192,8 @@ def test_a_run_stops_when_validation_gets_no_better_and_keeps_its_best(
     again, _ = run_train(samples, replace(recipe, epochs=best + 1), tmp_path / "best")
     # The schedule is another, so the weights are compared with what was kept.
     assert again is not model
-    from training.checkpoint import load_best
-
     kept = fresh_model()
-    load_best(tmp_path, kept)
+    load_learnt(tmp_path, kept, recipe)
     same_weights(model, kept)
     ended, more = run_train(samples, recipe, tmp_path, held_out)  # it is over, and stays so
     assert more == steps

@@ -160,6 +160,33 @@ def test_a_trained_model_learns_on_with_its_own_settings(drawings: Path, tmp_pat
     for more in (("--preset", "paper"), ("--lora-alpha", "2"), ("--pretrained", "/")):
         with pytest.raises(UsageError, match="decides about"):
             run(*words, *more)
+    save_model(tmp_path / "start", start, Recipe(pretraining=True), {})
+    with pytest.raises(UsageError, match=r"Name it with --pretrained\."):
+        run(*words)
+
+
+def test_a_run_goes_on_with_its_own_recipe_alone(
+    drawings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(3)
+    card = {"data": {"is_drawn": True, "samples": {}}, "recipe": {"epochs": 7}}
+    save_model(tmp_path / "start", build_model(PRESETS["tiny"]), Recipe(), card)
+    start = ("--start-from", tmp_path / "start", "--out", tmp_path / "run")
+    words = ("train", drawings, *start, *ONE_STEP_EACH)
+    run(*words, "--stop-after", "1")
+    assert "Stopped after 1 steps" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"begun with learning_rate 0\.0002, not 0\.1"):
+        run(*words, "--learning-rate", "0.1")
+
+    run(*words, "--accumulation", "2", "--stop-after", "2")  # in parts, and to its end
+
+    assert "The model is in" in capsys.readouterr().out
+    _, _, told = load_model(tmp_path / "run" / "model")
+    assert told["steps"] == 2
+    assert told["data"]["is_drawn"]  # the drawings that it began from
+    assert told["began_from"] == card
+    run(*words, "--stop-after", "1")  # all is done already
+    assert "The model is in" in capsys.readouterr().out
 
 
 def test_stored_features_lead_to_the_same_model(drawings: Path, tmp_path: Path) -> None:
@@ -208,7 +235,9 @@ def _git_head() -> str:
     return subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout
 
 
-def test_an_encoder_of_another_name_wants_weights_of_its_own(drawings: Path, llama: Path, tmp_path: Path) -> None:
+def test_an_encoder_of_another_name_wants_weights_of_its_own(
+    drawings: Path, llama: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="no published weights for: encoder"):
         run(
             "train",
@@ -220,6 +249,9 @@ def test_an_encoder_of_another_name_wants_weights_of_its_own(drawings: Path, lla
             "--encoder",
             "dinov2-l14",
         )
+    words = ("--encoder-weights", "openai", "--pretrained", tmp_path)
+    with pytest.raises(ConfigError, match="hybrid-tiny has no published weights"):
+        run("train", drawings, "--out", tmp_path / "x", *words)
     with pytest.raises(ConfigError, match="--allow-remote-code"):
         run(
             *("train", drawings, "--out", tmp_path / "y", "--preset", "paper"),
@@ -250,11 +282,6 @@ def test_a_stopped_training_goes_on_with_the_same_command(
         (("--preset", "tiny"), UsageError, "no published weights for: encoder, language. Name"),
         (("--preset", "tiny", "--language", "."), UsageError, "no published weights for: encoder."),
         (("--preset", "edge", "--pretrained", "."), UsageError, "Leave it out."),
-        (
-            ("--preset", "tiny", "--encoder-weights", "openai", "--pretrained", "."),
-            ConfigError,
-            "hybrid-tiny has no published weights",
-        ),
         (("--datasets", "gaze"), UnknownNameError, "Did you mean 'gazefollow'"),
         (("--datasets", ","), ConfigError, "no dataset is chosen"),
     ],

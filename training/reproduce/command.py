@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import tomllib
-import torch
 from accelerate import PartialState
 
 from sfedge.errors import SfedgeError, UsageError, unknown_name
@@ -153,7 +152,7 @@ def _outcome(
             click.echo(f"{table.name} {row.name}: {run.name}", err=True)
         try:
             figures = SYSTEMS[run.system].measure(run, table.part, at)
-        except (SfedgeError, OSError, torch.OutOfMemoryError) as error:
+        except (SfedgeError, OSError, RuntimeError, ValueError, MemoryError) as error:
             failed.append(run.name)
             reasons.append(f"{run.name}: {error}")
             click.echo(f"{run.name}: {error}", err=True)
@@ -186,7 +185,7 @@ def _remarks(data: Path, changes: Iterable[str]) -> Iterator[str]:
 def _changes(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
     """`--set`, by the part that it changes."""
     known = {
-        "recipe": {f.name for f in fields(Recipe)} - {"datasets"},
+        "recipe": {f.name for f in fields(Recipe)} - {"datasets", "own_tasks", "pretraining"},
         "model": {f.name for kind in SYSTEMS.values() for f in fields(kind.settings)},
     }
     changes: dict[str, dict[str, Any]] = {part: {} for part in known}

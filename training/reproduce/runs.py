@@ -32,6 +32,9 @@ SPLITS: dict[Part, dict[str, Split]] = {
 }
 
 
+_HOW = ("accumulation", "recompute")  # of a recipe: how it is computed, not what
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What decides a training or measurement, and so all that it finds.
@@ -50,6 +53,8 @@ class Run:
     def name(self) -> str:
         """Of its folder: readable, and its own for these settings."""
         settings = self.to_json()
+        for name in _HOW:
+            del settings["recipe"][name]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         subject = settings["model"].get("family") or settings["model"]["encoder"]
         is_joint = set(self.recipe.datasets) == set(DATASET_TASKS)
@@ -101,7 +106,7 @@ class Workplace:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             write_json(path, settings)
-        elif (held := read_json(path)) != settings:
+        elif (held := read_json(path))["data"] != settings["data"]:
             raise ConfigError(
                 f"this run is of the data in {held.get('data')}, not of {settings['data']}",
                 where=str(folder),
@@ -126,7 +131,8 @@ class Workplace:
     def held_out(self, recipe: Recipe) -> list[Dataset]:
         """The recipe's datasets to stop early by; none where it does not."""
         names = recipe.datasets if recipe.patience else ()
-        return [self.dataset(name, "val", recipe) for name in names]
+        found = [self.dataset(name, "val", recipe) for name in names]
+        return [dataset for dataset in found if dataset.samples]
 
     def score_files(self, run: Run, part: Part) -> dict[Path, tuple[str, Split]]:
         """Where a run's scores of a part of the data lie, and of which dataset and split each is.

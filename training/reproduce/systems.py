@@ -129,15 +129,15 @@ def _trained_files(run: Run, part: Part, at: Workplace) -> list[Path]:
 def _learnt(own: Learner, run: Run, folder: Path, at: Workplace) -> tuple[Any, int]:
     """The model after its training, and the steps that this took."""
     loaded, held_out = at.taught(run.recipe), at.held_out(run.recipe)
-    return learn(
+    model, trained = learn(
         own.system,
-        own.system.build(),
         run.recipe,
         {dataset.name: dataset.samples for dataset in loaded},
         folder,
         validation={dataset.name: dataset.samples for dataset in held_out},
         workers=at.workers,
     )
+    return model, trained.steps
 
 
 def _conflict(run: Run, part: Part, at: Workplace) -> dict[str, Figures]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import torch
 
+from sfedge.errors import UsageError
 from training.data.sample import Split
 from training.evaluate import usual_device
 from training.model import cast_frozen
@@ -79,6 +80,12 @@ def vlm_train(
     datasets the training is joint, with one it is single. A run that was stopped goes on where it
     was.
     """
+    if settings["gaze_weight"] is not None:
+        raise UsageError(
+            "gaze is text like every other answer here, and has no weight",
+            where="--gaze-weight",
+            fix="Leave it out.",
+        )
     lora = {name: settings.pop(name) for name in ("lora_alpha", "lora_dropout")}
     recipe = recipe_of(settings)
     config = VlmConfig(
@@ -91,7 +98,6 @@ def vlm_train(
     system = baseline(config, recipe, allow_remote_code=allow_remote_code, workers=workers)
     train_and_save(
         system,
-        system.build(),
         recipe,
         recipe_datasets(data, recipe, "train"),
         data,
@@ -130,7 +136,12 @@ def baseline(
         prepare=prepare,
         loss=answer_loss,
         opener=lambda model, _: chat_opener(model.adapter),
-        score=partial(evaluate_baseline, device=usual_device(), workers=workers),
+        score=partial(
+            evaluate_baseline,
+            device=usual_device(),
+            batch=max(recipe.batch // recipe.accumulation, 1),
+            workers=workers,
+        ),
         save=save_baseline,
         mixes_gaze=True,  # it is text like every other answer
     )

@@ -41,7 +41,7 @@ class VisionLanguageModel(nn.Module):
         return self
 
     def recompute_activations(self) -> None:
-        """Compute activations again in the backward pass: less memory, a third more time.
+        """Compute activations again in the backward pass: less memory, more time.
 
         Raises:
             ConfigError: the family's code cannot.
@@ -79,14 +79,10 @@ def answer_loss(
     Gaze is text like everything else, so that there is no second loss to weigh.
 
     Returns:
-        The scalar to descend, and means without gradient: `label_loss`, `gaze_loss`.
+        The scalar to descend, and nothing else to log.
     """
-    losses = model(batch)
-    assert batch.labels is not None
-    rows = (batch.labels != IGNORED).nonzero()[:, 0]  # [n]
-    is_gaze = torch.tensor([task == "gaze" for task in batch.tasks], device=rows.device)[rows]
-    parts = {"label_loss": losses[~is_gaze], "gaze_loss": losses[is_gaze]}
-    return losses.mean(), {n: part.detach().mean() for n, part in parts.items() if len(part)}
+    losses: Tensor = model(batch)
+    return losses.mean(), {}
 
 
 def _with_lora(network: nn.Module, blocks: str, config: VlmConfig) -> nn.Module:
