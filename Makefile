@@ -65,7 +65,8 @@ demo-bundle: .venv/.dev
 	  --encoder-epochs 4
 	$(BIN)/python -m training train runs/drawings --out runs/tiny $(DRAWN) \
 	  --pretrained runs/tiny-parts/model
-	$(BIN)/python -m export runs/tiny/model --out sfedge/bundles/tiny.zip --name "sfedge demo"
+	$(BIN)/python -m export runs/tiny/model --out sfedge/bundles/tiny.zip --name "sfedge demo" \
+	  --precision fp32
 
 clean:
 	rm -rf .venv build dist *.egg-info out

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import matplotlib
@@ -22,6 +23,8 @@ from sfedge.bench import MAX_PAIRS, frame_queries
 from sfedge.bundle import open_bundle
 from sfedge.tasks import TASKS
 from training.config import PRESETS
+
+_T = TypeVar("_T")
 
 FP32, INT8 = "fp32", "int8-cpu"
 _SLACK = 600e6  # bytes that a process may hold besides 1.3 times its files
@@ -54,17 +57,24 @@ def measure(bundle: Path, preset: str) -> Round:
     distinct = sorted({product for counts in counted.values() for product in counts})
     with open_bundle(bundle) as opened:
         prefix = opened.manifest.shape.prefix
-    runs = {precision: apart(ours, bundle, precision) for precision in (FP32, INT8)}
+    runs = {name: _told(name, apart(ours, bundle, name)) for name in (INT8, FP32)}
     seconds = apart(fastest_products, distinct)
+    products = {
+        name: sum(n * seconds[product] for product, n in counts.items())
+        for name, counts in counted.items()
+    }
     return Round(
-        plain=apart(plain, preset),
+        products=_told("plain products", products),
+        plain=_told("the plain way", apart(plain, preset)),
         ours=runs,
-        half=apart(half, preset, prefix),
-        products={
-            name: sum(n * seconds[product] for product, n in counts.items())
-            for name, counts in counted.items()
-        },
+        half=_told("bf16", apart(half, preset, prefix)),
     )
+
+
+def _told(what: str, found: _T) -> _T:
+    """`found`, once it is said: the whole takes half an hour."""
+    click.echo(f"{what}: {found}", err=True)
+    return found
 
 
 def goals(rounds: Sequence[Round], cosine: float | None, times: Mapping[int, float]) -> list[Goal]:
@@ -197,10 +207,10 @@ def main(bundle: Path, preset: str, rounds: int, people: int, out: Path) -> None
         f"python -m benchmarks.full_size {bundle.name} --preset {preset} --rounds {rounds} "
         f"--people {people}"
     )
-    measured = []
+    measured: list[Round] = []
     for number in range(rounds):
+        click.echo(f"round {number + 1} of {rounds}", err=True)
         measured.append(measure(bundle, preset))
-        click.echo(f"round {number + 1} of {rounds}: {measured[-1]}", err=True)
     numbers = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= people]
     times = dict(zip(numbers, apart(crowd, bundle, INT8, numbers), strict=True))
     with open_bundle(bundle) as opened:

@@ -34,6 +34,7 @@ class Timing:
 
     loaded: float
     runs: list[float]
+    busy: list[float]  # of the processor in each run, all threads; other work hardly adds to it
     output: NDArray[np.float32]
 
 
@@ -67,12 +68,13 @@ def _timed(begun: float, io: GraphIO, run: Callable[[Feed], NDArray[np.float32]]
         if name in feed:
             feed[name][:] = 0
     output = run(feed)
-    loaded, times = time.perf_counter() - begun, []
+    timing = Timing(time.perf_counter() - begun, [], [], output)
     for _ in range(_REPEATS):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         run(feed)
-        times.append(time.perf_counter() - start)
-    return Timing(loaded, times, output)
+        timing.runs.append(time.perf_counter() - start)
+        timing.busy.append(time.process_time() - busy)
+    return timing
 
 
 def compare(path: Path, io: GraphIO, rounds: int, hints: Sequence[str]) -> list[tuple[str, ...]]:
@@ -89,7 +91,7 @@ def compare(path: Path, io: GraphIO, rounds: int, hints: Sequence[str]) -> list[
                 ways[way].append(apart(openvino, path, io, hint))
             except RuntimeError as error:
                 click.echo(f"{graph}: {error}", err=True)
-                refused[way] = (graph, way, "does not load it", "–", "–", "–")
+                refused[way] = (graph, way, "does not load it", *["–"] * 4)
     wanted = ways["ONNX Runtime"][0].output
     base = _median(ways["ONNX Runtime"])
     rows = [
@@ -98,6 +100,7 @@ def compare(path: Path, io: GraphIO, rounds: int, hints: Sequence[str]) -> list[
             way,
             f"{_median(timings):.3g}",
             f"{base / _median(timings):.2f} ×",
+            f"{machine.median(s for timing in timings for s in timing.busy):.3g}",
             f"{machine.median(t.loaded for t in timings):.3g}",
             f"{_cosine(timings[0].output, wanted):.6f}",
         )
@@ -142,7 +145,16 @@ def main(bundle: Path, rounds: int, hints: tuple[str, ...], out: Path) -> None:
         [
             f"OpenVINO {version}. Medians of {rounds} processes of {_REPEATS} runs each, in turns.",
             machine.table(
-                ("graph", "library", "s a run", "speed", "s to load", "cosine of outputs"), rows
+                (
+                    "graph",
+                    "library",
+                    "s a run",
+                    "speed",
+                    "processor s a run",
+                    "s to load",
+                    "cosine of outputs",
+                ),
+                rows,
             ),
             f"It is worth an engine from {_WORTH:g} × on.",
         ],

@@ -108,7 +108,8 @@ class Chain:
 
 def answer_all(chain: Chain, manifest: Manifest, views: Iterable[View], *, title: str) -> Answers:
     """Every task's answer to every view; a view is encoded once."""
-    features, logits = [], {task.name: [] for task in manifest.tasks}
+    features: list[Floats] = []
+    logits: dict[str, list[Floats]] = {task.name: [] for task in manifest.tasks}
     for view in tqdm(views, desc=title, unit="view", disable=None):
         encoded = chain.features(encoder_input(view.image, manifest.input)[None])
         features.append(encoded)

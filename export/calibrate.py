@@ -1,26 +1,26 @@
-"""How large the inputs of linear layers get on pictures, for scales that are fixed beforehand."""
+"""How large the inputs of linear layers get on pictures, channel by channel."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 
-from export.answers import Chain, Floats, answer_all, session_options
-from export.graph_file import GraphFile
+from export.answers import Answers, Chain, Floats, answer_all, session_options
+from export.graph_file import Array, GraphFile
 from export.linears import linear_weight
 from export.pictures import View
 from sfedge.manifest import GRAPHS, Manifest
 
-Ranges = dict[str, float]  # largest absolute value by the name of what a linear layer takes
+Ranges = dict[str, Array]  # largest absolute values by the name of what a linear layer takes
 
 
-def input_ranges(
+def calibrate(
     folder: Path, manifest: Manifest, prefix: Mapping[str, Floats], views: Iterable[View]
-) -> dict[str, Ranges]:
-    """The largest inputs over all views and tasks, by graph.
+) -> tuple[dict[str, Ranges], Answers]:
+    """The largest inputs over all views and tasks by graph, and the answers on the way.
 
     Args:
         folder: of the graphs in fp32.
@@ -29,8 +29,8 @@ def input_ranges(
         views: to run the graphs on.
     """
     chain = _Probed(folder, manifest, prefix)
-    answer_all(chain, manifest, views, title="Calibrating")
-    return chain.ranges
+    answers = answer_all(chain, manifest, views, title="Asking fp32")
+    return chain.ranges, answers
 
 
 class _Probed(Chain):
@@ -46,22 +46,31 @@ class _Probed(Chain):
         seen = self.ranges[name]
         for port, value in zip(session.get_outputs()[1:], largest, strict=True):
             probed = port.name.removesuffix(_SUFFIX)
-            seen[probed] = max(seen.get(probed, 0.0), float(value))
+            seen[probed] = np.maximum(seen.get(probed, 0), value)
         return np.asarray(output)
 
 
-_SUFFIX = "/probed"
+_SUFFIX, _FIRST = "/probed", "/first_axis"
 
 
 def _open_probed(path: Path) -> InferenceSession:
     graph = GraphFile(path)
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    for name in dict.fromkeys(n.input[0] for n in graph.nodes if linear_weight(n, graph)):
-        size, largest = f"{name}/size", f"{name}{_SUFFIX}"
+    probed = {n.input[0]: linear_weight(n, graph) for n in graph.nodes if linear_weight(n, graph)}
+    for name, weight in probed.items():
+        width = (graph.dims(weight or "") or (0,))[0]
+        size, rows, axes = f"{name}/size", f"{name}/rows", f"{name}/axes"
+        model.graph.initializer.append(numpy_helper.from_array(np.array([-1, width]), axes))
         model.graph.node.append(helper.make_node("Abs", [name], [size]))
-        model.graph.node.append(helper.make_node("ReduceMax", [size], [largest], keepdims=0))
-        model.graph.output.append(helper.make_tensor_value_info(largest, TensorProto.FLOAT, []))
+        model.graph.node.append(helper.make_node("Reshape", [size, axes], [rows]))
+        model.graph.node.append(
+            helper.make_node("ReduceMax", [rows, _FIRST], [f"{name}{_SUFFIX}"], keepdims=0)
+        )
+        model.graph.output.append(
+            helper.make_tensor_value_info(f"{name}{_SUFFIX}", TensorProto.FLOAT, [width])
+        )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), _FIRST))
     options = session_options()
     # The weights are beside the graph that this one was made of.
     options.add_session_config_entry(

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from export.agreement import Agreement, check_agreement, compare
 from export.answers import Answers, Chain, answer_all, open_as_written, open_session
-from export.calibrate import Ranges, input_ranges
+from export.calibrate import Ranges, calibrate
 from export.onnx_graphs import check_file
 from export.operators import CPU
 from export.pictures import Pictures
@@ -37,18 +37,17 @@ def add_precisions(
         BundleError: ONNX or the target refuses a graph, or answers are too far from those in fp32.
     """
     prefix = load_file(folder / PREFIX_NAME)
-    ranges: Mapping[str, Ranges] = {}
-    if any(PRECISIONS[name].is_calibrated for name in names):
-        ranges = input_ranges(folder / REFERENCE, manifest, prefix, pictures)
+    ranges, wanted = calibrate(folder / REFERENCE, manifest, prefix, pictures)
     for name in names:
         precision = PRECISIONS[name]
         _write_graphs(folder, folder / name, precision.write, ranges)
         for graph, io in graph_io(manifest).items():
             check_file(folder / name / f"{graph}.onnx", io, precision.operators)
-    found = agreements(folder, manifest, names, pictures)
-    for name, agreement in found.items():
+    told = {}
+    for name in names:
+        agreement = compare(_answers(folder, manifest, name, pictures), wanted, manifest)
         check_agreement(agreement, PRECISIONS[name].least_cosine, where=name)
-    told = {name: agreement.to_json() for name, agreement in found.items()}
+        told[name] = agreement.to_json()
     return {"pictures": pictures.title, **told}
 
 
@@ -63,21 +62,25 @@ def agreements(
         names: of the precisions.
         pictures: to ask about.
     """
+    wanted = _answers(folder, manifest, REFERENCE, pictures)
+    return {
+        name: compare(_answers(folder, manifest, name, pictures), wanted, manifest)
+        for name in names
+    }
+
+
+def _answers(folder: Path, manifest: Manifest, name: str, pictures: Pictures) -> Answers:
+    """What one precision makes of the pictures, or what stands in for it on a CPU."""
     prefix = load_file(folder / PREFIX_NAME)
-
-    def answers(name: str) -> Answers:
-        if name == REFERENCE or PRECISIONS[name].operators is CPU:
-            chain = Chain(folder / name, manifest, prefix, open_session)
-        elif rehearse := PRECISIONS[name].rehearse:
-            with TemporaryDirectory(prefix="sfedge-") as scratch:
-                _write_graphs(folder, Path(scratch) / name, rehearse, {})
-                chain = Chain(Path(scratch) / name, manifest, prefix, open_as_written)
-        else:
-            chain = Chain(folder / name, manifest, prefix, open_as_written)
-        return answer_all(chain, manifest, pictures, title=f"Asking {name}")
-
-    wanted = answers(REFERENCE)
-    return {name: compare(answers(name), wanted, manifest) for name in names}
+    if name == REFERENCE or PRECISIONS[name].operators is CPU:
+        chain = Chain(folder / name, manifest, prefix, open_session)
+    elif rehearse := PRECISIONS[name].rehearse:
+        with TemporaryDirectory(prefix="sfedge-") as scratch:
+            _write_graphs(folder, Path(scratch) / name, rehearse, {})
+            chain = Chain(Path(scratch) / name, manifest, prefix, open_as_written)
+    else:
+        chain = Chain(folder / name, manifest, prefix, open_as_written)
+    return answer_all(chain, manifest, pictures, title=f"Asking {name}")
 
 
 def _write_graphs(folder: Path, target: Path, write: Write, ranges: Mapping[str, Ranges]) -> None:

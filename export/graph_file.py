@@ -28,7 +28,8 @@ class GraphFile:
     @property
     def nodes(self) -> Sequence[NodeProto]:
         """Its operations in an order in which they can run."""
-        return self.model.graph.node
+        nodes: Sequence[NodeProto] = self.model.graph.node
+        return nodes
 
     def dims(self, name: str) -> tuple[int, ...] | None:
         """The shape of a constant; None for what is computed."""

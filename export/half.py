@@ -61,7 +61,7 @@ class _Lowering:
         self._floats = {v.name for v in values if _is_float(v.type.tensor_type.elem_type)}
         self._floats |= {t.name for t in source.model.graph.initializer if _is_float(t.data_type)}
         self._outputs = {value.name for value in source.model.graph.output}
-        self._full = {value.name: value.name for value in source.model.graph.input}
+        self._full: dict[str, str] = {value.name: value.name for value in source.model.graph.input}
         self._low: dict[str, str] = {}
         self._dequantised: set[str] = set()
         for name in _ATTENDED:

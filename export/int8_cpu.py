@@ -19,9 +19,9 @@ _ZERO = 128
 _LEAST = 1e-30  # the largest value of a token counts as at least this, or zeros had no scale
 
 
-def write_int8_cpu(source: Path, target: Path, opset: int) -> None:
-    """Write the graph at `source` with its linear layers in eight bits."""
-    graph = GraphWriter(GraphFile(source))
+def write_int8_cpu(source: GraphFile, target: Path, opset: int) -> None:
+    """Write `source`, a graph in float32, with its linear layers in eight bits."""
+    graph = GraphWriter(source)
     tokens: dict[str, _Tokens] = {}  # by what was quantised
     for node in graph.source.nodes:
         weight = linear_weight(node, graph.source)

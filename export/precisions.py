@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -14,6 +15,7 @@ from export.int8_cpu import write_int8_cpu
 from export.onnx_graphs import OPSET
 from export.operators import CPU, GPU
 from export.qdq import FLOAT8, INT8, write_qdq
+from export.smooth import SmoothedFile
 
 REFERENCE = "fp32"
 # What runs everywhere exactly, and what runs fastest where there is no GPU. Graphs for GPUs take
@@ -30,11 +32,11 @@ class Precision:
     """One way to hold the weights of a bundle.
 
     Attributes:
-        write: makes a graph in this precision of one in fp32, and its weights beside it.
+        write: makes a graph in this precision of one in fp32, and its weights beside it; it is told
+            how large the inputs of linear layers get on pictures.
         operators: what its target runs.
         least_cosine: mean cosine of a task's logits to those in fp32, below which something is
             broken rather than rounded.
-        is_calibrated: it needs to know how large values get on pictures.
         rehearse: makes a graph of the same rounding that ONNX Runtime's CPU provider runs; None
             where that runs the graph itself.
     """
@@ -42,7 +44,6 @@ class Precision:
     write: Write
     operators: frozenset[str]
     least_cosine: float
-    is_calibrated: bool = False
     rehearse: Write | None = None
 
 
@@ -52,16 +53,14 @@ def _half(
     write_half(source, target, OPSET, kind, is_rehearsal=is_rehearsal)
 
 
-def _int8_cpu(source: Path, target: Path, _: Ranges) -> None:
-    write_int8_cpu(source, target, OPSET)
+def _int8_cpu(source: Path, target: Path, ranges: Ranges) -> None:
+    write_int8_cpu(SmoothedFile(source, ranges), target, OPSET)
 
 
-def _int8_qdq(source: Path, target: Path, ranges: Ranges) -> None:
-    write_qdq(source, target, OPSET, ranges, INT8)
-
-
-def _fp8_qdq(source: Path, target: Path, ranges: Ranges) -> None:
-    write_qdq(source, target, _FLOAT8_OPSET, ranges, FLOAT8)
+def _qdq(source: Path, target: Path, ranges: Ranges, *, kind: np.dtype[Any], opset: int) -> None:
+    smoothed = SmoothedFile(source, ranges)
+    largest = {name: float(values.max()) for name, values in smoothed.ranges.items()}
+    write_qdq(smoothed, target, opset, largest, kind)
 
 
 PRECISIONS = {
@@ -73,6 +72,10 @@ PRECISIONS = {
         least_cosine=0.99,
         rehearse=partial(_half, kind=ml_dtypes.bfloat16, is_rehearsal=True),
     ),
-    "int8-qdq": Precision(write=_int8_qdq, operators=GPU, least_cosine=0.8, is_calibrated=True),
-    "fp8-qdq": Precision(write=_fp8_qdq, operators=GPU, least_cosine=0.7, is_calibrated=True),
+    "int8-qdq": Precision(
+        write=partial(_qdq, kind=INT8, opset=OPSET), operators=GPU, least_cosine=0.8
+    ),
+    "fp8-qdq": Precision(
+        write=partial(_qdq, kind=FLOAT8, opset=_FLOAT8_OPSET), operators=GPU, least_cosine=0.7
+    ),
 }

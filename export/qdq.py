@@ -8,6 +8,7 @@ What is between the layers is in 16 bits, as in fp16.
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -18,14 +19,16 @@ from export.half import write_half
 from export.int8_cpu import quantise_columns
 from export.linears import linear_weight
 
+INT8, FLOAT8 = np.dtype(np.int8), np.dtype(ml_dtypes.float8_e4m3fn)
+
 _LEAST = 1e-30  # a layer that took nothing but zeros on all pictures still has a scale
 _MOST = {"int8": 127.0, "float8_e4m3fn": 448.0}  # the largest number of the type
 
 
 def write_qdq(
-    source: Path, target: Path, opset: int, ranges: Mapping[str, float], kind: DTypeLike
+    source: GraphFile, target: Path, opset: int, ranges: Mapping[str, float], kind: DTypeLike
 ) -> None:
-    """Write the graph at `source` with its linear layers in eight bits, the rest in sixteen.
+    """Write `source` with its linear layers in eight bits, the rest in sixteen.
 
     Args:
         source: a graph in float32.
@@ -34,7 +37,7 @@ def write_qdq(
         ranges: the largest absolute input of each linear layer, by its name.
         kind: numpy's int8 or ml_dtypes' float8_e4m3fn.
     """
-    graph = GraphWriter(GraphFile(source))
+    graph = GraphWriter(source)
     kind = np.dtype(kind)
     tokens: dict[str, str] = {}  # what was quantised, and what came of it
     for node in graph.source.nodes:
@@ -44,10 +47,7 @@ def write_qdq(
             continue
         x = node.input[0]
         if x not in tokens:
-            scale = np.array(max(ranges[x], _LEAST) / _MOST[kind.name], np.float32)
-            pair = [graph.weight(f"{x}/scale", lambda scale=scale: scale), _zero(graph, kind)]
-            codes = graph.add("QuantizeLinear", [x, *pair], f"{x}/codes")
-            tokens[x] = graph.add("DequantizeLinear", [codes, *pair], f"{x}/values")
+            tokens[x] = _rounded(graph, x, ranges[x], kind)
         graph.add("MatMul", [tokens[x], _weight(graph, weight, kind)], node.output[0])
     with TemporaryDirectory(dir=target.parent) as scratch:
         between = Path(scratch) / target.name
@@ -55,7 +55,15 @@ def write_qdq(
         write_half(between, target, opset, np.float16)
 
 
-def _weight(graph: GraphWriter, name: str, kind: np.dtype) -> str:
+def _rounded(graph: GraphWriter, x: str, largest: float, kind: np.dtype[Any]) -> str:
+    """What the codes of an activation stand for."""
+    scale = np.array(max(largest, _LEAST) / _MOST[kind.name], np.float32)
+    pair = [graph.constant(scale), graph.weight(f"zero_{kind.name}", lambda: np.zeros((), kind))]
+    codes = graph.add("QuantizeLinear", [x, *pair], f"{x}/codes")
+    return graph.add("DequantizeLinear", [codes, *pair], f"{x}/values")
+
+
+def _weight(graph: GraphWriter, name: str, kind: np.dtype[Any]) -> str:
     """A weight's codes and what makes values of them."""
     source = graph.source
 
@@ -71,10 +79,3 @@ def _weight(graph: GraphWriter, name: str, kind: np.dtype) -> str:
     scales = graph.weight(f"{name}/scales", lambda: parts()[1])
     axis = {"axis": 1} if kind == np.int8 else {}
     return graph.add("DequantizeLinear", [codes, scales], f"{name}/values", **axis)
-
-
-def _zero(graph: GraphWriter, kind: np.dtype) -> str:
-    return graph.weight(f"zero_{kind.name}", lambda: np.zeros((), kind))
-
-
-INT8, FLOAT8 = np.dtype(np.int8), np.dtype(ml_dtypes.float8_e4m3fn)

@@ -22,6 +22,7 @@ class RunConfig:
     tasks: tuple[str, ...] | None = None  # names; None for all that the bundle knows
     bundle: Path | None = None  # folder or zip; None for the demo bundle of the package
     engine: EngineName = "auto"
+    precision: str | None = None  # of the bundle's; None for the one that suits the engine best
     interval: float = 0.5  # seconds between two questions of one task about one person (files)
     start: float = 0.0  # seconds; earlier frames are passed over
     end: float | None = None  # seconds; frames at or after it are not read

@@ -5,8 +5,10 @@ or gaze heatmap. The keys and values of each task's prompt come ready from the b
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -74,7 +76,6 @@ class Model(Closing):
         self.precision = self.choice.precision
         self._manifest = manifest
         self._rows = {task.name: manifest.rows(task) for task in self.tasks}
-        prefix = bundle.prefix()
         self._engines: dict[str, Engine] = {}
         outputs = {task.output for task in self.tasks}
         graphs = ["encoder", "connector", "trunk"]
@@ -83,10 +84,7 @@ class Model(Closing):
         folder = folder_of(bundle.sha256, self.choice.name, self.precision)
         with ExitStack() as undo:
             undo.callback(self.close)
-            for name, io in graph_io(manifest).items():
-                if name in graphs:
-                    path = bundle.graph_path(self.precision, name)
-                    self._engines[name] = ENGINES[self.choice.name].build(path, io, folder)
+            prefix = self._load(bundle, graphs, folder)
             self._batch = min(engine.batch for engine in self._engines.values())
             keep = self._engines["trunk"].keep
             self._prompts = {name: _prompt(prefix[name], manifest.shape, keep) for name in names}
@@ -133,6 +131,21 @@ class Model(Closing):
             engine.close()
         self._engines.clear()
         self._prompts = {}
+
+    def _load(self, bundle: Bundle, graphs: Sequence[str], folder: Path) -> dict[str, Array]:
+        """Verify and load graphs, several at once where that is quicker; prompts by task."""
+        kind, contracts = ENGINES[self.choice.name], graph_io(self._manifest)
+
+        def load(name: str) -> None:
+            path = bundle.graph_path(self.precision, name)
+            self._engines[name] = kind.build(path, contracts[name], folder)
+
+        with ThreadPoolExecutor(kind.loaders) as pool:
+            loading = pool.map(load, graphs)
+            prefix = bundle.prefix()
+            for _ in loading:
+                pass
+        return prefix
 
     def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Row]:
         """Features [G*G, d_v] of each distinct view."""

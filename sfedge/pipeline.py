@@ -283,7 +283,7 @@ def open_session(
             open_source(str(source), start=config.start, end=config.end)
         )
         bundle = resources.enter_context(open_bundle(config.bundle))
-        model = Model(bundle, engine=config.engine, tasks=config.tasks)
+        model = Model(bundle, engine=config.engine, precision=config.precision, tasks=config.tasks)
         resources.callback(model.close)
         detector = build_detector(
             detections=config.detections,

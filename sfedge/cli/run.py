@@ -68,6 +68,11 @@ def seconds(text: str | float) -> float:
     help="What runs the model.",
 )
 @click.option(
+    "--precision",
+    metavar="NAME",
+    help="One of the bundle's, such as fp32. [the one that suits the engine best]",
+)
+@click.option(
     "--interval",
     type=float,
     default=_DEFAULTS.interval,
@@ -102,6 +107,7 @@ def run(
     tasks: str | None,
     bundle: Path | None,
     engine: EngineName,
+    precision: str | None,
     interval: float,
     start: float,
     end: float | None,
@@ -122,6 +128,7 @@ def run(
         tasks=None if tasks is None else select_tasks(tasks),
         bundle=bundle,
         engine=engine,
+        precision=precision,
         interval=interval,
         start=start,
         end=end,

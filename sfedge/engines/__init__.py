@@ -24,6 +24,7 @@ class EngineKind:
     build: Callable[
         [Path, GraphIO, Path], Engine
     ]  # graph, its contract, folder for what it compiles
+    loaders: int = 1  # graphs that are loaded at once; a compiler measures and wants quiet
     # Raises EngineError where the folder lacks what must be compiled ahead.
     check_built: Callable[[Path], None] = lambda folder: None
 
@@ -43,7 +44,9 @@ ENGINES: dict[str, EngineKind] = {
     "cuda": EngineKind(
         precisions=("fp16", "fp32"), check=ort.check_cuda, build=ort_device.build_cuda
     ),
-    "cpu": EngineKind(precisions=("int8-cpu", "fp32"), check=ort.check_cpu, build=ort.build_cpu),
+    "cpu": EngineKind(
+        precisions=("int8-cpu", "fp32"), check=ort.check_cpu, build=ort.build_cpu, loaders=2
+    ),
     "trt-ep": EngineKind(
         precisions=("fp16", "fp32"), check=ort.check_trt, build=ort_device.build_trt
     ),

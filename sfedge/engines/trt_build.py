@@ -18,9 +18,9 @@ from sfedge.errors import EngineError
 from sfedge.graphs import GraphIO, check_ports, graph_io
 
 MAX_BATCH = 64
-# Peak memory of a build against the size of the graph's files: 3.0 to 3.2 for blocks of the paper's
-# width in fp32, TensorRT-RTX 1.7.1 on a CPU.
-MEMORY_FACTOR = 3.2
+# Peak memory of a build against the files of the largest graph: 3.1 in fp32 and 3.25 in fp16 for a
+# trunk of the paper's size, by TensorRT-RTX 1.7.1 on a CPU (docs/engines.md).
+MEMORY_FACTOR = 3.3
 
 Progress = Callable[[str, float], None]  # graph, share that is done
 

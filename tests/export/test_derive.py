@@ -96,6 +96,8 @@ def test_a_bundle_gains_precisions_in_its_place(small_bundle: Path, tmp_path: Pa
         assert bundle.manifest.name == "small"
         assert bundle.manifest.card["steps"] == 7
     assert not (out / "int8-cpu").exists()
+    assert list(bundle.manifest.card["agreement"]) == ["pictures", "fp16"]
+    assert "agreement" not in extend_bundle(out, out, precisions=("fp32",)).card
     for name in GRAPHS:
         again = (out / "fp32" / f"{name}.onnx.data").read_bytes()
         assert again == (small_bundle / "fp32" / f"{name}.onnx.data").read_bytes()

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from export.graph_file import GraphFile
 from export.int8_cpu import quantise_columns, write_int8_cpu
 
 OPSET = 18
@@ -40,10 +41,7 @@ def write(path: Path) -> Path:
         nodes,
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [*dims, 40])],
-        [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, [*dims, w])
-            for n, w in outputs.items()
-        ],
+        outputs,
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
@@ -55,7 +53,7 @@ def write(path: Path) -> Path:
 def quantised(tmp_path: Path) -> Path:
     (tmp_path / "int8").mkdir()
     target = tmp_path / "int8" / "g.onnx"
-    write_int8_cpu(write(tmp_path / "g.onnx"), target, OPSET)
+    write_int8_cpu(GraphFile(write(tmp_path / "g.onnx")), target, OPSET)
     return target
 
 

@@ -33,7 +33,7 @@ def test_a_bfloat16_adapter_is_merged_in_float32(build_small: Callable[..., Soci
     merged, merge = merge_lora(model.llm)
     assert merged.dtype == torch.float32
     assert merge is not None
-    assert merge.error <= 1e-5 * merge.scale
+    assert merge.error <= 5e-5 * merge.scale  # 4e-3 if merged in bfloat16
 
 
 def test_a_bare_language_model_passes_through(small_model: SocialFusion) -> None:

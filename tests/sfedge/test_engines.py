@@ -18,7 +18,7 @@ from sfedge.bundle import Bundle, open_bundle
 from sfedge.config import EngineName
 from sfedge.engines import ENGINES, choose_engine, choose_precision, ort, trt
 from sfedge.errors import EngineError, UnknownNameError
-from sfedge.gpus import Gpu, find_gpus
+from sfedge.gpus import Gpu, driver_version, find_gpus
 from sfedge.graphs import GraphIO, graph_io
 from sfedge.manifest import parse_manifest
 
@@ -113,6 +113,10 @@ def test_a_gpu_that_auto_cannot_use_is_told_with_what_mends_it(orin: None, bundl
     assert 'pip install "onnxruntime-gpu[cuda,cudnn]" cuda-bindings' in choice.note
     assert "https://pypi.nvidia.com" in choice.note
     assert choose_engine(bundle, "cpu").note == ""  # it was asked for
+
+
+def test_without_a_driver_none_is_named() -> None:
+    assert bool(driver_version()) == bool(find_gpus()[0]) or "missing" not in find_gpus()[1]
 
 
 def test_without_a_gpu_one_short_sentence_tells_what_was_taken_and_why(bundle: Bundle) -> None:

@@ -1,0 +1,22 @@
+import sys
+
+import numpy as np
+import pytest
+
+from sfedge import machine
+
+
+def test_the_processor_has_a_name() -> None:
+    assert machine.cpu_name().strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it of one program")
+def test_peak_memory_grows_with_what_is_held_and_stays() -> None:
+    before = machine.peak_memory()
+    assert before is not None
+    held = np.ones(before // 4, np.float64)  # twice of what was ever held
+    grown = machine.peak_memory()
+    assert grown is not None
+    assert grown > 1.5 * before
+    del held
+    assert machine.peak_memory() >= grown
