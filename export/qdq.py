@@ -34,18 +34,18 @@ def write_qdq(
         source: a graph in float32.
         target: where it goes.
         opset: of the new graph; 19 or more for eight-bit floats.
-        ranges: the largest absolute input of each linear layer, by its name.
+        ranges: the largest absolute input of each linear layer, by its name; one that no task of
+            the bundle has reached has none, and stays in sixteen bits.
         kind: numpy's int8 or ml_dtypes' float8_e4m3fn.
     """
     graph = GraphWriter(source)
     kind = np.dtype(kind)
     tokens: dict[str, str] = {}  # what was quantised, and what came of it
     for node in graph.source.nodes:
-        weight = linear_weight(node, graph.source)
-        if weight is None:
+        weight, x = linear_weight(node, graph.source), node.input[0] if node.input else ""
+        if weight is None or x not in ranges:
             graph.keep(node)
             continue
-        x = node.input[0]
         if x not in tokens:
             tokens[x] = _rounded(graph, x, ranges[x], kind)
         graph.add("MatMul", [tokens[x], _weight(graph, weight, kind)], node.output[0])

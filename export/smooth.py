@@ -22,7 +22,8 @@ class SmoothedFile(GraphFile):
 
     Args:
         path: of a graph in float32.
-        ranges: the largest absolute input of each linear layer by channel, by its name.
+        ranges: the largest absolute input of each linear layer by channel, by its name; a layer
+            that no task of the bundle has reached has none, and stays as it is.
 
     Attributes:
         ranges: the same after smoothing.
@@ -40,7 +41,10 @@ class SmoothedFile(GraphFile):
             own = self._own_constants(node)
             weights = [linear_weight(reader, self) for reader in readers.get(node.output[0], [])]
             constants = [*own, *weights]
-            if own and weights and all(name and len(readers[name]) == 1 for name in constants):
+            is_known = node.output[0] in ranges
+            if not (own and weights and is_known):
+                continue
+            if all(name and len(readers[name]) == 1 for name in constants):
                 factors = self._balance(ranges[node.output[0]], [w for w in weights if w])
                 self.ranges[node.output[0]] = ranges[node.output[0]] / factors
                 self._factors |= {name: 1 / factors for name in own}

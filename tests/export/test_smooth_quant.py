@@ -99,3 +99,10 @@ def test_a_norm_that_something_else_reads_is_left(tmp_path: Path) -> None:
     smoothed = SmoothedFile(path, ranges("Mul"))
     for name in ("scale", "u", "v"):
         np.testing.assert_array_equal(smoothed.weight(name), GraphFile(path).weight(name))
+
+
+def test_layers_that_nothing_was_seen_of_stay_as_they_are(tmp_path: Path) -> None:
+    smoothed = SmoothedFile(graph(tmp_path, "Mul"), {})
+    for name, weight in WEIGHTS.items():
+        np.testing.assert_array_equal(smoothed.weight(name), weight)
+    assert smoothed.ranges == {}
