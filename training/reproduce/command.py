@@ -13,6 +13,7 @@ from sfedge.errors import SfedgeError, UsageError, unknown_name
 from training.data.sample import DRAWN_MARK
 from training.encoders import ENCODERS
 from training.evaluate import Figures
+from training.memory import memory_advice
 from training.options import FOLDER, in_full, remote_code_option
 from training.recipe import Recipe
 from training.reproduce.configs import needs_remote_code
@@ -151,7 +152,8 @@ def _outcome(
                 continue
             click.echo(f"{table.name} {row.name}: {run.name}", err=True)
         try:
-            figures = SYSTEMS[run.system].measure(run, table.part, at)
+            with memory_advice(run.recipe):
+                figures = SYSTEMS[run.system].measure(run, table.part, at)
         except (SfedgeError, OSError, RuntimeError, ValueError, MemoryError) as error:
             failed.append(run.name)
             reasons.append(f"{run.name}: {error}")
