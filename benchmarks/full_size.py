@@ -1,44 +1,39 @@
-"""A model of the paper's size on this processor: the runtime against the plain way, and goals."""
+"""A model of the paper's size on this processor: the runtime against the plain way, and goals.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+A whole run takes most of an hour: what is found is said at once, and the page is written anew
+after each round.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import click
 import matplotlib
 
 from benchmarks import machine
-from benchmarks.full_size_run import (
-    Run,
-    apart,
-    crowd,
-    fastest_products,
-    half,
-    ours,
-    plain,
-    products_of,
-)
+from benchmarks.full_size_run import Run, apart, crowd, ours, plain_products, pytorch
 from sfedge.bench import MAX_PAIRS, frame_queries
 from sfedge.bundle import open_bundle
+from sfedge.engines import ENGINES, choose_precision
+from sfedge.errors import SfedgeError
 from sfedge.tasks import TASKS
 from training.config import PRESETS
 
-_T = TypeVar("_T")
-
-FP32, INT8 = "fp32", "int8-cpu"
+FP32, INT8 = "cpu/fp32", "cpu/int8-cpu"
+OPENVINO = ("openvino/fp32", "openvino/bf16", "openvino/int8-qdq")
+PLAIN = "PyTorch, whole sequence, fp32"
+HALF = "PyTorch, this project's graphs, bf16"
+PRODUCTS = "plain products of the same sizes, fp32"
+# Its frame takes minutes, and the engine is judged by its smaller precisions.
+_FRAME_ONCE = ("openvino/fp32",)
 _SLACK = 600e6  # bytes that a process may hold besides 1.3 times its files
+_READY = 3.0  # seconds from start to ready
 _EVEN = 1.05  # two times that differ less are the same
 
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Every way once, one after another."""
-
-    plain: Run
-    ours: Mapping[str, Run]  # by precision
-    half: Mapping[str, list[float]]  # gesture and encoder in PyTorch and bf16
-    products: Mapping[str, float]  # gesture and encoder as plain products, seconds
+Round = Mapping[str, Run]  # every way once, one after another; one that failed is not in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,138 +41,149 @@ class Goal:
     """One line of the table."""
 
     what: str
+    way: str
     goal: str
     found: str
     is_met: bool
 
 
-def measure(bundle: Path, preset: str) -> Round:
-    """One round; each way has the machine for itself."""
-    counted = products_of(bundle)
-    distinct = sorted({product for counts in counted.values() for product in counts})
+def runnable(bundle: Path) -> tuple[list[str], dict[str, str]]:
+    """The engines with a precision each that can be measured here, and why others cannot be."""
+    ways, reasons = [], {}
     with open_bundle(bundle) as opened:
-        prefix = opened.manifest.shape.prefix
-    runs = {name: _told(name, apart(ours, bundle, name)) for name in (INT8, FP32)}
-    seconds = apart(fastest_products, distinct)
-    products = {
-        name: sum(n * seconds[product] for product, n in counts.items())
-        for name, counts in counted.items()
-    }
-    return Round(
-        products=_told("plain products", products),
-        plain=_told("the plain way", apart(plain, preset)),
-        ours=runs,
-        half=_told("bf16", apart(half, preset, prefix)),
-    )
+        for way in (INT8, FP32, *OPENVINO):
+            engine, precision = way.split("/")
+            try:
+                if engine not in ENGINES:
+                    raise SfedgeError(f"{engine} is not installed")
+                ENGINES[engine].check()
+                choose_precision(engine, opened, precision)
+            except SfedgeError as error:
+                if engine == "cpu":
+                    raise
+                reasons[way] = str(error)
+            else:
+                ways.append(way)
+    return ways, reasons
 
 
-def _told(what: str, found: _T) -> _T:
-    """`found`, once it is said: the whole takes half an hour."""
-    click.echo(f"{what}: {found}", err=True)
-    return found
+def measure(
+    bundle: Path, preset: str, ways: Sequence[str], number: int, reasons: dict[str, str]
+) -> Iterator[Round]:
+    """One round, way by way; each has the machine for itself.
+
+    Args:
+        bundle: what is measured.
+        preset: of the plain way's network.
+        ways: engines with a precision each.
+        number: of the round, from 0.
+        reasons: why a way is not measured; one that fails is added.
+    """
+    for way in ways:
+        engine, precision = way.split("/")
+        with_frame = number == 0 or way not in _FRAME_ONCE
+        try:
+            yield {way: apart(ours, bundle, engine, precision, with_frame)}
+        except (SfedgeError, RuntimeError) as error:  # one that dies raises RuntimeError here
+            if engine == "cpu":
+                raise
+            reasons[way] = f"it failed: {error}"
+            click.echo(f"{way}: {reasons[way]}", err=True)
+    yield {PRODUCTS: plain_products(bundle)}
+    plain, half = apart(pytorch, preset)
+    yield {PLAIN: plain, HALF: half}
 
 
-def goals(rounds: Sequence[Round], cosine: float | None, times: Mapping[int, float]) -> list[Goal]:
+def goals(
+    rounds: Sequence[Round], cosines: Mapping[str, float], times: Mapping[int, float]
+) -> list[Goal]:
     """What is aimed at and what was found.
 
     Args:
         rounds: all of them; ratios are taken within a round, then the median.
-        cosine: of the encoder's features in eight bits, mean, as the bundle's card tells it.
-        times: seconds of a frame by the number of people.
+        cosines: of the encoder's features, mean, as the bundle's card tells them, by way.
+        times: seconds of a frame by the number of people; none before they are measured.
     """
+    found = []
 
-    def ratio(what: str, goal: float, of: Callable[[Round], float]) -> Goal:
-        found = machine.median(of(r) for r in rounds)
-        return Goal(what, f"≥ {goal:g} ×", f"{found:.2f} ×", found >= goal)
+    def ratio(
+        what: str, goal: float, ways: Sequence[str], of: Callable[[Run], float | None]
+    ) -> None:
+        for way in ways:
+            pairs = [(of(r[PLAIN]), of(r[way])) for r in rounds if way in r]
+            if faster := [plain / own for plain, own in pairs if plain and own]:
+                middle = machine.median(faster)
+                is_met = middle >= goal
+                found.append(Goal(what, way, f"≥ {goal:g} ×", f"{middle:.2f} ×", is_met))
 
-    def share(what: str, of: Callable[[Round], float]) -> Goal:
-        found = machine.median(of(r) for r in rounds)
-        return Goal(what, "≥ 80 %", f"{found:.0%}", found >= 0.8)
+    def share(what: str, of: Callable[[Run], float]) -> None:
+        value = machine.median(of(r[PRODUCTS]) / of(r[FP32]) for r in rounds)
+        found.append(Goal(what, FP32, "≥ 80 %", f"{value:.0%}", value >= 0.8))
 
-    def memory(precision: str) -> Goal:
-        runs = [r.ours[precision] for r in rounds]
-        files, peak = runs[0].files, max(run.memory for run in runs)
-        most = 1.3 * files + _SLACK
-        found = f"{peak / 1e9:.2f} GB of {files / 1e9:.2f} GB"
-        return Goal(f"memory, {precision}", f"≤ {most / 1e9:.2f} GB", found, peak <= most)
-
-    encoder = ratio(
-        "encoder, int8 against PyTorch fp32",
-        3.0,
-        lambda r: _mid(r.plain.encoder) / _mid(r.ours[INT8].encoder),
-    )
-    ready = machine.median(r.ours[INT8].ready for r in rounds)
-    growth = _growth(times)
-    found = [
-        ratio("gesture query, fp32", 3.0, lambda r: _gesture(r.plain) / _gesture(r.ours[FP32])),
-        ratio(
-            "gesture query, bf16 (PyTorch, same savings)",
-            6.0,
-            lambda r: _gesture(r.plain) / _mid(r.half["gesture"]),
-        ),
-        ratio("gesture query, int8", 9.0, lambda r: _gesture(r.plain) / _gesture(r.ours[INT8])),
-        encoder,
-        ratio("frame of 17 queries, fp32", 2.0, lambda r: r.plain.frame / r.ours[FP32].frame),
-        ratio("frame of 17 queries, int8", 5.5, lambda r: r.plain.frame / r.ours[INT8].frame),
-        share(
-            "gesture query, fp32, of plain products",
-            lambda r: r.products["gesture"] / _gesture(r.ours[FP32]),
-        ),
-        share(
-            "encoder, fp32, of plain products",
-            lambda r: r.products["encoder"] / _mid(r.ours[FP32].encoder),
-        ),
-        memory(FP32),
-        memory(INT8),
-        Goal("from start to ready, int8", "≤ 3 s", f"{ready:.2f} s", ready <= 3.0),
-        Goal(
-            "a query among many people against one person's, int8",
-            f"≤ {_EVEN:g} ×",
-            f"{growth:.2f} ×",
-            growth <= _EVEN,
-        ),
-    ]
-    if cosine is not None:
-        worth = Goal(
-            "encoder, int8, cosine of features", "≥ 0.999", f"{cosine:.5f}", cosine >= 0.999
-        )
-        found.insert(4, worth)
+    ratio("gesture query, fp32", 3.0, (FP32, OPENVINO[0]), _gesture)
+    ratio("gesture query, bf16", 6.0, (OPENVINO[1], HALF), _gesture)
+    ratio("gesture query, int8", 9.0, (INT8, OPENVINO[2]), _gesture)
+    ratio("encoder, int8", 3.0, (INT8, OPENVINO[2]), _encoder)
+    for way, cosine in cosines.items():
+        what, is_met = "encoder, int8, cosine of features", cosine >= 0.999
+        found.append(Goal(what, way, "≥ 0.999", f"{cosine:.5f}", is_met))
+    ratio("frame of 17 queries, fp32", 2.0, (FP32, OPENVINO[0]), _frame)
+    ratio("frame of 17 queries, int8", 5.5, (INT8, OPENVINO[2]), _frame)
+    share("gesture query, fp32, of plain products", _gesture)
+    share("encoder, fp32, of plain products", _encoder)
+    found += [_memory(way, [r[way] for r in rounds]) for way in (FP32, INT8)]
+    for way in (FP32, INT8):
+        ready = machine.median(r[way].ready or 0 for r in rounds)
+        is_met = ready <= _READY
+        found.append(Goal("from start to ready", way, f"≤ {_READY:g} s", f"{ready:.2f} s", is_met))
+    if times:
+        growth = _growth(times)
+        what = "a query among many people against one person's"
+        found.append(Goal(what, INT8, f"≤ {_EVEN:g} ×", f"{growth:.2f} ×", growth <= _EVEN))
     return found
 
 
-def tell(rounds: Sequence[Round], found: Sequence[Goal], times: Mapping[int, float]) -> list[str]:
+def _memory(way: str, runs: Sequence[Run]) -> Goal:
+    files, peak = runs[0].files or 0, max(run.memory or 0 for run in runs)
+    most = 1.3 * files + _SLACK
+    found = f"{peak / 1e9:.2f} GB of {files / 1e9:.2f} GB"
+    return Goal("memory", way, f"≤ {most / 1e9:.2f} GB", found, peak <= most)
+
+
+def tell(
+    rounds: Sequence[Round],
+    found: Sequence[Goal],
+    times: Mapping[int, float],
+    reasons: Mapping[str, str],
+) -> list[str]:
     """The tables."""
-    rows = [
-        _row("PyTorch, whole sequence, fp32", [r.plain for r in rounds]),
-        *(_row(f"this project, {p}", [r.ours[p] for r in rounds]) for p in (FP32, INT8)),
-        (
-            "this project's graphs in PyTorch, bf16",
-            *(_seconds(machine.median(_mid(r.half[k]) for r in rounds)) for k in _PARTS),
-            *("–",) * 3,
-        ),
-        (
-            "plain products of the same sizes, fp32",
-            *(_seconds(machine.median(r.products[k] for r in rounds)) for k in _PARTS),
-            *("–",) * 3,
-        ),
-    ]
-    counts = {n: frame_queries([*TASKS.values()], n) for n in times}
-    return [
-        f"Medians of {len(rounds)}, every way in turn in a process of its own. The weights are "
-        "random, which tells about speed only.",
+    ways = list(dict.fromkeys(way for r in rounds for way in r))
+    order = [PLAIN, *(w for w in (FP32, INT8, *OPENVINO) if w in ways), HALF, PRODUCTS]
+    parts = [
+        f"Medians of {len(rounds)}, every way in turn, each engine's in a process of its own, the "
+        "two in PyTorch one after another in one. The weights are random, which tells about speed "
+        "only.",
         machine.table(
             ("way", "encoder s", "gesture query s", "17 queries s", "ready after s", "memory GB"),
-            rows,
+            [_row(way, [r[way] for r in rounds if way in r]) for way in order],
         ),
         "A gesture query begins with features and ends with logits. The 17 queries are 3 each of "
         "expression, gesture and looking-at-me, 2 gazes, and 3 pairs asked for domain and "
         "relation, encoder included; the plain way encodes anew for each.",
+        *(f"{way} was not measured: {reason}" for way, reason in reasons.items()),
         machine.table(
-            ("goal", "wanted", "found", "met"),
-            [(g.what, g.goal, g.found, "yes" if g.is_met else "no") for g in found],
+            ("goal", "way", "wanted", "found", "met"),
+            [(g.what, g.way, g.goal, g.found, "yes" if g.is_met else "no") for g in found],
         ),
         "Ratios are against the plain way in the same round, the median of the rounds. Plain "
         "products are single ones, in ONNX Runtime or PyTorch, whichever is faster.",
+    ]
+    return parts + (_tell_crowd(times) if times else [])
+
+
+def _tell_crowd(times: Mapping[int, float]) -> list[str]:
+    counts = {n: frame_queries([*TASKS.values()], n) for n in times}
+    return [
         machine.table(
             ("people", "queries", "s a frame, int8", "s a query"),
             [
@@ -191,36 +197,62 @@ def tell(rounds: Sequence[Round], found: Sequence[Goal], times: Mapping[int, flo
     ]
 
 
-_PARTS = ("encoder", "gesture")
-
-
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option("--preset", type=click.Choice([*PRESETS]), default="paper", show_default=True)
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--people", default=16, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--json", "log", type=click.Path(path_type=Path), help="Add each result to it, a line each."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "full_size.md")
-def main(bundle: Path, preset: str, rounds: int, people: int, out: Path) -> None:
+def main(bundle: Path, preset: str, rounds: int, people: int, log: Path | None, out: Path) -> None:
     """Measure BUNDLE, of that preset with fp32 and int8-cpu, against the plain way."""
     facts = machine.describe()
     command = (
         f"python -m benchmarks.full_size {bundle.name} --preset {preset} --rounds {rounds} "
         f"--people {people}"
     )
+    ways, reasons = runnable(bundle)
+    cosines = _cosines(bundle, ways)
     measured: list[Round] = []
+
+    def write(times: Mapping[int, float]) -> None:
+        parts = tell(measured, goals(measured, cosines, times), times, reasons)
+        machine.write_page(out, "The full size on a processor", command, facts, parts)
+
     for number in range(rounds):
-        click.echo(f"round {number + 1} of {rounds}", err=True)
-        measured.append(measure(bundle, preset))
+        one: dict[str, Run] = {}
+        for found in measure(bundle, preset, ways, number, reasons):
+            one |= found
+            for way, run in found.items():
+                _keep(log, {"round": number + 1, "way": way, **asdict(run)})
+        measured.append(one)
+        write({})
     numbers = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= people]
-    times = dict(zip(numbers, apart(crowd, bundle, INT8, numbers), strict=True))
-    with open_bundle(bundle) as opened:
-        told = opened.manifest.card.get("agreement", {}).get(INT8, {})
-    found = goals(measured, told.get("features"), times)
-    machine.write_page(
-        out, "The full size on a processor", command, facts, tell(measured, found, times)
-    )
+    times = dict(zip(numbers, apart(crowd, bundle, INT8.split("/")[1], numbers), strict=True))
+    _keep(log, {"people": times})
+    write(times)
     plot(times, out.with_name("full_size.png"))
     print(out.read_text(encoding="utf-8"))
+
+
+def _keep(log: Path | None, result: Mapping[str, Any]) -> None:
+    """Say a result as soon as it is there: the whole takes most of an hour."""
+    line = json.dumps(result)
+    click.echo(line, err=True)
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _cosines(bundle: Path, ways: Sequence[str]) -> dict[str, float]:
+    """Of the encoder's features in eight bits, by way, where the bundle's card tells them."""
+    with open_bundle(bundle) as opened:
+        told = opened.manifest.card.get("agreement", {})
+    eight_bits = {way: way.split("/")[1] for way in (INT8, OPENVINO[2]) if way in ways}
+    return {way: told[name]["features"] for way, name in eight_bits.items() if name in told}
 
 
 def plot(times: Mapping[int, float], path: Path) -> None:
@@ -240,13 +272,14 @@ def plot(times: Mapping[int, float], path: Path) -> None:
 
 
 def _row(way: str, runs: Sequence[Run]) -> tuple[str, ...]:
+    memory = [run.memory for run in runs if run.memory]
     return (
         way,
-        _seconds(machine.median(_mid(run.encoder) for run in runs)),
-        _seconds(machine.median(_gesture(run) for run in runs)),
-        _seconds(machine.median(run.frame for run in runs)),
-        _seconds(machine.median(run.ready for run in runs)),
-        f"{max(run.memory for run in runs) / 1e9:.2f}",
+        _middle(_encoder(run) for run in runs),
+        _middle(_gesture(run) for run in runs),
+        _middle(run.frame for run in runs),
+        _middle(run.ready for run in runs),
+        f"{max(memory) / 1e9:.2f}" if memory else "–",
     )
 
 
@@ -257,12 +290,21 @@ def _growth(times: Mapping[int, float]) -> float:
     return many / one
 
 
+def _encoder(run: Run) -> float:
+    return machine.median(run.encoder)
+
+
 def _gesture(run: Run) -> float:
-    return _mid(run.queries["gesture"])
+    return machine.median(run.gesture)
 
 
-def _mid(seconds: Sequence[float]) -> float:
-    return machine.median(seconds)
+def _frame(run: Run) -> float | None:
+    return run.frame
+
+
+def _middle(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return _seconds(machine.median(known)) if known else "–"
 
 
 def _seconds(value: float) -> str:

@@ -12,37 +12,49 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sfedge.bench import frame_products, frame_queries, loaded_bytes, make_frame
+from sfedge.bench import (
+    frame_products,
+    frame_queries,
+    graph_products,
+    loaded_bytes,
+    make_frame,
+)
 from sfedge.bundle import open_bundle
 from sfedge.engines.ort import physical_cores
 from sfedge.machine import peak_memory
+from sfedge.model import Model
 from sfedge.products import Product, product_seconds
 from sfedge.structures import Query
 from sfedge.tasks import TASKS
 
-_REPEATS = 3  # of one query and of the encoder, in each round
+REPEATS = 3  # of one query and of the encoder, in each round
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one way took; times in seconds, sizes in bytes.
+    """What one way took; times in seconds, sizes in bytes, None where it was not measured.
 
     Attributes:
-        ready: from the start of the process, files in the system's cache, self-test left out.
         encoder: a picture.
-        queries: of each task that was asked, tokens to answer.
-        frame: of three people, all queries.
+        queries: of each task that was asked, features to logits.
+        frame: of three people, all queries, with the encoder.
+        ready: from the start of the process, files in the system's cache, self-test left out.
         memory: most that the process held.
-        files: that it loaded; 0 for PyTorch, whose weights are made.
+        files: that it loaded.
     """
 
-    ready: float
     encoder: list[float]
     queries: Mapping[str, list[float]]
-    frame: float
-    memory: int
-    files: int
+    frame: float | None = None
+    ready: float | None = None
+    memory: int | None = None
+    files: int | None = None
+
+    @property
+    def gesture(self) -> list[float]:
+        """Of the one query that every way is asked."""
+        return self.queries["gesture"]
 
 
 def apart(work: Callable[..., _T], *arguments: object) -> _T:
@@ -59,16 +71,24 @@ def three_people() -> list[Query]:
     return [query for query in queries if query is not gazes[-1]]
 
 
-def plain(begun: float, preset: str) -> Run:
-    """As one writes it first: PyTorch in fp32, the whole sequence, logits of all tokens.
+def pytorch(begun: float, preset: str) -> tuple[Run, Run]:
+    """The network in PyTorch: as one writes it first, then this project's graphs in bf16.
+
+    The same weights serve both; the first is measured, memory and all, before the second begins.
+    """
+    model = _built(preset)
+    ready = time.time() - begun
+    return _plain(model, ready), _half(model)
+
+
+def _plain(model: Any, ready: float) -> Run:
+    """In fp32, the whole sequence, logits of all tokens.
 
     The frame's queries are one after another, each with its own pass of the encoder; as equal
     ones take equal times, each kind is measured once and counted as often as it is asked.
     """
     import torch
 
-    model = _built(preset)
-    ready = time.time() - begun
     size = model.encoder.input.size
     random = torch.Generator().manual_seed(0)
     images = torch.randn(1, 3, size, size, generator=random)
@@ -87,80 +107,30 @@ def plain(begun: float, preset: str) -> Run:
 
     with torch.inference_mode():
         features = model.encoder(images)
-        encoder = _times(lambda: model.encoder(images), _REPEATS)
+        encoder = times_of(lambda: model.encoder(images), REPEATS)
         ask("expression")
-        queries = {task: _times(partial(ask, task), 1) for task in TASKS}
+        queries = {task: times_of(partial(ask, task), 1) for task in TASKS}
     asked = Counter(query.task.name for query in three_people())
     frame = sum(n * (queries[task][0] + float(np.median(encoder))) for task, n in asked.items())
-    return Run(
-        ready=ready,
-        encoder=encoder,
-        queries=queries,
-        frame=frame,
-        memory=peak_memory() or 0,
-        files=0,
-    )
+    return Run(encoder=encoder, queries=queries, frame=frame, ready=ready, memory=peak_memory())
 
 
-def ours(begun: float, bundle: Path, precision: str) -> Run:
-    """A bundle on the runtime's engine for the CPU."""
-    from sfedge.model import Model
-
-    with open_bundle(bundle) as opened:
-        model = Model(opened, engine="cpu", precision=precision)
-        manifest = opened.manifest
-    ready = time.time() - begun - model.tested
-    frame, queries = make_frame(), three_people()
-    gesture = [query for query in queries if query.task.name == "gesture"][:1]
-    with model:
-        features = model._encode(frame, gesture)
-        encoder = _times(lambda: model._encode(frame, gesture), _REPEATS)
-
-        def ask() -> None:
-            tokens = model._connect(features, gesture)
-            model._ask("answer", gesture, [*tokens.values()])
-
-        ask()
-        query = _times(ask, _REPEATS)
-        (whole,) = _times(lambda: model.answer(frame, queries), 1)
-        return Run(
-            ready=ready,
-            encoder=encoder,
-            queries={"gesture": query},
-            frame=whole,
-            memory=peak_memory() or 0,
-            files=loaded_bytes(manifest, model),
-        )
-
-
-def crowd(begun: float, bundle: Path, precision: str, people: Sequence[int]) -> list[float]:
-    """Seconds of a frame with so many people each."""
-    from sfedge.model import Model
-
-    frame, times = make_frame(), []
-    with open_bundle(bundle) as opened, Model(opened, engine="cpu", precision=precision) as model:
-        model.answer(frame, frame_queries(model.tasks, 1))
-        for number in people:
-            queries = frame_queries(model.tasks, number)
-            times += _times(partial(model.answer, frame, queries), 1)
-    return times
-
-
-def half(begun: float, preset: str, prefix: int) -> Mapping[str, list[float]]:
-    """The graphs in PyTorch and bf16: a gesture query and the encoder, seconds each."""
+def _half(model: Any) -> Run:
+    """The graphs that bundles are made of, in bf16: a gesture query and the encoder."""
     import torch
 
     from export.graphs import build_graphs
 
-    model = _built(preset)
     rows = [*model.answer_ids.values()]
-    graphs = build_graphs(model, model.lm, rows, prefix)
+    longest = max(len(prompt) for prompt in model.prompts.values())
+    prompt = len(model.prompts["gesture"])
+    graphs = build_graphs(model, model.lm, rows, longest)
     graphs = {name: graphs[name].to(torch.bfloat16) for name in ("connector", "trunk", "answer")}
     encoder = model.encoder.to(torch.bfloat16)
     llama, count = model.lm.config, model.token_grid**2
-    past = torch.randn(1, llama.num_hidden_layers, 2, llama.num_key_value_heads, prefix,
+    past = torch.randn(1, llama.num_hidden_layers, 2, llama.num_key_value_heads, prompt,
                        llama.head_dim).bfloat16()  # fmt: skip
-    padding, mask = torch.zeros(1, prefix).bfloat16(), torch.zeros(1, count).bfloat16()
+    padding, mask = torch.zeros(1, prompt).bfloat16(), torch.zeros(1, count).bfloat16()
     size = model.encoder.input.size
     images = torch.randn(1, 3, size, size).bfloat16()
 
@@ -172,22 +142,76 @@ def half(begun: float, preset: str, prefix: int) -> Mapping[str, list[float]]:
     with torch.inference_mode():
         features = encoder(images)
         ask()
-        return {
-            "encoder": _times(lambda: encoder(images), _REPEATS),
-            "gesture": _times(ask, _REPEATS),
-        }
+        return Run(
+            encoder=times_of(lambda: encoder(images), REPEATS),
+            queries={"gesture": times_of(ask, REPEATS)},
+        )
+
+
+def ours(begun: float, bundle: Path, engine: str, precision: str, with_frame: bool) -> Run:
+    """A bundle on one of the runtime's engines; without the frame, queries alone."""
+    with open_bundle(bundle) as opened:
+        model = Model(opened, engine=engine, precision=precision)
+        manifest = opened.manifest
+    ready = time.time() - begun - model.tested
+    frame, queries = make_frame(), three_people()
+    with model:
+        encode, ask = gesture_of(model)
+        encode()
+        ask()
+        return Run(
+            encoder=times_of(encode, REPEATS),
+            queries={"gesture": times_of(ask, REPEATS)},
+            frame=times_of(lambda: model.answer(frame, queries), 1)[0] if with_frame else None,
+            ready=ready,
+            memory=peak_memory(),
+            files=loaded_bytes(manifest, model),
+        )
+
+
+def gesture_of(model: Model) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A gesture query in two parts: the view's pass of the encoder, and all the rest."""
+    frame, queries = make_frame(), frame_queries([TASKS["gesture"]], 1)
+    features = model._encode(frame, queries)
+
+    def ask() -> None:
+        tokens = model._connect(features, queries)
+        model._ask("answer", queries, [*tokens.values()])
+
+    return lambda: model._encode(frame, queries), ask
+
+
+def crowd(begun: float, bundle: Path, precision: str, people: Sequence[int]) -> list[float]:
+    """Seconds of a frame with so many people each."""
+    frame, times = make_frame(), []
+    with open_bundle(bundle) as opened, Model(opened, engine="cpu", precision=precision) as model:
+        model.answer(frame, frame_queries(model.tasks, 1))
+        for number in people:
+            queries = frame_queries(model.tasks, number)
+            times += times_of(partial(model.answer, frame, queries), 1)
+    return times
 
 
 def products_of(bundle: Path) -> dict[str, Counter[Product]]:
     """What a gesture query without the encoder multiplies, and the encoder alone."""
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
-    (query,) = frame_queries([TASKS["gesture"]], 1)
-    whole = frame_products(manifest, [query])
-    encoder: Counter[Product] = Counter()
-    for count, *product in manifest.card["products"]["encoder"]:
-        encoder[product[0], product[1], product[2]] += count
+        prompts = {name: keys.shape[3] for name, keys in opened.prefix().items()}
+    whole = frame_products(manifest, frame_queries([TASKS["gesture"]], 1), prompts)
+    encoder = graph_products(manifest, "encoder")
     return {"gesture": whole - encoder, "encoder": encoder}
+
+
+def plain_products(bundle: Path) -> Run:
+    """How long the products of a gesture query and of the encoder take, each one alone."""
+    counted = products_of(bundle)
+    distinct = sorted({product for counts in counted.values() for product in counts})
+    seconds = apart(fastest_products, distinct)
+    sums = {
+        name: sum(n * seconds[product] for product, n in counts.items())
+        for name, counts in counted.items()
+    }
+    return Run(encoder=[sums["encoder"]], queries={"gesture": [sums["gesture"]]})
 
 
 def fastest_products(begun: float, products: Sequence[Product]) -> dict[Product, float]:
@@ -198,7 +222,7 @@ def fastest_products(begun: float, products: Sequence[Product]) -> dict[Product,
     times = {}
     for rows, inner, columns in products:
         a, b = torch.randn(rows, inner), torch.randn(inner, columns)
-        mine = min(_times(partial(torch.mm, a, b), 5))
+        mine = min(times_of(partial(torch.mm, a, b), 5))
         times[rows, inner, columns] = min(mine, product_seconds((rows, inner, columns)))
     return times
 
@@ -215,7 +239,8 @@ def _built(preset: str) -> Any:
     return build_model(PRESETS[preset].without_weights(), with_lora=False).eval()
 
 
-def _times(work: Callable[[], object], repeats: int) -> list[float]:
+def times_of(work: Callable[[], object], repeats: int) -> list[float]:
+    """Seconds that a piece of work takes, time after time."""
     times = []
     for _ in range(repeats):
         begun = time.perf_counter()

@@ -1,36 +1,31 @@
-"""OpenVINO on a bundle's graphs, beside ONNX Runtime: whether it would be worth an engine.
+"""OpenVINO beside ONNX Runtime, graph by graph, each as the runtime's engine runs it."""
 
-OpenVINO is no part of this project; install its wheel beside it: pip install openvino.
-"""
-
-import importlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import machine
+from benchmarks.full_size import FP32, INT8, OPENVINO, runnable
 from benchmarks.full_size_run import apart
-from sfedge.bundle import open_bundle
-from sfedge.engines.ort import build_cpu, physical_cores
-from sfedge.graphs import GraphIO, graph_io
+from sfedge.bundle import Bundle, open_bundle
+from sfedge.engines import ENGINES, Engine
+from sfedge.engines.compiled import folder_of
+from sfedge.errors import SfedgeError
+from sfedge.graphs import PROMPT_AXES, GraphIO, graph_io
 
-GRAPHS = ("encoder", "trunk")
-PRECISIONS = ("fp32", "int8-cpu", "int8-qdq")
-_WORTH = 1.2  # times as fast as ONNX Runtime, to be worth an engine
+# Each way, and the one it is compared with: the same precision, or the nearest, in ONNX Runtime.
+BESIDE = dict(zip((FP32, INT8, *OPENVINO), (FP32, INT8, FP32, FP32, INT8), strict=True))
 _REPEATS = 3
-
-Feed = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timing:
-    """One library on one graph; times in seconds."""
+    """One graph on one engine; times in seconds."""
 
     loaded: float
     runs: list[float]
@@ -38,137 +33,138 @@ class Timing:
     output: NDArray[np.float32]
 
 
-def onnx_runtime(begun: float, path: Path, io: GraphIO) -> Timing:
-    """The runtime's own engine."""
+def time_graphs(begun: float, path: Path, way: str) -> dict[str, Timing]:
+    """Encoder and trunk of a bundle on one engine; the trunk at its shortest and longest prompt."""
+    with open_bundle(path) as bundle:
+        prompts = sorted({keys.shape[3] for keys in bundle.prefix().values()})
+        return {
+            **dict(_timed(bundle, way, "encoder", [0])),
+            **dict(_timed(bundle, way, "trunk", sorted({prompts[0], prompts[-1]}))),
+        }
+
+
+def _timed(
+    bundle: Bundle, way: str, graph: str, prompts: Sequence[int]
+) -> Iterator[tuple[str, Timing]]:
+    name, precision = way.split("/")
+    file, io = bundle.graph_path(precision, graph), graph_io(bundle.manifest)[graph]
     begun = time.perf_counter()
-    engine = build_cpu(path, io, path.parent)
-    return _timed(begun, io, lambda feed: np.asarray(next(iter(engine.run(feed).values()))))
+    engine = ENGINES[name].build(file, io, folder_of(bundle.sha256, name, precision))
+    loaded = time.perf_counter() - begun
+    for prompt in prompts:
+        if engine.pads and prompt != prompts[-1]:
+            continue
+        title = f"{graph}, a prompt of {prompt}" if prompt else graph
+        yield title, _time(engine, inputs(io, prompt), loaded)
+    engine.close()
 
 
-def openvino(begun: float, path: Path, io: GraphIO, hint: str) -> Timing:
-    """OpenVINO on as many threads; `hint` is what it may compute fp32 in."""
-    module: Any = importlib.import_module("openvino")
-    begun = time.perf_counter()
-    settings = {
-        "INFERENCE_PRECISION_HINT": hint,
-        "INFERENCE_NUM_THREADS": physical_cores(),
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    core = module.Core()
-    model = core.read_model(str(path))
-    model.reshape({name: [1, *dims] for name, dims in io.inputs.items()})
-    compiled = core.compile_model(model, "CPU", settings)
-    return _timed(begun, io, lambda feed: np.array(compiled(dict(feed))[0]))
-
-
-def _timed(begun: float, io: GraphIO, run: Callable[[Feed], NDArray[np.float32]]) -> Timing:
+def inputs(io: GraphIO, prompt: int) -> dict[str, NDArray[np.float32]]:
+    """A sample for a graph, the same at each call: random values, nothing padded, no box."""
     random = np.random.default_rng(0)
-    feed = {n: random.standard_normal((1, *d), np.float32) for n, d in io.inputs.items()}
-    for name in ("padding", "box_mask"):
-        if name in feed:
-            feed[name][:] = 0
-    output = run(feed)
-    timing = Timing(time.perf_counter() - begun, [], [], output)
+    found = {}
+    for name, dims in io.inputs.items():
+        shape = [1, *dims]
+        if name in PROMPT_AXES:
+            shape[PROMPT_AXES[name]] = prompt
+        found[name] = random.standard_normal(shape, np.float32)
+        if name in ("padding", "box_mask"):
+            found[name][:] = 0
+    return found
+
+
+def _time(engine: Engine, feed: Mapping[str, NDArray[np.float32]], loaded: float) -> Timing:
+    (output,) = engine.run(feed).values()
+    timing = Timing(loaded, [], [], np.array(output[0]))
     for _ in range(_REPEATS):
         start, busy = time.perf_counter(), time.process_time()
-        run(feed)
+        engine.run(feed)
         timing.runs.append(time.perf_counter() - start)
         timing.busy.append(time.process_time() - busy)
     return timing
 
 
-def compare(path: Path, io: GraphIO, rounds: int, hints: Sequence[str]) -> list[tuple[str, ...]]:
-    """Lines of the table for one graph; the libraries take turns."""
-    graph = f"{path.parent.name}/{io.name}"
-    names = ["ONNX Runtime", *(f"OpenVINO, {hint}" for hint in hints)]
-    ways: dict[str, list[Timing]] = {name: [] for name in names}
-    refused: dict[str, tuple[str, ...]] = {}
-    for _ in range(rounds):
-        ways["ONNX Runtime"].append(apart(onnx_runtime, path, io))
-        for hint in hints:
-            way = f"OpenVINO, {hint}"
-            try:
-                ways[way].append(apart(openvino, path, io, hint))
-            except RuntimeError as error:
-                click.echo(f"{graph}: {error}", err=True)
-                refused[way] = (graph, way, "does not load it", *["–"] * 4)
-    wanted = ways["ONNX Runtime"][0].output
-    base = _median(ways["ONNX Runtime"])
-    rows = [
+def rows(found: Mapping[str, Sequence[Mapping[str, Timing]]]) -> list[tuple[str, ...]]:
+    """Lines of the table, graph by graph.
+
+    Args:
+        found: by way, what each round took.
+    """
+    graphs = list(dict.fromkeys(graph for rounds in found.values() for graph in rounds[0]))
+    return [
         (
             graph,
             way,
-            f"{_median(timings):.3g}",
-            f"{base / _median(timings):.2f} ×",
-            f"{machine.median(s for timing in timings for s in timing.busy):.3g}",
-            f"{machine.median(t.loaded for t in timings):.3g}",
-            f"{_cosine(timings[0].output, wanted):.6f}",
+            f"{_median(rounds, graph):.3g}",
+            f"{_median(found[BESIDE[way]], graph) / _median(rounds, graph):.2f} × {BESIDE[way]}",
+            f"{machine.median(s for r in rounds for s in r[graph].busy):.3g}",
+            f"{machine.median(r[graph].loaded for r in rounds):.3g}",
+            f"{cosine(rounds[0][graph].output, found[FP32][0][graph].output):.6f}",
         )
-        for way, timings in ways.items()
-        if timings
+        for graph in graphs
+        for way, rounds in found.items()
+        if graph in rounds[0]
     ]
-    return [*rows, *refused.values()]
+
+
+def cosine(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Of two whole outputs."""
+    a, b = found.astype(np.float64).ravel(), wanted.astype(np.float64).ravel()
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def _median(rounds: Sequence[Mapping[str, Timing]], graph: str) -> float:
+    return machine.median(seconds for r in rounds for seconds in r[graph].runs)
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option("--rounds", default=2, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--hint",
-    "hints",
-    multiple=True,
-    default=("f32",),
-    show_default=True,
-    help="What OpenVINO computes in, f32 or bf16; give it once for each.",
-)
 @click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "openvino.md")
-def main(bundle: Path, rounds: int, hints: tuple[str, ...], out: Path) -> None:
-    """Time encoder and trunk of BUNDLE in each of its precisions for the processor."""
+def main(bundle: Path, rounds: int, out: Path) -> None:
+    """Time encoder and trunk of BUNDLE, which has fp32 and int8-cpu, on both engines."""
     facts = machine.describe()
-    version = importlib.import_module("openvino").__version__
-    rows: list[tuple[str, ...]] = []
-    with open_bundle(bundle) as opened:
-        contracts = graph_io(opened.manifest)
-        for precision in opened.manifest.precisions:
-            if precision not in PRECISIONS:
+    ways, reasons = runnable(bundle)
+    order = [way for way in BESIDE if way in ways]
+    found: dict[str, list[dict[str, Timing]]] = {way: [] for way in order}
+    for _ in range(rounds):
+        for way in [*order]:
+            try:
+                found[way].append(apart(time_graphs, bundle, way))
+            except (SfedgeError, RuntimeError) as error:  # one that dies raises RuntimeError here
+                if way in (FP32, INT8):
+                    raise
+                reasons[way] = f"it failed: {error}"
+                order.remove(way)
+                found.pop(way)
                 continue
-            for graph in GRAPHS:
-                path = opened.graph_path(precision, graph)
-                rows += compare(path, contracts[graph], rounds, hints)
-                click.echo(rows[-1], err=True)
-    words = "".join(f" --hint {hint}" for hint in hints)
+            for graph, timing in found[way][-1].items():
+                click.echo(f"{way} {graph}: {timing.runs}", err=True)
     machine.write_page(
         out,
-        "OpenVINO on the same graphs",
-        f"python -m benchmarks.openvino_graphs {bundle.name} --rounds {rounds}{words}",
+        "OpenVINO beside ONNX Runtime, graph by graph",
+        f"python -m benchmarks.openvino_graphs {bundle.name} --rounds {rounds}",
         facts,
         [
-            f"OpenVINO {version}. Medians of {rounds} processes of {_REPEATS} runs each, in turns.",
+            f"Medians of {rounds} processes of {_REPEATS} runs each, in turns. ONNX Runtime is the "
+            "engine `cpu`. Both get the same sample, and outputs are compared with those of "
+            f"{FP32}; the weights may be random, which tells about speed only.",
+            *(f"{way} was not measured: {reason}" for way, reason in reasons.items()),
             machine.table(
                 (
                     "graph",
-                    "library",
+                    "engine and precision",
                     "s a run",
                     "speed",
                     "processor s a run",
                     "s to load",
                     "cosine of outputs",
                 ),
-                rows,
+                rows(found),
             ),
-            f"It is worth an engine from {_WORTH:g} × on.",
         ],
     )
     print(out.read_text(encoding="utf-8"))
-
-
-def _median(timings: Sequence[Timing]) -> float:
-    return machine.median(seconds for timing in timings for seconds in timing.runs)
-
-
-def _cosine(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
-    a, b = found.astype(np.float64).ravel(), wanted.astype(np.float64).ravel()
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from tqdm import tqdm
 from export.decoder import HIDDEN
 from export.pictures import View
 from sfedge.boxes import Box, patch_mask
+from sfedge.engines.ort import port
+from sfedge.graphs import leaves_prompts_free
 from sfedge.manifest import GRAPHS, Manifest
 from sfedge.preprocess import encoder_input
 from sfedge.tasks import Task
@@ -72,6 +74,8 @@ class Chain:
     ) -> None:
         self._sessions = {name: opener(folder / f"{name}.onnx") for name in GRAPHS}
         self._manifest, self._prefix = manifest, prefix
+        inputs = self._sessions["trunk"].get_inputs()
+        self._pads = not leaves_prompts_free([port(node) for node in inputs])
 
     def features(self, images: Floats) -> Floats:
         """[1, 3, S, S] to [1, G*G, d_v]."""
@@ -81,9 +85,9 @@ class Chain:
         """One question about an encoded view: [1, labels] or [1, 64, 64] logits."""
         shape = self._manifest.shape
         prefix = self._prefix[task.name]
-        missing = shape.prefix - prefix.shape[3]
+        missing = shape.prefix - prefix.shape[3] if self._pads else 0
         past = np.pad(prefix, ((0, 0),) * 3 + ((missing, 0), (0, 0)))[None]
-        padding = np.zeros((1, shape.prefix), np.float32)
+        padding = np.zeros((1, past.shape[4]), np.float32)
         padding[:, :missing] = HIDDEN
         is_before = self._manifest.box_embedding == "before"
         grid = shape.grid if is_before else shape.token_grid

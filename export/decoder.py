@@ -4,6 +4,7 @@ It holds the modules of a Hugging Face Llama and computes what that one computes
 exports to a graph all engines run: no cache object, no fused attention, every mask explicit.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -15,6 +16,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMS
 from sfedge.errors import BundleError
 
 HIDDEN = -1e4  # added to a score that must not count; finite in half precision, too
+_TILE = 64  # fewest rows of a tile: with fewer, the parts cost more than what they spare
 
 
 class Rotation(nn.Module):
@@ -83,24 +85,34 @@ class Block(nn.Module):
         return keys, values
 
     def forward(
-        self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor, rotation: Rotation
+        self, x: Tensor, memory: tuple[Tensor, Tensor], sight: Sequence[Tensor], rotation: Rotation
     ) -> Tensor:
         """What the block makes of x [B, T, d_l].
 
         Args:
             x: what asks, and what the answer is added to.
-            memory: keys and values, as `memory` gives them.
-            mask: added to the scores [B, KV, groups * T, P + T].
+            memory: keys and values of M tokens, as `memory` gives them.
+            sight: a mask for each of the equal tiles that x is cut into, see `causal_sight`.
             rotation: of the positions of x.
         """
         keys, values = memory
         count, width = x.shape[1], self.head_width
-        # The heads that share keys stand one after another, as rows of one product; the scale
-        # goes into the queries first, which is the form TensorRT fuses.
+        rows = count // len(sight)  # of a tile
+        # The scale goes into the queries first, which is the form TensorRT fuses.
         query = rotation(self._split(self.query(self.attention_norm(x)), self.heads))
-        query = (query * width**-0.5).reshape(-1, self.kv_heads, self.groups * count, width)
-        scores = query @ keys.transpose(2, 3) + mask  # [B, KV, groups * T, P + T]
-        mixed = (scores.softmax(-1) @ values).reshape(-1, self.heads, count, width)
+        query = query * width**-0.5
+        tiles = []
+        for number, mask in enumerate(sight):
+            unseen = count - (number + 1) * rows  # tokens behind the tile
+            seen_keys, seen_values = (
+                part[:, :, :-unseen] if unseen else part for part in (keys, values)
+            )
+            tile = query[:, :, number * rows : (number + 1) * rows]
+            # The heads that share keys stand one after another, as rows of one product.
+            tile = tile.reshape(-1, self.kv_heads, self.groups * rows, width)
+            scores = tile @ seen_keys.transpose(2, 3) + mask  # [B, KV, groups * rows, M - unseen]
+            tiles.append((scores.softmax(-1) @ seen_values).reshape(-1, self.heads, rows, width))
+        mixed = torch.cat(tiles, dim=2) if len(tiles) > 1 else tiles[0]
         x = x + self.output(mixed.transpose(1, 2).reshape(-1, count, self.heads * width))
         y = self.mlp_norm(x)
         return x + cast(Tensor, self.down(F.silu(self.gate(y)) * self.up(y)))
@@ -130,7 +142,33 @@ def decoder_blocks(llm: LlamaForCausalLM) -> list[Block]:
     return [Block(layer) for layer in llm.model.layers]
 
 
-def causal_mask(groups: int, count: int, past: int = 0) -> Tensor:
-    """Additive mask [1, 1, groups * count, past + count]: all the past, then none ahead."""
-    ahead = torch.full((count, past + count), HIDDEN).triu(past + 1)
+def causal_mask(groups: int, count: int) -> Tensor:
+    """Additive mask [1, 1, groups * count, count]: each token sees those up to itself."""
+    ahead = torch.full((count, count), HIDDEN).triu(1)
     return ahead.repeat(groups, 1)[None, None]
+
+
+def tile_count(count: int) -> int:
+    """How many tiles `count` tokens attend in; they are equal, and have _TILE rows or more."""
+    return max(n for n in range(1, max(count // _TILE, 1) + 1) if count % n == 0)
+
+
+def causal_sight(padding: Tensor, mask: Tensor, count: int) -> list[Tensor]:
+    """Masks of the tiles of `count` image tokens that follow a prompt.
+
+    A tile's scores end with its own last token, so that most of what a causal mask hides is never
+    computed; what is left is the same for all of them.
+
+    Args:
+        padding: [B, P], added to the scores of each of the prompt's tokens.
+        mask: `causal_mask` of a tile.
+        count: image tokens of all tiles.
+
+    Returns:
+        [B, 1, groups * rows, P + (tile + 1) * rows] each.
+    """
+    rows = mask.shape[3]
+    own = mask.expand(padding.shape[0], -1, -1, -1)
+    # Whatever stands before the tile is seen by all of it, as its own first token is.
+    before = [F.pad(padding, (0, start))[:, None, None] for start in range(0, count, rows)]
+    return [torch.cat((left + mask[..., :1], own), dim=3) for left in before]

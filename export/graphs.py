@@ -14,7 +14,15 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from export.attention import with_plain_attention
-from export.decoder import Block, RMSNorm, Rotation, causal_mask, decoder_blocks
+from export.decoder import (
+    Block,
+    RMSNorm,
+    Rotation,
+    causal_mask,
+    causal_sight,
+    decoder_blocks,
+    tile_count,
+)
 from training.connector import Connector as PooledConnector
 from training.model import SocialFusion
 
@@ -36,7 +44,7 @@ def build_graphs(
     blocks = decoder_blocks(llm)
     count = model.token_grid**2
     rotation = Rotation(llm, prefix, count)
-    mask = causal_mask(blocks[0].groups, count, prefix)
+    mask = causal_mask(blocks[0].groups, count // tile_count(count))
     norm = RMSNorm(llm.model.norm)
     box_embedding = model.box_embedding.detach().float()
     is_before = model.config.box_embedding == "before"
@@ -110,10 +118,10 @@ class Trunk(nn.Module):
         x = tokens
         if box_mask is not None:
             x = x + box_mask[..., None] * self.box_embedding
-        mask = self.mask + _padding_mask(padding, x.shape[1])  # [B, 1, groups * T, P + T]
+        sight = causal_sight(padding, self.mask, x.shape[1])
         for number, block in enumerate(self.blocks):
             memory = cast(Block, block).memory(x, self.rotation, past[:, number])
-            x = block(x, memory, mask, self.rotation)
+            x = block(x, memory, sight, self.rotation)
         return x
 
 
@@ -133,8 +141,8 @@ class Answer(nn.Module):
         """`past_last` is [B, 2, KV, P, HD], `padding` [B, P]; to logits [B, R]."""
         memory = self.block.memory(hidden, self.rotation, past_last)
         # The last position sees every image token, so that only the padding is masked.
-        mask = _padding_mask(padding, hidden.shape[1])
-        x = self.block(hidden[:, -1:], memory, mask, self.rotation)  # [B, 1, d_l]
+        mask = F.pad(padding, (0, hidden.shape[1]))[:, None, None]  # [B, 1, 1, P + T]
+        x = self.block(hidden[:, -1:], memory, [mask], self.rotation)  # [B, 1, d_l]
         return cast(Tensor, self.head(self.norm(x)[:, 0]))
 
 
@@ -156,11 +164,6 @@ class Gaze(nn.Module):
     def forward(self, hidden: Tensor, past_last: Tensor, padding: Tensor) -> Tensor:
         """`past_last` is [B, 2, KV, P, HD], `padding` [B, P]; to logits [B, 64, 64]."""
         memory = self.block.memory(hidden, self.rotation, past_last)
-        mask = self.mask + _padding_mask(padding, hidden.shape[1])
-        x = self.block(hidden, memory, mask, self.rotation)  # [B, T, d_l]
+        sight = causal_sight(padding, self.mask, hidden.shape[1])
+        x = self.block(hidden, memory, sight, self.rotation)  # [B, T, d_l]
         return cast(Tensor, self.head(self.norm(x)))
-
-
-def _padding_mask(padding: Tensor, count: int) -> Tensor:
-    """[B, P] to [B, 1, 1, P + count]; no image token is padding."""
-    return F.pad(padding, (0, count))[:, None, None]

@@ -13,23 +13,34 @@ from torch import Tensor, nn
 
 from export.operators import GPU, check_operators
 from sfedge.errors import BundleError
-from sfedge.graphs import GraphIO, Port, check_ports
+from sfedge.graphs import PROMPT_AXES, GraphIO, Port, check_ports
 
 # The newest operator set that ONNX Runtime and TensorRT 10.3 to 11 all run; later ones bring a
 # fused attention that TensorRT refuses in float32.
 OPSET = 18
 
 
-def random_inputs(io: GraphIO, batch: int, seed: int = 0) -> dict[str, Tensor]:
-    """Normal inputs of a network; masks are among them, as any number must be handled alike."""
+def random_inputs(io: GraphIO, batch: int, seed: int = 0, *, cut: int = 0) -> dict[str, Tensor]:
+    """Normal inputs of a network; masks are among them, as any number must be handled alike.
+
+    Args:
+        io: what it takes.
+        batch: samples.
+        seed: of the numbers.
+        cut: tokens by which the prompt is shorter than the longest; one stays in any case.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.randn(batch, *dims, generator=generator) for name, dims in io.inputs.items()
-    }
+    inputs = {}
+    for name, dims in io.inputs.items():
+        sizes = [batch, *dims]
+        if axis := PROMPT_AXES.get(name):
+            sizes[axis] = max(sizes[axis] - cut, 1)
+        inputs[name] = torch.randn(sizes, generator=generator)
+    return inputs
 
 
 def write_graph(module: nn.Module, io: GraphIO, folder: Path) -> Path:
-    """Write `<name>.onnx` and its weights `<name>.onnx.data`; only the batch is dynamic.
+    """Write `<name>.onnx` and its weights `<name>.onnx.data`; batch and prompt are dynamic.
 
     Args:
         module: its forward names its arguments as `io` names the inputs.
@@ -49,7 +60,11 @@ def write_graph(module: nn.Module, io: GraphIO, folder: Path) -> Path:
 
 
 def _program(module: nn.Module, io: GraphIO) -> torch.onnx.ONNXProgram:
-    batch = torch.export.Dim("batch", min=1)
+    batch, prompt = (torch.export.Dim(name, min=1) for name in ("batch", "prompt"))
+    free = {
+        name: {0: batch, **({PROMPT_AXES[name]: prompt} if name in PROMPT_AXES else {})}
+        for name in io.inputs
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's notes on its own parts
@@ -59,7 +74,7 @@ def _program(module: nn.Module, io: GraphIO) -> torch.onnx.ONNXProgram:
                 dynamo=True,
                 opset_version=OPSET,
                 output_names=list(io.outputs),
-                dynamic_shapes={name: {0: batch} for name in io.inputs},
+                dynamic_shapes=free,
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:

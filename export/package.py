@@ -32,7 +32,7 @@ from export.pictures import Pictures, built_in
 from export.place import placing
 from export.precisions import DEFAULT, PRECISIONS, REFERENCE
 from export.prefix import task_prefixes
-from export.products import matrix_products
+from export.products import products_by_prompt
 from export.selftest import write_self_test
 from sfedge.bundle import open_bundle
 from sfedge.cache import file_sha256
@@ -201,7 +201,8 @@ def _finish(
     derived = [name for name in PRECISIONS if name in precisions]
     graphs = {name: folder / REFERENCE / f"{name}.onnx" for name in GRAPHS}
     card = {name: told for name, told in draft.card.items() if name != "agreement"}
-    card["products"] = {name: matrix_products(path) for name, path in graphs.items()}
+    lengths = [keys.shape[3] for keys in load_file(folder / PREFIX_NAME).values()]
+    card["products"] = {name: products_by_prompt(path, lengths) for name, path in graphs.items()}
     if not (folder / SELFTEST_NAME).exists():  # of a bundle from before there were any
         write_self_test(
             Chain(folder / REFERENCE, draft, load_file(folder / PREFIX_NAME)), draft, folder

@@ -31,7 +31,7 @@ def prompt_prefix(llm: LlamaForCausalLM, ids: Sequence[int], end: int) -> Tensor
     for block in blocks:
         memory = block.memory(x, rotation)
         prefix.append(torch.cat(memory))  # [2, KV, P, HD]
-        x = block(x, memory, mask, rotation)
+        x = block(x, memory, [mask], rotation)
     return torch.stack(prefix)
 
 

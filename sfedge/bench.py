@@ -138,7 +138,7 @@ def measure(
             model.answer(frame, queries)
             frames.append(time.perf_counter() - begun)
         memory, left = peak_memory(), _gpu_memory_free()
-        products = frame_products(manifest, queries)
+        products = frame_products(manifest, queries, prompt_lengths(model))
         return Benchmark(
             model=model.name,
             device=model.device,
@@ -185,25 +185,51 @@ def _person(number: int, people: int) -> Track:
     )
 
 
-def frame_products(manifest: Manifest, queries: Sequence[Query]) -> Counter[Product]:
-    """How often a frame multiplies matrices of which sizes; none where the bundle does not tell."""
-    told = manifest.card.get("products")
-    if not isinstance(told, Mapping):
+def frame_products(
+    manifest: Manifest, queries: Sequence[Query], prompts: Mapping[str, int]
+) -> Counter[Product]:
+    """How often a frame multiplies matrices of which sizes; none where the bundle does not tell.
+
+    Args:
+        manifest: of the bundle.
+        queries: all of the frame's.
+        prompts: by task, the tokens of its prompt as the graphs get it, with padding.
+    """
+    if not isinstance(manifest.card.get("products"), Mapping):
         return Counter()
     is_before = manifest.box_embedding == "before"
-    heatmaps = sum(query.task.output == "heatmap" for query in queries)
-    runs = {
-        "encoder": len({query.view for query in queries}),
-        "connector": len({(q.view, q.boxes if is_before else ()) for q in queries}),
-        "trunk": len(queries),
-        "answer": len(queries) - heatmaps,
-        "gaze": heatmaps,
-    }
+    views = len({query.view for query in queries})
+    marked = len({(q.view, q.boxes if is_before else ()) for q in queries})
     products: Counter[Product] = Counter()
-    for graph, times in runs.items():
-        for count, rows, inner, columns in told[graph]:
-            products[rows, inner, columns] += times * count
+    for graph, runs in (("encoder", views), ("connector", marked)):
+        for product, count in graph_products(manifest, graph).items():
+            products[product] += runs * count
+    for query in queries:
+        for graph in ("trunk", "gaze" if query.task.output == "heatmap" else "answer"):
+            products += graph_products(manifest, graph, prompts[query.task.name])
     return +products
+
+
+def graph_products(manifest: Manifest, graph: str, prompt: int = 0) -> Counter[Product]:
+    """What one run of a graph multiplies, where the bundle tells.
+
+    Args:
+        manifest: of the bundle.
+        graph: its name.
+        prompt: tokens of the prompt that goes in.
+    """
+    told = manifest.card["products"][graph]
+    # A graph that takes prompts of any length is told for each; others are padded to the longest.
+    rows = told[str(prompt)] if isinstance(told, Mapping) else told
+    products: Counter[Product] = Counter()
+    for count, height, inner, width in rows:
+        products[height, inner, width] += count
+    return products
+
+
+def prompt_lengths(model: Model) -> dict[str, int]:
+    """By task, the tokens of its prompt as the model's engines get it, with padding."""
+    return {task.name: model._prompts[task.name].padding.shape[0] for task in model.tasks}
 
 
 def loaded_bytes(manifest: Manifest, model: Model) -> int:

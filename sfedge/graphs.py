@@ -1,4 +1,8 @@
-"""What goes into and comes out of each graph of a bundle: names and shapes, all float32."""
+"""What goes into and comes out of each graph of a bundle: names and shapes, all float32.
+
+Prompts are as long as the bundle's longest here. A graph may leave their length free, so that
+shorter ones go in as they are; else they are padded on the left.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +13,8 @@ from sfedge.tasks import HEATMAP_SIZE
 
 FLOAT = "float32"
 Dims = tuple[int, ...]  # of one sample: the batch dimension, always the first and free, is left out
+# Inputs with a prompt's length among their sizes, and which it is, counted with the batch.
+PROMPT_AXES = {"past": 4, "past_last": 3, "padding": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,15 @@ def graph_io(manifest: Manifest) -> dict[str, GraphIO]:
     return {graph.name: graph for graph in graphs}
 
 
+def leaves_prompts_free(inputs: Sequence[Port]) -> bool:
+    """Whether a graph takes prompts of any length, or has to do with none."""
+    return not any(
+        isinstance(port.shape[PROMPT_AXES[port.name]], int)
+        for port in inputs
+        if port.name in PROMPT_AXES
+    )
+
+
 def check_ports(
     io: GraphIO, inputs: Sequence[Port], outputs: Sequence[Port], *, where: str
 ) -> None:
@@ -94,7 +109,7 @@ def _differences(kind: str, wanted: Mapping[str, Dims], found: Sequence[Port]) -
             continue
         if port.type != FLOAT:
             problems.append(f"{kind} {name!r} is {port.type}, not {FLOAT}")
-        if not _fits(port.shape, dims):
+        if not _fits(port, dims):
             sizes = ", ".join(str(size) for size in port.shape)
             problems.append(
                 f"{kind} {name!r} is [{sizes}], not [batch, {', '.join(map(str, dims))}]"
@@ -102,7 +117,11 @@ def _differences(kind: str, wanted: Mapping[str, Dims], found: Sequence[Port]) -
     return problems
 
 
-def _fits(shape: Sequence[int | str | None], dims: Dims) -> bool:
-    return (
-        len(shape) == len(dims) + 1 and not isinstance(shape[0], int) and tuple(shape[1:]) == dims
+def _fits(port: Port, dims: Dims) -> bool:
+    if len(port.shape) != len(dims) + 1 or isinstance(port.shape[0], int):
+        return False
+    prompt = PROMPT_AXES.get(port.name)
+    return all(
+        found == wanted or (axis == prompt and not isinstance(found, int))
+        for axis, (found, wanted) in enumerate(zip(port.shape[1:], dims, strict=True), start=1)
     )

@@ -43,7 +43,7 @@ class Shape:
     layers: int  # blocks of the language model, the last included
     kv_heads: int
     head_width: int
-    prefix: int  # longest prompt in tokens; shorter ones are padded on the left to it
+    prefix: int  # longest prompt in tokens; engines that take one length pad shorter ones to it
 
     @property
     def token_grid(self) -> int:

@@ -21,7 +21,6 @@ from sfedge.engines import ENGINES, Engine, choose_engine
 from sfedge.engines.base import Row, Rows
 from sfedge.engines.compiled import folder_of
 from sfedge.graphs import graph_io
-from sfedge.manifest import Shape
 from sfedge.preprocess import crop, encoder_input
 from sfedge.selftest import check_once
 from sfedge.structures import Frame, Prediction, Query
@@ -36,7 +35,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prompt:
-    """A task's prompt as the graphs take it, padded on the left; it stays where the engines run."""
+    """A task's prompt as the graphs take it; it stays where the engines run."""
 
     past: Row  # [L-1, 2, KV, P, HD]
     past_last: Row  # [2, KV, P, HD]
@@ -86,8 +85,12 @@ class Model(Closing):
             undo.callback(self.close)
             prefix = self._load(bundle, graphs, folder)
             self._batch = min(engine.batch for engine in self._engines.values())
+            pads = any(engine.pads for engine in self._engines.values())
             keep = self._engines["trunk"].keep
-            self._prompts = {name: _prompt(prefix[name], manifest.shape, keep) for name in names}
+            self._prompts = {
+                name: _prompt(prefix[name], manifest.shape.prefix if pads else 0, keep)
+                for name in names
+            }
             # Seconds that the bundle's self-test took; 0 where it had passed here before.
             self.tested = check_once(
                 bundle, self.tasks, self.choice, self.device, folder, self.answer
@@ -232,11 +235,11 @@ def _head(task: Task) -> str:
     return "gaze" if task.output == "heatmap" else "answer"
 
 
-def _prompt(prefix: Array, shape: Shape, keep: Callable[[Array], Row]) -> _Prompt:
-    """Keys and values [L, 2, KV, P_task, HD] padded on the left to the longest prompt."""
-    missing = shape.prefix - prefix.shape[3]
+def _prompt(prefix: Array, least: int, keep: Callable[[Array], Row]) -> _Prompt:
+    """Keys and values [L, 2, KV, P, HD], padded on the left to at least so many tokens."""
+    missing = max(least - prefix.shape[3], 0)
     whole = np.pad(prefix, ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0)))
-    padding = np.zeros(shape.prefix, np.float32)
+    padding = np.zeros(whole.shape[3], np.float32)
     padding[:missing] = PADDING
     return _Prompt(keep(whole[:-1]), keep(whole[-1]), keep(padding))
 

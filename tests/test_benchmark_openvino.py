@@ -1,60 +1,65 @@
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from test_benchmarks import tables
 
-from benchmarks import openvino_graphs
+from benchmarks import full_size, openvino_graphs
 from benchmarks.openvino_graphs import Timing
+from export.package import extend_bundle
 from sfedge.bundle import DEMO_BUNDLE
 from sfedge.graphs import GraphIO
 
 
-def test_libraries_are_compared_graph_by_graph(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """OpenVINO is not installed: ONNX Runtime stands in, twice as fast, and refuses a graph."""
-
-    def stand_in(begun: float, path: Path, io: GraphIO, hint: str) -> Timing:
-        if hint == "bf16" and io.name == "trunk":
-            raise RuntimeError("no such operator")
-        timing = openvino_graphs.onnx_runtime(begun, path, io)
-        return replace(timing, runs=[0.5 * seconds for seconds in timing.runs])
-
-    def here(work: Callable[..., Any], *arguments: Any) -> Any:
-        return work(0.0, *arguments)
-
-    class Module:
-        __version__ = "2026.4"
-
-    monkeypatch.setattr(openvino_graphs, "apart", here)
-    monkeypatch.setattr(openvino_graphs, "openvino", stand_in)
-    monkeypatch.setattr(openvino_graphs.importlib, "import_module", lambda name: Module)
-    page = tmp_path / "page.md"
-    words = [str(DEMO_BUNDLE), "--rounds", "1", "--hint", "f32", "--hint", "bf16"]
+def test_engines_are_compared_graph_by_graph(tmp_path: Path) -> None:
+    bundle, page = tmp_path / "all", tmp_path / "page.md"
+    extend_bundle(DEMO_BUNDLE, bundle, precisions=("fp32", "int8-cpu", "bf16", "int8-qdq"))
     result = CliRunner().invoke(
-        openvino_graphs.main, [*words, "--out", str(page)], catch_exceptions=False
+        openvino_graphs.main,
+        [str(bundle), "--rounds", "1", "--out", str(page)],
+        catch_exceptions=False,
     )
     assert result.exit_code == 0, result.output
-    ((_, *rows),) = tables(page.read_text(encoding="utf-8"))
-    fp32 = [row for row in rows if row[0].startswith("fp32/")]
-    assert [row[:2] for row in fp32] == [
-        ["fp32/encoder", "ONNX Runtime"],
-        ["fp32/encoder", "OpenVINO, f32"],
-        ["fp32/encoder", "OpenVINO, bf16"],
-        ["fp32/trunk", "ONNX Runtime"],
-        ["fp32/trunk", "OpenVINO, f32"],
-        ["fp32/trunk", "OpenVINO, bf16"],
-    ]
-    assert fp32[-1][2:] == ["does not load it", *["–"] * 4]
-    assert {row[-1] for row in fp32[:-1]} == {"1.000000"}
+    text = page.read_text(encoding="utf-8")
+    ((_, *rows),) = tables(text)
+    ways = list(dict.fromkeys(row[1] for row in rows))
+    for way in full_size.OPENVINO:
+        assert (way in ways) != (f"{way} was not measured: " in text)
+    graphs = list(dict.fromkeys(row[0] for row in rows))
+    assert [row[:2] for row in rows] == [[graph, way] for graph in graphs for way in ways]
+    assert graphs[0] == "encoder"
+    assert all(graph.startswith("trunk, a prompt of ") for graph in graphs[1:])
+    by_way = {tuple(row[:2]): row for row in rows}
+    assert by_way["encoder", full_size.FP32][3] == "1.00 × cpu/fp32"
+    assert all(float(cell) > 0 for row in rows for cell in (row[2], row[4], row[5]))
+    assert by_way["encoder", full_size.FP32][-1] == "1.000000"
+    assert all(float(row[-1]) > 0.9 for row in rows)
 
 
-def test_cosine_is_that_of_whole_outputs() -> None:
-    a = np.array([[3.0, 4.0]], np.float32)
-    assert openvino_graphs._cosine(a, 2 * a) == pytest.approx(1)
-    assert openvino_graphs._cosine(a, a[:, ::-1]) == pytest.approx(24 / 25)
+def test_a_sample_has_the_prompt_that_is_asked_for() -> None:
+    io = GraphIO("trunk", {"tokens": (4, 5), "past": (2, 2, 1, 9, 3), "padding": (9,)}, {})
+    found = openvino_graphs.inputs(io, 6)
+    shapes = {name: array.shape for name, array in found.items()}
+    assert shapes == {"tokens": (1, 4, 5), "past": (1, 2, 2, 1, 6, 3), "padding": (1, 6)}
+    assert not found["padding"].any()
+    assert found["past"].all()
+
+
+def test_speed_is_told_beside_the_nearest_precision() -> None:
+    def timed(seconds: float, output: float) -> list[dict[str, Timing]]:
+        values = np.array([3.0, output], np.float32)
+        return [{"encoder": Timing(1.0, [seconds], [2 * seconds], values)}]
+
+    rows = openvino_graphs.rows(
+        {
+            "cpu/fp32": timed(2.0, 4.0),
+            "cpu/int8-cpu": timed(1.0, 4.0),
+            "openvino/bf16": timed(0.5, 4.0),
+            "openvino/int8-qdq": timed(0.25, 2.25),
+        }
+    )
+    assert [row[3] for row in rows] == [
+        "1.00 × cpu/fp32", "1.00 × cpu/int8-cpu", "4.00 × cpu/fp32", "4.00 × cpu/int8-cpu",
+    ]  # fmt: skip
+    assert float(rows[-1][-1]) == pytest.approx((9 + 9) / (5 * 3.75))

@@ -36,6 +36,11 @@ class Engine(Protocol):
         """Most samples in one run."""
         ...
 
+    @property
+    def pads(self) -> bool:
+        """Whether prompts come padded to the bundle's longest; others come as long as they are."""
+        ...
+
     def keep(self, row: NDArray[np.float32]) -> Row:
         """A sample that does not change, put once where the engine runs.
 

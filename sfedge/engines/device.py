@@ -87,7 +87,7 @@ class DeviceEngine:
     """
 
     def __init__(self, bindings: Bindings, launch: Callable[[int], None], device: str) -> None:
-        self.device, self.batch = device, bindings.batch
+        self.device, self.batch, self.pads = device, bindings.batch, True
         self._bindings = bindings
         self._launch = launch
 

@@ -20,7 +20,7 @@ from sfedge.engines.base import Arrays, Rows
 from sfedge.engines.trt import INSTALL_TENSORRT
 from sfedge.errors import EngineError
 from sfedge.gpus import find_gpus
-from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
+from sfedge.graphs import FLOAT, GraphIO, Port, check_ports, leaves_prompts_free
 
 # Distributions that write into the same folder `onnxruntime`; the last one installed wins.
 FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
@@ -122,8 +122,8 @@ def open_session(
         )
     check_ports(
         contract,
-        [_port(node) for node in session.get_inputs()],
-        [_port(node) for node in session.get_outputs()],
+        [port(node) for node in session.get_inputs()],
+        [port(node) for node in session.get_outputs()],
         where=str(graph),
     )
     return session
@@ -153,6 +153,7 @@ class OrtEngine:
         self._contract = contract
         self._graph = graph.name
         self._session = open_session(graph, contract, providers)
+        self.pads = not leaves_prompts_free([port(node) for node in self._session.get_inputs()])
 
     def keep(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
         """The sample as it is: this is where the engine runs."""
@@ -294,7 +295,8 @@ def _stacked(rows: Rows) -> NDArray[Any]:
     return np.asarray(rows[0])[None] if len(rows) == 1 else np.stack([np.asarray(r) for r in rows])
 
 
-def _port(node: Any) -> Port:
+def port(node: Any) -> Port:
+    """An input or output of a session, as `check_ports` takes it."""
     kind = FLOAT if node.type == "tensor(float)" else str(node.type)
     return Port(node.name, kind, node.shape)
 

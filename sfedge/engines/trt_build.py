@@ -15,7 +15,7 @@ from sfedge.bundle import Bundle
 from sfedge.engines import ENGINES, compiled
 from sfedge.engines.trt import BACKENDS, Log, load_tensorrt, machine, port
 from sfedge.errors import EngineError
-from sfedge.graphs import GraphIO, check_ports, graph_io
+from sfedge.graphs import PROMPT_AXES, GraphIO, check_ports, graph_io
 
 MAX_BATCH = 64
 # Peak memory of a build against the files of the largest graph: 3.1 in fp32 and 3.25 in fp16 for a
@@ -217,6 +217,11 @@ class _Build:
             )
         inputs = [network.get_input(index) for index in range(network.num_inputs)]
         outputs = [network.get_output(index) for index in range(network.num_outputs)]
+        for tensor in inputs:
+            if tensor.name in PROMPT_AXES and tensor.name in self._contract.inputs:
+                # Prompts come padded, as those of several tasks go in one run: a size that is
+                # known while building makes faster kernels.
+                tensor.shape = (-1, *self._contract.inputs[tensor.name])
         check_ports(
             self._contract,
             [port(trt, tensor.name, tensor.dtype, tensor.shape) for tensor in inputs],

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from export.decoder import HIDDEN, RMSNorm, Rotation, causal_mask, decoder_blocks
+from export.decoder import HIDDEN, RMSNorm, Rotation, causal_mask, decoder_blocks, tile_count
 from export.graphs import Answer, Gaze, Trunk
 from export.prefix import prompt_prefix
 from sfedge.errors import BundleError
@@ -43,12 +43,17 @@ STRETCHED = {
 
 
 def run_cuts(
-    llm: LlamaForCausalLM, ids: list[int], tokens: Tensor, longest: int, filler: float = 0.0
+    llm: LlamaForCausalLM,
+    ids: list[int],
+    tokens: Tensor,
+    longest: int,
+    filler: float = 0.0,
+    tiles: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Logits and final states by prefix, trunk, answer and gaze."""
     blocks, norm = decoder_blocks(llm), RMSNorm(llm.model.norm)
-    rotation = Rotation(llm, longest, COUNT)
-    mask = causal_mask(blocks[0].groups, COUNT, longest)
+    rotation = Rotation(llm, longest, tokens.shape[1])
+    mask = causal_mask(blocks[0].groups, tokens.shape[1] // tiles)
     missing = longest - len(ids)
     past = torch.nn.functional.pad(
         prompt_prefix(llm, ids, longest), (0, 0, missing, 0), value=filler
@@ -73,6 +78,7 @@ def assert_near(found: Tensor, wanted: Tensor) -> None:
     assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
+@pytest.mark.parametrize("tiles", [1, 3])
 @pytest.mark.parametrize("length", [1, 2, 7, LONGEST - 1, LONGEST])
 @pytest.mark.parametrize(
     ("rope", "heads", "kv_heads"),
@@ -80,14 +86,14 @@ def assert_near(found: Tensor, wanted: Tensor) -> None:
     ids=["plain", "stretched", "one-key-head", "all-key-heads"],
 )
 def test_prefix_and_image_tokens_give_what_the_whole_sequence_gives(
-    length: int, rope: dict[str, object], heads: int, kv_heads: int
+    length: int, rope: dict[str, object], heads: int, kv_heads: int, tiles: int
 ) -> None:
     llm = llama(rope, heads, kv_heads)
     generator = torch.Generator().manual_seed(length)
     ids = torch.randint(99, (length,), generator=generator).tolist()
     tokens = torch.randn(2, COUNT, 48, generator=generator)
 
-    logits, states = run_cuts(llm, ids, tokens, LONGEST)
+    logits, states = run_cuts(llm, ids, tokens, LONGEST, tiles=tiles)
 
     wanted_logits, wanted_states = run_whole(llm, ids, tokens)
     assert_near(logits, wanted_logits)
@@ -98,6 +104,22 @@ def test_what_stands_in_the_padding_has_no_influence() -> None:
     llm, tokens = llama(PLAIN), torch.randn(1, COUNT, 48)
     zeros, other = (run_cuts(llm, [4, 5], tokens, LONGEST, filler)[0] for filler in (0.0, 3.0))
     assert torch.equal(zeros, other)
+
+
+@pytest.mark.parametrize("tiles", [1, 3])
+def test_a_prompt_that_is_not_padded_gives_the_same(tiles: int) -> None:
+    llm, tokens = llama(STRETCHED), torch.randn(2, COUNT, 48)
+    padded, exact = (run_cuts(llm, [4, 5, 6], tokens, n, tiles=tiles) for n in (LONGEST, 3))
+    for one, other in zip(padded, exact, strict=True):
+        assert_near(one, other)
+
+
+@pytest.mark.parametrize(
+    ("count", "tiles"), [(1, 1), (9, 1), (36, 1), (127, 1), (144, 2), (256, 4), (576, 9)]
+)
+def test_tiles_are_equal_and_no_smaller_than_pays(count: int, tiles: int) -> None:
+    assert tile_count(count) == tiles
+    assert count % tiles == 0
 
 
 def test_the_prompt_has_an_influence() -> None:

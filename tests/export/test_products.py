@@ -4,14 +4,18 @@ import json
 from math import prod
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from export.decoder import Rotation, causal_mask, decoder_blocks
+from export.graphs import Trunk
 from export.onnx_graphs import write_graph
-from export.products import matrix_products
+from export.products import matrix_products, products_by_prompt
 from sfedge.graphs import GraphIO
 from sfedge.manifest import GRAPHS, MANIFEST_NAME
 from training.flops import encoder_flops
@@ -55,22 +59,75 @@ def test_each_kind_of_product_counts_as_torch_counts_it(tmp_path: Path) -> None:
 def test_the_card_tells_the_products_of_each_graph(
     small_bundle: Path, small_model: SocialFusion, graph: str
 ) -> None:
-    manifest = json.loads((small_bundle / MANIFEST_NAME).read_text())
-    rows = manifest["card"]["products"][graph]
-    assert rows == matrix_products(small_bundle / "fp32" / f"{graph}.onnx")
-    tokens, past = 16, manifest["shape"]["prefix"]
+    told = json.loads((small_bundle / MANIFEST_NAME).read_text())["card"]["products"][graph]
+    path = small_bundle / "fp32" / f"{graph}.onnx"
+    tokens = 16
+    if graph == "encoder":
+        assert operations(told) == encoder_flops(small_model.encoder)
+        return
+    if graph == "connector":
+        weights = [p for p in small_model.connector.parameters() if p.ndim == 2]
+        assert operations(told) == 2 * tokens * sum(prod(p.shape) for p in weights)
+        return
+    lengths = {len(prompt) for prompt in small_model.prompts.values()}
+    assert {int(length) for length in told} == lengths
     block = 2 * (48 * 64) + 2 * (48 * 32) + 3 * (48 * 64)  # q and o, k and v, the MLP
     memory = 2 * (48 * 32)
-    attention = 2 * 4 * 16 * (past + tokens)  # two products, four heads of 16
-    expected = {
-        "connector": tokens
-        * sum(prod(p.shape) for p in small_model.connector.parameters() if p.ndim == 2),
-        "trunk": 2 * tokens * (block + attention),
-        "answer": (tokens * memory + block - memory + attention) + 48 * len(manifest["answers"]),
-    }
-    if graph == "encoder":
-        assert operations(rows) == encoder_flops(small_model.encoder)
-    elif graph in expected:
-        assert operations(rows) == 2 * expected[graph]
-    else:
-        assert operations(rows) > 2 * tokens * (block + attention)
+    for length in lengths:
+        rows = told[str(length)]
+        assert rows == matrix_products(path, length)
+        attention = 2 * 4 * 16 * (length + tokens)  # two products, four heads of 16
+        if graph == "trunk":
+            assert operations(rows) == 2 * 2 * tokens * (block + attention)
+        elif graph == "answer":
+            answers = 48 * len(small_model.answer_ids)
+            last = tokens * memory + block - memory + attention + answers
+            assert operations(rows) == 2 * last
+        else:
+            assert operations(rows) > 2 * tokens * (block + attention)
+
+
+@pytest.fixture(scope="module")
+def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two blocks of width 48 over 24 image tokens, which attend in three tiles."""
+    config = LlamaConfig(
+        vocab_size=9,
+        hidden_size=48,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+    )
+    llm = LlamaForCausalLM(config)
+    trunk = Trunk(decoder_blocks(llm), Rotation(llm, 9, 24), causal_mask(2, 8), None)
+    io = GraphIO(
+        "trunk",
+        {"tokens": (24, 48), "past": (2, 2, 2, 9, 16), "padding": (9,)},
+        {"hidden": (24, 48)},
+    )
+    return write_graph(trunk, io, tmp_path_factory.mktemp("tiled"))
+
+
+@pytest.mark.parametrize("prompt", [5, 9])
+def test_what_tiles_leave_out_is_not_counted(tiled: Path, prompt: int) -> None:
+    linear = 24 * (2 * (48 * 64) + 2 * (48 * 32) + 3 * (48 * 64))
+    pairs = sum(8 * (prompt + end) for end in (8, 16, 24))  # rows of a tile, what they see
+    rows = matrix_products(tiled, prompt)
+    assert operations(rows) == 2 * 2 * (linear + 2 * 4 * 16 * pairs)
+
+
+def test_products_are_told_by_the_prompt_where_that_is_free(tiled: Path) -> None:
+    told = products_by_prompt(tiled, [9, 5, 9])
+    assert told == {"5": matrix_products(tiled, 5), "9": matrix_products(tiled, 9)}
+
+
+def test_a_graph_of_one_prompt_length_is_told_once(tiled: Path) -> None:
+    graph = onnx.load(tiled, load_external_data=False)
+    for port in graph.graph.input:
+        for size in port.type.tensor_type.shape.dim:
+            if size.dim_param == "prompt":
+                size.dim_value = 9
+    fixed = tiled.with_name("fixed.onnx")
+    onnx.save(graph, fixed)
+    assert products_by_prompt(fixed, [5, 9]) == matrix_products(tiled, 9)

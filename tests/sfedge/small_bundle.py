@@ -42,6 +42,7 @@ class Small:
     weights: dict[str, Array]
     prefix: dict[str, Array]
     box_embedding: str = "after"
+    has_free_prompts: bool = True  # graphs of older bundles take the longest prompt's length alone
 
     def write(self, root: Path, *, claims: "Small | None" = None, **changes: Any) -> Path:
         """Write the bundle to a folder; `changes` replace fields of the manifest.
@@ -94,7 +95,8 @@ class Small:
         w, s = self.weights, SHAPE
         side, patch = s.grid, INPUT.size // s.grid
         t, half = s.token_grid, s.grid // s.token_grid
-        heads = ["batch", 2, s.kv_heads, s.prefix, s.head_width]
+        prompt = "prompt" if self.has_free_prompts else s.prefix
+        heads = ["batch", 2, s.kv_heads, prompt, s.head_width]
         is_before = self.box_embedding == "before"
         marked = [
             ("Unsqueeze", ["box_mask", "last_axis"], "mask"),
@@ -147,7 +149,7 @@ class Small:
                     "tokens": ["batch", s.tokens, s.width],
                     **({} if is_before else {"box_mask": ["batch", s.tokens]}),
                     "past": ["batch", s.layers - 1, *heads[1:]],
-                    "padding": ["batch", s.prefix],
+                    "padding": ["batch", prompt],
                 },
                 {"hidden": ["batch", s.tokens, s.width]},
                 [
@@ -176,7 +178,7 @@ class Small:
                 {
                     "hidden": ["batch", s.tokens, s.width],
                     "past_last": heads,
-                    "padding": ["batch", s.prefix],
+                    "padding": ["batch", prompt],
                 },
                 {"logits": ["batch", len(ROWS)]},
                 [
@@ -197,7 +199,7 @@ class Small:
                 {
                     "hidden": ["batch", s.tokens, s.width],
                     "past_last": heads,
-                    "padding": ["batch", s.prefix],
+                    "padding": ["batch", prompt],
                 },
                 {"heatmap": ["batch", 64, 64]},
                 [
@@ -261,7 +263,7 @@ class Small:
         return heatmap
 
 
-def make(box_embedding: str = "after", seed: int = 0) -> Small:
+def make(box_embedding: str = "after", seed: int = 0, *, has_free_prompts: bool = True) -> Small:
     """A small bundle with random weights."""
     random = np.random.default_rng(seed)
     s = SHAPE
@@ -283,7 +285,7 @@ def make(box_embedding: str = "after", seed: int = 0) -> Small:
         )
         for task in TASKS
     }
-    return Small(weights, prefix, box_embedding)
+    return Small(weights, prefix, box_embedding, has_free_prompts)
 
 
 def touched(boxes: tuple[Box, ...], grid: int) -> Array:

@@ -15,6 +15,7 @@ from sfedge import bench, products
 from sfedge.bundle import open_bundle
 from sfedge.engines.ort import CPU
 from sfedge.manifest import parse_manifest
+from sfedge.model import Model
 from sfedge.tasks import TASKS
 
 Run = Callable[..., Finished]
@@ -42,13 +43,12 @@ def test_figures_fit_each_other(command: Run) -> None:
     assert told["memory"] > told["files"] > 0
     assert told["gpu_memory"] is None
     with open_bundle() as bundle:
-        of_graph = {
-            name: 2 * sum(int(np.prod(row)) for row in rows)
-            for name, rows in bundle.manifest.card["products"].items()
-        }
+        manifest = bundle.manifest
+        with Model(bundle, engine="cpu") as model:
+            prompts = bench.prompt_lengths(model)
     # Two people: a view of each and the whole frame.
-    runs = {"encoder": 3, "connector": 3, "trunk": 4, "answer": 2, "gaze": 2}
-    assert told["work"] == sum(runs[name] * of_graph[name] for name in runs)
+    queries = bench.frame_queries([TASKS["gesture"], TASKS["gaze"]], 2)
+    assert told["work"] == products.work(bench.frame_products(manifest, queries, prompts))
 
 
 def test_pairs_are_capped_and_the_cap_is_said(command: Run) -> None:
@@ -66,15 +66,50 @@ def test_everything_is_asked_of_everybody(people: int) -> None:
     assert len(bench.frame_queries([*TASKS.values()], 3, max_pairs=1)) == 3 * 4 + 2
 
 
+LENGTHS = small_bundle.LENGTHS
+
+
+def test_each_prompt_counts_as_long_as_it_goes_in(tmp_path: Path) -> None:
+    each = {str(length): [[1, length, 1, 1]] for length in LENGTHS.values()}
+    rows = {
+        "encoder": [[1, 100, 1, 1]],
+        "connector": [[1, 200, 1, 1]],
+        "trunk": each,
+        "answer": [[1, 300, 1, 1]],
+        "gaze": [[1, 400, 1, 1]],
+    }
+    root = small_bundle.make().write(tmp_path / "small", card={"products": rows})
+    queries = bench.frame_queries([TASKS["expression"], TASKS["gaze"]], 2)
+    with open_bundle(root) as bundle, Model(bundle, engine="cpu") as model:
+        manifest, prompts = bundle.manifest, bench.prompt_lengths(model)
+    assert prompts == LENGTHS
+    assert bench.frame_products(manifest, queries, prompts) == {
+        (100, 1, 1): 3,
+        (200, 1, 1): 3,
+        (LENGTHS["expression"], 1, 1): 2,
+        (LENGTHS["gaze"], 1, 1): 2,
+        (300, 1, 1): 2,
+        (400, 1, 1): 2,
+    }
+    padded = dict.fromkeys(LENGTHS, 7)
+    assert bench.frame_products(manifest, queries, padded)[7, 1, 1] == 4
+
+
+def test_prompts_of_a_graph_that_pads_are_all_as_long_as_the_longest(tmp_path: Path) -> None:
+    root = small_bundle.make(has_free_prompts=False).write(tmp_path / "small")
+    with open_bundle(root) as bundle, Model(bundle, engine="cpu") as model:
+        assert set(bench.prompt_lengths(model).values()) == {small_bundle.SHAPE.prefix}
+
+
 def test_boxes_that_enter_before_the_connector_make_more_work(tmp_path: Path) -> None:
     rows = {name: [[1, 2, 3, 4]] for name in ("encoder", "connector", "trunk", "answer", "gaze")}
     small = small_bundle.make()
     with open_bundle(small.write(tmp_path / "small", card={"products": rows})) as bundle:
         after = bundle.manifest
     queries = bench.frame_queries([TASKS["gaze"], TASKS["relation"]], 3)
-    assert bench.frame_products(after, queries) == {(2, 3, 4): 1 + 1 + 6 + 3 + 3}
+    assert bench.frame_products(after, queries, LENGTHS) == {(2, 3, 4): 1 + 1 + 6 + 3 + 3}
     before = replace(after, box_embedding="before")
-    assert bench.frame_products(before, queries) == {(2, 3, 4): 1 + 6 + 6 + 3 + 3}
+    assert bench.frame_products(before, queries, LENGTHS) == {(2, 3, 4): 1 + 6 + 6 + 3 + 3}
 
 
 def test_a_bundle_that_tells_no_products_is_timed_all_the_same(

@@ -19,7 +19,15 @@ from sfedge.config import EngineName
 from sfedge.engines import ENGINES, choose_engine, choose_precision, ort, trt
 from sfedge.errors import EngineError, UnknownNameError
 from sfedge.gpus import Gpu, driver_version, find_gpus
-from sfedge.graphs import GraphIO, graph_io
+from sfedge.graphs import (
+    FLOAT,
+    PROMPT_AXES,
+    GraphIO,
+    Port,
+    check_ports,
+    graph_io,
+    leaves_prompts_free,
+)
 from sfedge.manifest import parse_manifest
 
 ADDER = GraphIO("adder", {"x": (2, 3)}, {"y": (2, 3)})
@@ -325,7 +333,7 @@ def test_threads_are_the_cores_that_the_process_may_use() -> None:
 
 def test_the_contract_covers_what_a_bundles_graphs_take_and_give(tmp_path: Path) -> None:
     for box_embedding in ("after", "before"):
-        small = small_bundle.make(box_embedding)
+        small = small_bundle.make(box_embedding, has_free_prompts=False)
         root = small.write(tmp_path / box_embedding)
         manifest = parse_manifest((root / "bundle.json").read_text(), where="")
         for name, contract in graph_io(manifest).items():
@@ -335,6 +343,31 @@ def test_the_contract_covers_what_a_bundles_graphs_take_and_give(tmp_path: Path)
             for port in (*body.input, *body.output):
                 sizes = tuple(d.dim_value for d in port.type.tensor_type.shape.dim[1:])
                 assert sizes == {**contract.inputs, **contract.outputs}[port.name]
+
+
+@pytest.mark.parametrize(
+    ("dims", "words"),
+    [
+        (["batch", 2, "prompt", 3], ""),
+        (["batch", 2, 7, 3], ""),
+        (["batch", "heads", "prompt", 3], r"\[batch, heads, prompt, 3\]"),
+        (["batch", 2, 6, 3], r"\[batch, 2, 6, 3\]"),
+        (["batch", 2, "prompt", 3, 1], r"\[batch, 2, prompt, 3, 1\]"),
+        ([1, 2, "prompt", 3], r"\[1, 2, prompt, 3\]"),
+    ],
+)
+def test_of_a_prompt_nothing_but_its_length_may_be_free(
+    dims: list[int | str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROMPT_AXES, "past", 2)
+    contract = GraphIO("trunk", {"past": (2, 7, 3)}, {})
+    found = [Port("past", FLOAT, dims)]
+    if words:
+        with pytest.raises(EngineError, match=rf"'past' is {words}, not \[batch, 2, 7, 3\]"):
+            check_ports(contract, found, [], where="trunk.onnx")
+    else:
+        check_ports(contract, found, [], where="trunk.onnx")
+    assert leaves_prompts_free(found) == (dims[2] == "prompt")
 
 
 def test_graphs_on_the_cpu_work_in_the_same_memory(tmp_path: Path) -> None:

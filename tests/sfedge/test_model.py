@@ -62,6 +62,10 @@ class Watched:
     def device(self) -> str:
         return self._engine.device
 
+    @property
+    def pads(self) -> bool:
+        return self.batch > 1  # prompts of several tasks go in one run
+
     def keep(self, row: np.ndarray) -> Row:
         return self._engine.keep(row)
 
@@ -137,6 +141,30 @@ def test_answers_equal_the_reference_in_the_order_of_the_queries(
     assert len(predictions) == len(QUERIES)
     for query, prediction in zip(QUERIES, predictions, strict=True):
         assert_equals_reference(small, frame, query, prediction)
+
+
+@pytest.mark.parametrize("has_free_prompts", [True, False])
+def test_one_query_at_a_time_takes_its_prompt_as_long_as_it_is_where_the_graphs_do(
+    tmp_path: Path, frame: Frame, has_free_prompts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    run = ort.OrtEngine.run
+
+    def noted(self: ort.OrtEngine, inputs: Arrays) -> dict[str, np.ndarray]:
+        if "past" in inputs:
+            lengths.append(np.asarray(inputs["past"][0]).shape[3])
+        return run(self, inputs)
+
+    small = small_bundle.make(has_free_prompts=has_free_prompts)
+    with open_bundle(small.write(tmp_path / "small")) as bundle:
+        model = Model(bundle, engine="cpu")
+    monkeypatch.setattr(ort.OrtEngine, "run", noted)
+    with model:
+        for query in QUERIES:
+            (prediction,) = model.answer(frame, [query])
+            assert_equals_reference(small, frame, query, prediction)
+    own = [small_bundle.LENGTHS[query.task.name] for query in QUERIES]
+    assert lengths == (own if has_free_prompts else [max(small_bundle.LENGTHS.values())] * len(own))
 
 
 def test_each_distinct_view_is_encoded_once(

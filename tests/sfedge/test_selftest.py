@@ -42,7 +42,8 @@ class Noisy:
 
     def __init__(self, engine: Engine, name: str, runs: list[str], noise: float) -> None:
         self._engine, self._name, self._runs, self._noise = engine, name, runs, noise
-        self.device, self.batch, self.keep = engine.device, engine.batch, engine.keep
+        self.device, self.batch, self.pads = engine.device, engine.batch, engine.pads
+        self.keep = engine.keep
         self.close = engine.close
 
     def run(self, inputs: Arrays) -> dict[str, Rows]:
@@ -102,6 +103,15 @@ def test_only_tasks_that_are_new_are_asked(bundle: Bundle, runs: list[str]) -> N
     told = json.loads(record.read_text())
     assert set(told["distances"]) == {"gaze", "domain", "relation"}
     assert max(told["distances"].values()) < 1e-4
+
+
+def test_models_that_have_passed_are_known_by_name(bundle: Bundle, cache: Path) -> None:
+    assert selftest.tested_models() == {}
+    with Model(bundle, engine="cpu"):
+        pass
+    for number, content in enumerate([b"", b"\xff", b"[]", b'"text"', b'{"bundle": "a"}']):
+        (cache / "selftests" / f"{number}.json").write_bytes(content)
+    assert selftest.tested_models() == {bundle.sha256: "small"}
 
 
 def test_another_driver_is_tested_again(
