@@ -8,15 +8,20 @@ from pathlib import Path
 
 import click
 
-from sfedge.errors import ConfigError, MissingExtraError, SfedgeError
+from sfedge.errors import ConfigError, MissingExtraError, SfedgeError, unknown_name
 from sfedge.manifest import MANIFEST_NAME
-from sfedge.tasks import TASKS, select_tasks
+from sfedge.tasks import TASKS, Task, select_tasks
 
 _DRAWN = "Learnt from drawings only: its answers about real people mean nothing."
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--preset",
+    help="In place of SOURCE: the network of this preset with random weights, to measure its speed "
+    "(paper, dinov2, edge, tiny).",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -53,7 +58,8 @@ _DRAWN = "Learnt from drawings only: its answers about real people mean nothing.
     help="Run the Python code that the hub delivers with MolmoE's and SAIL-VL's encoders.",
 )
 def main(
-    source: Path,
+    source: Path | None,
+    preset: str | None,
     out: Path,
     name: str | None,
     notice: str | None,
@@ -70,11 +76,15 @@ def main(
 
     Example: python -m export runs/tiny/model --out tiny.zip
     """
+    if (source is None) == (preset is None):
+        raise click.UsageError("Give either SOURCE or --preset.")
     try:
         from export.package import export_bundle, extend_bundle
         from export.pictures import in_folder
         from export.precisions import DEFAULT
+        from export.untrained import NOTICE, untrained
         from training.checkpoint import load_model
+        from training.config import PRESETS
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"exporting needs {error.name}, which is not installed",
@@ -82,7 +92,7 @@ def main(
         ) from error
     shown = in_folder(pictures) if pictures else None
     precisions = precisions or DEFAULT
-    if source.is_file() or (source / MANIFEST_NAME).is_file():
+    if source is not None and (source.is_file() or (source / MANIFEST_NAME).is_file()):
         if name or notice is not None or created:
             raise ConfigError(
                 "a bundle keeps what it says of itself",
@@ -91,18 +101,24 @@ def main(
             )
         manifest = extend_bundle(source, out, precisions=precisions, pictures=shown)
     else:
-        model, recipe, card = load_model(source, allow_remote_code=allow_remote_code)
-        if notice is None:
-            notice = _DRAWN if card.get("data", {}).get("is_drawn") else ""
-        learnt = select_tasks(recipe.tasks)
+        tasks: list[Task] = [*TASKS.values()]
+        if source is not None:
+            model, recipe, card = load_model(source, allow_remote_code=allow_remote_code)
+            limits = _DRAWN if card.get("data", {}).get("is_drawn") else ""
+            learnt = select_tasks(recipe.tasks)
+            tasks = [replace(TASKS[task], margin=recipe.margin(task)) for task in learnt]
+        elif preset in PRESETS:
+            model, card, limits = untrained(preset), {}, NOTICE
+        else:
+            unknown_name("preset", str(preset), [*PRESETS], where="--preset")
         manifest = export_bundle(
             model,
             out,
             name=name or out.resolve().stem,
             created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
-            notice=notice,
+            notice=limits if notice is None else notice,
             card=card,
-            tasks=[replace(TASKS[task], margin=recipe.margin(task)) for task in learnt],
+            tasks=tasks,
             precisions=precisions,
             pictures=shown,
         )

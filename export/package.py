@@ -236,8 +236,9 @@ def _shape(model: SocialFusion, tasks: Sequence[Task]) -> Shape:
 
 
 def _preset(config: ModelConfig) -> str:
-    """The name of the settings, "custom" where they have none."""
-    return next((name for name, preset in PRESETS.items() if preset == config), "custom")
+    """The name of the network's settings, wherever its weights are from; "custom" without one."""
+    bare = config.without_weights()
+    return next((n for n, preset in PRESETS.items() if preset.without_weights() == bare), "custom")
 
 
 def _entry(path: Path, folder: Path) -> FileEntry:

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from export.__main__ import main
+from export.untrained import untrained
 from sfedge.bundle import open_bundle
-from sfedge.errors import DataError
+from sfedge.errors import DataError, UnknownNameError
 from sfedge.tasks import TASKS
 from training.checkpoint import load_model, save_model
 from training.config import PRESETS
@@ -65,6 +66,24 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     assert_runtime_answers_as_pytorch(out, load_model(checkpoint)[0])
 
 
+def test_a_preset_becomes_a_bundle_with_random_weights_that_says_so(
+    tmp_path: Path, assert_runtime_answers_as_pytorch: Callable[[Path, SocialFusion], None]
+) -> None:
+    arguments = ["--preset", "tiny", "--out", str(tmp_path / "random"), "--precision", "fp32"]
+    main(arguments, standalone_mode=False)
+    with open_bundle(tmp_path / "random") as bundle:
+        manifest = bundle.manifest
+    assert (manifest.name, manifest.preset, len(manifest.tasks)) == ("random", "tiny", 6)
+    assert "Random weights" in manifest.notice
+    assert manifest.card["parity"]["lora"]["effect"] > 0
+    assert_runtime_answers_as_pytorch(tmp_path / "random", untrained("tiny"))
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="'papre'.*paper"):
+        main(["--preset", "papre", "--out", str(tmp_path / "x")], standalone_mode=False)
+
+
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no model\.json is here"):
         main([str(tmp_path), "--out", str(tmp_path / "x")], standalone_mode=False)
@@ -74,11 +93,12 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Missing argument 'SOURCE'"),
+        (("--out", "x"), "either SOURCE or --preset"),
+        (("nowhere", "--out", "x", "--preset", "tiny"), "either SOURCE or --preset"),
         (("nowhere",), "Missing option '--out'"),
         (("nowhere", "--out", "x", "--created", "yesterday"), "'yesterday' does not match"),
     ],
-    ids=["no-checkpoint", "no-out", "no-time"],
+    ids=["neither", "both", "no-out", "no-time"],
 )
 def test_a_wrong_call_is_told_without_a_traceback(arguments: tuple[str, ...], message: str) -> None:
     done = subprocess.run(

@@ -14,19 +14,12 @@ EXPORT = """
 import json, resource, sys
 from itertools import islice
 from pathlib import Path
-import torch
 from export.package import export_bundle
 from export.pictures import Pictures, photographs
+from export.untrained import untrained
 from sfedge.tasks import TASKS
-from training.config import PRESETS
-from training.model import build_model
 
-torch.manual_seed(0)
-model = build_model(PRESETS["paper"].without_weights()).eval()
-with torch.no_grad():
-    for name, parameter in model.llm.named_parameters():
-        if "lora_B" in name:
-            parameter.normal_(0, 0.02)
+model = untrained("paper")
 size = sum(p.numel() for p in model.parameters()) * 4
 export_bundle(
     model, Path(sys.argv[1]), name="full", created="2026-01-02T03:04:05Z",
