@@ -80,7 +80,7 @@ def test_a_preset_becomes_a_bundle_with_random_weights_that_says_so(
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match="'papre'.*paper"):
+    with pytest.raises(UnknownNameError, match=r"'papre'.*paper"):
         main(["--preset", "papre", "--out", str(tmp_path / "x")], standalone_mode=False)
 
 
