@@ -75,6 +75,7 @@ class MainWindow(QMainWindow):
         thread.started.connect(worker.run)
         thread.finished.connect(self._forget_ended)
         worker.fetching.connect(self._show_fetching)
+        worker.testing.connect(self._show_testing)
         worker.opened.connect(self._show_opened)
         worker.newer.connect(self._show_newest)
         worker.failed.connect(self._show_failure)
@@ -249,6 +250,14 @@ class MainWindow(QMainWindow):
         if not self._is_stale():
             self.video.show_message(
                 "Fetching the detector networks", f"{what} – needed once.", percent=percent
+            )
+
+    def _show_testing(self, done: int, total: int) -> None:
+        if not self._is_stale():
+            self.video.show_message(
+                "Testing the model on this machine",
+                f"{done} of {total} tasks – needed once.",
+                percent=100 * done // total,
             )
 
     def _show_opened(self, opened: Opened) -> None:

@@ -57,7 +57,7 @@ class Slot:
 
 
 class _StoppedError(Exception):
-    """Ends a download that nobody waits for any more."""
+    """Ends a download or self-test that nobody waits for any more."""
 
 
 class Worker(QObject):
@@ -73,6 +73,7 @@ class Worker(QObject):
     """
 
     fetching = pyqtSignal(str, int)  # a network that is being fetched, and percent of it
+    testing = pyqtSignal(int, int)  # tasks of the model's self-test that are done, and in all
     opened = pyqtSignal(Opened)
     newer = pyqtSignal()  # a frame waits in `slot`
     failed = pyqtSignal(str)  # a sentence for the user
@@ -94,7 +95,12 @@ class Worker(QObject):
         try:
             self._wait_for_the_run_before()
             if not self._stop.is_set():
-                with sfedge.open(self._source, self._config, progress=self._tell) as session:
+                with sfedge.open(
+                    self._source,
+                    self._config,
+                    progress=self._tell,
+                    testing=self._tell_test,
+                ) as session:
                     try:
                         self._play(session)
                     finally:
@@ -161,6 +167,11 @@ class Worker(QObject):
         if percent != self._percent:
             self._percent = percent
             self.fetching.emit(what, percent)
+
+    def _tell_test(self, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
+        self.testing.emit(done, total)
 
 
 def qt_image(picture: Image) -> QImage:

@@ -24,6 +24,7 @@ from sfedge.manifest import GRAPHS, PREFIX_NAME, Manifest
 from sfedge.model import Model
 from sfedge.plan import IntervalPlanner
 from sfedge.products import Product, plain_seconds, work
+from sfedge.selftest import Progress
 from sfedge.structures import Frame, Query, Track
 from sfedge.tasks import Task
 
@@ -107,6 +108,7 @@ def measure(
     tasks: Sequence[str] | None = None,
     people: int = 3,
     seconds: float = 5.0,
+    testing: Progress | None = None,
 ) -> Benchmark:
     """Answer the queries of one frame again and again.
 
@@ -117,6 +119,7 @@ def measure(
         tasks: names; None for all that the bundle knows.
         people: in the frame.
         seconds: to go on for; a few frames are timed in any case.
+        testing: told how many tasks of the self-test are done and are to do; only where it runs.
 
     Raises:
         SfedgeError: as opening the bundle and loading the model do.
@@ -125,9 +128,9 @@ def measure(
     begun = time.perf_counter()
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
-        model = Model(opened, engine=engine, precision=precision, tasks=tasks)
+        model = Model(opened, engine=engine, precision=precision, tasks=tasks, testing=testing)
     ready = time.perf_counter() - begun
-    is_cpu = model.choice.name == "cpu"
+    is_cpu = model.choice.name in ("cpu", "openvino")
     with model:
         queries = frame_queries(model.tasks, people)
         frame = make_frame()

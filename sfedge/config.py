@@ -8,7 +8,7 @@ from typing import Literal
 from sfedge.errors import ConfigError
 from sfedge.tasks import select_tasks
 
-EngineName = Literal["auto", "cpu", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
+EngineName = Literal["auto", "cpu", "openvino", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

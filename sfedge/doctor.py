@@ -11,12 +11,13 @@ from typing import Any
 from sfedge import __version__
 from sfedge.bundle import open_bundle
 from sfedge.cache import cache_folder
-from sfedge.engines import ENGINES, compiled
+from sfedge.engines import ENGINES, compiled, openvino
 from sfedge.engines.ort import FLAVOURS, clash, installed_flavours, linked_tensorrt
 from sfedge.engines.trt import INSTALL_TENSORRT, state
 from sfedge.errors import BundleError, EngineError, OutputError
 from sfedge.gpus import Gpu, driver_version, find_gpus, is_jetson
 from sfedge.libraries import advice, install_line, missing_libraries
+from sfedge.machine import cpu_name
 from sfedge.model import Model
 
 # Distribution: the module that must load.
@@ -36,7 +37,14 @@ _OPENCV = (
 )
 # Distributions of TensorRT, whose version is that of the libraries they bring.
 _TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
-_OPTIONAL = ("PyQt6", "cuda-bindings", "cuda-python", *_TENSORRT, "tensorrt-rtx-cu13-bindings")
+_OPTIONAL = (
+    "PyQt6",
+    "cuda-bindings",
+    "cuda-python",
+    "openvino",
+    *_TENSORRT,
+    "tensorrt-rtx-cu13-bindings",
+)
 _FOR_GPUS = ("tensorrt", "tensorrt-rtx", "cuda")  # engines that use one, but for trt-ep
 
 
@@ -57,6 +65,7 @@ class Report:
     python: str = ""
     platform: str = ""
     packages: dict[str, str] = field(default_factory=dict)  # distribution: version
+    processor: str = ""  # and whether it computes in bf16, where OpenVINO is there to tell
     gpus: list[Gpu] = field(default_factory=list)
     driver: str = ""  # NVIDIA's
     engines: dict[str, Problem | None] = field(default_factory=dict)  # why each cannot run
@@ -129,6 +138,7 @@ def _check_imports(report: Report) -> None:
 
 
 def _check_engines(report: Report) -> None:
+    report.processor = cpu_name()
     report.gpus, _ = find_gpus()
     report.driver = driver_version() if report.gpus else ""
     for name, engine in ENGINES.items():
@@ -141,6 +151,9 @@ def _check_engines(report: Report) -> None:
             report.engines[name] = problem
             if problem.is_fatal:
                 report.problems.append(problem)
+    if report.engines["openvino"] is None:
+        has_bf16 = "BF16" in openvino.capabilities()
+        report.processor += f", {'computes' if has_bf16 else 'does not compute'} in bf16"
     if report.gpus and all(report.engines[name] for name in _FOR_GPUS):
         name = "tensorrt" if is_jetson() else "cuda"
         why = report.engines[name]

@@ -22,7 +22,7 @@ from sfedge.engines.base import Row, Rows
 from sfedge.engines.compiled import folder_of
 from sfedge.graphs import graph_io
 from sfedge.preprocess import crop, encoder_input
-from sfedge.selftest import check_once
+from sfedge.selftest import Progress, check_once
 from sfedge.structures import Frame, Prediction, Query
 from sfedge.tasks import HEATMAP_SIZE, Task, select_tasks
 
@@ -50,6 +50,7 @@ class Model(Closing):
         engine: a name in `sfedge.engines.ENGINES`, or "auto".
         precision: of the bundle; None for the one that suits the engine best.
         tasks: names to answer; None for all that the bundle knows. Only their graphs are loaded.
+        testing: told how many tasks of the self-test are done and are to do; only where it runs.
 
     Raises:
         UnknownNameError: the bundle has no such task, or there is no such engine.
@@ -64,6 +65,7 @@ class Model(Closing):
         engine: str = "auto",
         precision: str | None = None,
         tasks: Sequence[str] | None = None,
+        testing: Progress | None = None,
     ) -> None:
         manifest = bundle.manifest
         known = [task.name for task in manifest.tasks]
@@ -93,7 +95,13 @@ class Model(Closing):
             }
             # Seconds that the bundle's self-test took; 0 where it had passed here before.
             self.tested = check_once(
-                bundle, self.tasks, self.choice, self.device, folder, self.answer
+                bundle,
+                self.tasks,
+                self.choice,
+                self.device,
+                folder,
+                lambda frame, queries: (answer for _, answer in self._answers(frame, queries)),
+                testing,
             )
             undo.pop_all()
 
@@ -117,15 +125,7 @@ class Model(Closing):
         Raises:
             EngineError: a graph fails, or gives values that are not numbers.
         """
-        tokens = self._connect(self._encode(frame, queries), queries)
-        answers: dict[int, Prediction] = {}
-        for head in ("answer", "gaze"):
-            asked = [i for i, query in enumerate(queries) if _head(query.task) == head]
-            for part in _batches(asked, self._batch):
-                chosen = [queries[i] for i in part]
-                values = self._ask(head, chosen, [tokens[self._tokens_key(q)] for q in chosen])
-                for i, query, value in zip(part, chosen, values, strict=True):
-                    answers[i] = self._prediction(frame, query, value)
+        answers = dict(self._answers(frame, queries))
         return [answers[i] for i in range(len(queries))]
 
     def close(self) -> None:
@@ -135,12 +135,23 @@ class Model(Closing):
         self._engines.clear()
         self._prompts = {}
 
+    def _answers(self, frame: Frame, queries: Sequence[Query]) -> Iterator[tuple[int, Prediction]]:
+        """The place of each query and its prediction, as they come."""
+        tokens = self._connect(self._encode(frame, queries), queries)
+        for head in ("answer", "gaze"):
+            asked = [i for i, query in enumerate(queries) if _head(query.task) == head]
+            for part in _batches(asked, self._batch):
+                chosen = [queries[i] for i in part]
+                values = self._ask(head, chosen, [tokens[self._tokens_key(q)] for q in chosen])
+                for i, query, value in zip(part, chosen, values, strict=True):
+                    yield i, self._prediction(frame, query, value)
+
     def _load(self, bundle: Bundle, graphs: Sequence[str], folder: Path) -> dict[str, Array]:
         """Verify and load graphs, several at once where that is quicker; prompts by task."""
         kind, contracts = ENGINES[self.choice.name], graph_io(self._manifest)
 
         def load(name: str) -> None:
-            path = bundle.graph_path(self.precision, name)
+            path = bundle.graph_path(self.precision, name) if kind.reads_graphs else Path()
             self._engines[name] = kind.build(path, contracts[name], folder)
 
         with ThreadPoolExecutor(kind.loaders) as pool:
@@ -238,7 +249,8 @@ def _head(task: Task) -> str:
 def _prompt(prefix: Array, least: int, keep: Callable[[Array], Row]) -> _Prompt:
     """Keys and values [L, 2, KV, P, HD], padded on the left to at least so many tokens."""
     missing = max(least - prefix.shape[3], 0)
-    whole = np.pad(prefix, ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0)))
+    sides = ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0))
+    whole = np.pad(prefix, sides) if missing else prefix
     padding = np.zeros(whole.shape[3], np.float32)
     padding[:missing] = PADDING
     return _Prompt(keep(whole[:-1]), keep(whole[-1]), keep(padding))

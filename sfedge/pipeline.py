@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from sfedge import annotate
+from sfedge import annotate, selftest
 from sfedge.answers import NewestAnswers
 from sfedge.bundle import Bundle, open_bundle
 from sfedge.cache import Progress
@@ -257,6 +257,7 @@ def open_session(
     config: RunConfig | None = None,
     *,
     progress: Progress | None = None,
+    testing: selftest.Progress | None = None,
     **settings: Any,
 ) -> Session:
     """Open a video, image folder, camera number or stream address for a run.
@@ -265,6 +266,8 @@ def open_session(
         source: a file, a folder of images, the number of a camera, or an rtsp/http address.
         config: the settings; None for the defaults.
         progress: told of detector networks being fetched: name, bytes so far, bytes in all.
+        testing: told of the self-test where a bundle first starts on an engine: tasks that are
+            done, and in all.
         settings: single settings by name that replace those of `config`, as `interval=1.0`.
 
     Returns:
@@ -283,7 +286,13 @@ def open_session(
             open_source(str(source), start=config.start, end=config.end)
         )
         bundle = resources.enter_context(open_bundle(config.bundle))
-        model = Model(bundle, engine=config.engine, precision=config.precision, tasks=config.tasks)
+        model = Model(
+            bundle,
+            engine=config.engine,
+            precision=config.precision,
+            tasks=config.tasks,
+            testing=testing,
+        )
         resources.callback(model.close)
         detector = build_detector(
             detections=config.detections,

@@ -9,7 +9,7 @@ enough is used. That it did is remembered until one of them changes.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,7 +38,8 @@ _LIMIT_8_BITS = 0.5
 _FLAT = 0.01  # standard deviation of a heatmap that counts at least; one that is flat has none
 
 Array = NDArray[np.float64]
-Ask = Callable[[Frame, Sequence[Query]], list[Prediction]]
+Ask = Callable[[Frame, Sequence[Query]], Iterable[Prediction]]
+Progress = Callable[[int, int], None]  # tasks that are tested so far, and in all
 
 
 def picture(size: int) -> Image:
@@ -66,7 +67,13 @@ def questions(tasks: Sequence[Task]) -> list[Query]:
 
 
 def check_once(
-    bundle: Bundle, tasks: Sequence[Task], choice: Choice, device: str, folder: Path, ask: Ask
+    bundle: Bundle,
+    tasks: Sequence[Task],
+    choice: Choice,
+    device: str,
+    folder: Path,
+    ask: Ask,
+    progress: Progress | None = None,
 ) -> float:
     """Compare answers with those that the bundle carries, unless that was done here before.
 
@@ -76,7 +83,8 @@ def check_once(
         choice: engine and precision.
         device: where that runs, and by which version of what.
         folder: where the engine keeps what it has compiled.
-        ask: gives the answers that are to be compared.
+        ask: gives the answers that are to be compared, in any order.
+        progress: told before the first answer and after each; not called where nothing is asked.
 
     Returns:
         The seconds that it took; 0 where it had passed before.
@@ -97,7 +105,7 @@ def check_once(
         "sfedge": __version__,
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    path = cache.cache_folder() / "selftests" / f"{key}.json"
+    path = _folder() / f"{key}.json"
     passed = _read(path)
     new = [task for task in tasks if task.name not in passed]
     if not new:
@@ -105,7 +113,14 @@ def check_once(
     begun = time.perf_counter()
     wanted = _stored(bundle)
     frame = Frame(picture(bundle.manifest.input.size), 0, 0.0)
-    distances = compare(ask(frame, questions(new)), wanted)
+    answers: list[Prediction] = []
+    if progress:
+        progress(0, len(new))
+    for answer in ask(frame, questions(new)):
+        answers.append(answer)
+        if progress:
+            progress(len(answers), len(new))
+    distances = compare(answers, wanted)
     limit = _LIMITS.get(choice.precision, _LIMIT_8_BITS)
     if wrong := {name: d for name, d in distances.items() if not d <= limit}:
         told = ", ".join(f"{name} by {distance:.2g}" for name, distance in wrong.items())
@@ -116,10 +131,22 @@ def check_once(
             fix="Update the driver and the engine's library (`sfedge doctor` names them), or "
             "choose another --engine.",
         )
-    told = json.dumps(facts | {"distances": passed | distances}, indent=1)
+    told = json.dumps(
+        facts | {"model": bundle.manifest.name, "distances": passed | distances}, indent=1
+    )
     with suppress(OutputError):  # it is tested again at the next start
         cache.write(path, [told.encode()])
     return time.perf_counter() - begun
+
+
+def tested_models() -> dict[str, str]:
+    """Names of the models that have passed here, by the sha256 of their bundle."""
+    names = {}
+    for path in sorted(_folder().glob("*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            record = json.loads(path.read_bytes())
+            names[str(record["bundle"])] = str(record["model"])
+    return names
 
 
 def compare(answers: Sequence[Prediction], wanted: Mapping[str, Array]) -> dict[str, float]:
@@ -144,6 +171,10 @@ def compare(answers: Sequence[Prediction], wanted: Mapping[str, Array]) -> dict[
         scale = max(_spread(values), least, 1e-30)
         distances[answer.task] = float(np.sqrt((difference**2).mean()) / scale)
     return distances
+
+
+def _folder() -> Path:
+    return cache.cache_folder() / "selftests"
 
 
 def _stored(bundle: Bundle) -> dict[str, Array]:

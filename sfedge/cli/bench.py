@@ -62,15 +62,18 @@ def bench(
     and detectors are not part of it: this is the model alone.
     """
     from sfedge.bench import measure
+    from sfedge.cli.bars import selftest_bar
 
-    found = measure(
-        bundle,
-        engine=engine,
-        precision=precision,
-        tasks=None if tasks is None else select_tasks(tasks),
-        people=people,
-        seconds=seconds,
-    )
+    with selftest_bar() as testing:
+        found = measure(
+            bundle,
+            engine=engine,
+            precision=precision,
+            tasks=None if tasks is None else select_tasks(tasks),
+            people=people,
+            seconds=seconds,
+            testing=testing,
+        )
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
     else:

@@ -37,6 +37,7 @@ def _lines(report: Report) -> list[str]:
     rows = [
         ("sfedge", f"{report.sfedge}, Python {report.python}, {report.platform}"),
         ("packages", packages),
+        ("processor", report.processor),
         ("gpus", f"{gpus}, driver {report.driver}" if gpus else "none"),
         *(row for name, why in report.engines.items() for row in _engine_rows(name, why)),
         *((f"built {name}", how) for name, how in report.compiled.items()),

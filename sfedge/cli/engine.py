@@ -1,7 +1,7 @@
 """`sfedge engine`: native engines for the device at hand."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,7 @@ from sfedge.bundle import open_bundle
 from sfedge.engines import compiled, trt_build
 from sfedge.engines.trt import BACKENDS, load_tensorrt, state
 from sfedge.errors import EngineError, unknown_name
+from sfedge.selftest import tested_models
 
 _EPILOG = """\b
 Examples:
@@ -108,25 +109,29 @@ def build(
 @_json_option
 def list_(as_json: bool) -> None:
     """Show what was built and whether it runs here; sums are not looked at."""
-    rows = [_row(folder) for folder in compiled.folders()]
+    rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for row in rows:
-        click.echo(f"{row['id']}  {row['bundle']}  {row['bytes'] / 1e6:.1f} MB  {row['state']}")
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        click.echo(f"{row['id']}  {row['bundle'] or 'unknown'}  {size}  {_state(row)}")
     click.echo(f"In {compiled.root()}" if rows else "No engine was built yet.")
 
 
 @engine.command()
 @_json_option
 def verify(as_json: bool) -> int:
-    """Check every engine to the last bit; exit code 1 where one may not be loaded."""
-    rows = [_row(folder, is_thorough=True) for folder in compiled.folders()]
+    """Check every engine to the last bit; exit code 1 where one may not be loaded.
+
+    What the engine trt-ep keeps is ONNX Runtime's own: here is looked only at who may write it.
+    """
+    rows = _rows(is_thorough=True)
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
         for row in rows:
-            click.echo(f"{row['id']}  {row['state']}")
+            click.echo(f"{row['id']}  {_state(row)}")
         if not rows:
             click.echo("No engine was built yet.")
     return 0 if all(row["state"] == "ready" for row in rows) else 1
@@ -141,7 +146,7 @@ def remove(ids: tuple[str, ...], stale: bool, is_all: bool, as_json: bool) -> No
     """Delete engines by ID, as `sfedge engine list` shows it."""
     if not (ids or stale or is_all):
         raise click.UsageError("Name an ID, --stale or --all.")
-    rows = {row["id"]: row for row in map(_row, compiled.folders())}
+    rows = {row["id"]: row for row in _rows()}
     for name in ids:
         if name not in rows:
             unknown_name("engine", name, rows)
@@ -158,15 +163,17 @@ def remove(ids: tuple[str, ...], stale: bool, is_all: bool, as_json: bool) -> No
     click.echo(f"Removed {names}; {freed / 1e6:.1f} MB are free again.")
 
 
-def _row(folder: Path, *, is_thorough: bool = False) -> dict[str, Any]:
+def _rows(*, is_thorough: bool = False) -> list[dict[str, Any]]:
+    """A line about each folder of engines."""
+    rows = [_row(folder, is_thorough=is_thorough) for folder in compiled.folders()]
+    names = tested_models() | {row["bundle_sha256"]: row["bundle"] for row in rows if row["bundle"]}
+    rows += [_runtime_row(folder, names) for folder in compiled.runtime_folders()]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def _row(folder: Path, *, is_thorough: bool) -> dict[str, Any]:
     """A line about the engines in a folder, whatever became of them."""
-    row: dict[str, Any] = {
-        "id": f"{folder.parent.name[:12]}/{folder.name}",
-        "bundle": "",
-        "state": "ready",
-        "bytes": sum(path.lstat().st_size for path in folder.iterdir()),
-        "folder": str(folder),
-    }
+    row = _found(folder)
     try:
         engines = compiled.read(folder)
         row |= _told(engines, folder)
@@ -177,6 +184,44 @@ def _row(folder: Path, *, is_thorough: bool = False) -> dict[str, Any]:
     except EngineError as error:
         row["state"] = f"refused: {error.what}"
     return row
+
+
+def _runtime_row(folder: Path, names: Mapping[str, str]) -> dict[str, Any]:
+    """A line about what ONNX Runtime keeps in a folder.
+
+    Args:
+        folder: where that is.
+        names: of models, by the sha256 of their bundle.
+    """
+    row = _found(folder) | {
+        "bundle": names.get(folder.parent.name, ""),
+        "bundle_sha256": folder.parent.name,
+        "backend": compiled.RUNTIME,
+        "precision": folder.name.removeprefix(f"{compiled.RUNTIME}-"),
+        "note": "ONNX Runtime's own, which checks itself whether it fits",
+    }
+    try:
+        compiled.check_private(folder)
+    except EngineError as error:
+        row["state"] = f"refused: {error.what}"
+    return row
+
+
+def _found(folder: Path) -> dict[str, Any]:
+    """What is known of any folder of engines; a link is not followed."""
+    files = [] if folder.is_symlink() else list(folder.iterdir())
+    return {
+        "id": compiled.identifier(folder),
+        "bundle": "",
+        "state": "ready",
+        "bytes": sum(path.lstat().st_size for path in files),
+        "folder": str(folder),
+    }
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    note = row.get("note")
+    return f"{row['state']} ({note})" if note else str(row["state"])
 
 
 def _told(engines: compiled.EngineSet, folder: Path) -> dict[str, Any]:

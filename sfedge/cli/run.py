@@ -144,6 +144,7 @@ def run_source(
     source: str, config: RunConfig, out: Path, *, every_frame: bool = False, as_json: bool = False
 ) -> int:
     """Run a source into a folder and tell how it went; the exit code."""
+    from sfedge.cli.bars import selftest_bar
     from sfedge.cli.models import download_bar
     from sfedge.engines.ort import clash, installed_flavours
     from sfedge.pipeline import open_session
@@ -151,8 +152,8 @@ def run_source(
 
     if (problem := clash(installed_flavours())) is not None:
         click.echo(f"sfedge: warning: {problem[0]}. {problem[1]}", err=True)
-    with download_bar() as fetching:
-        session = open_session(source, config, progress=fetching)
+    with download_bar() as fetching, selftest_bar() as testing:
+        session = open_session(source, config, progress=fetching, testing=testing)
     with session:
         notice = f": {session.notice}" if session.notice else ""
         click.echo(f"model {session.model_name} on {session.device}{notice}", err=True)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sfedge.bundle import Bundle
-from sfedge.engines import compiled, ort, ort_device, trt
+from sfedge.engines import compiled, openvino, ort, ort_device, trt
 from sfedge.engines.base import Engine
 from sfedge.errors import EngineError, unknown_name
 from sfedge.gpus import find_gpus
@@ -25,8 +25,11 @@ class EngineKind:
         [Path, GraphIO, Path], Engine
     ]  # graph, its contract, folder for what it compiles
     loaders: int = 1  # graphs that are loaded at once; a compiler measures and wants quiet
-    # Raises EngineError where the folder lacks what must be compiled ahead.
-    check_built: Callable[[Path], None] = lambda folder: None
+    reads_graphs: bool = True  # else they were compiled ahead, of graphs that were verified then
+    # Raises EngineError where the folder lacks what must be compiled ahead of the model so named.
+    check_built: Callable[[Path, str], None] = lambda folder, model: None
+    # Raises EngineError where the machine does not compute in a precision of the bundle.
+    check_precision: Callable[[str], None] = lambda precision: None
 
 
 def _native(backend: str) -> EngineKind:
@@ -34,6 +37,7 @@ def _native(backend: str) -> EngineKind:
         precisions=("fp16", "bf16", "fp32", "int8-qdq", "fp8-qdq"),
         check=partial(trt.check, backend),
         build=partial(trt.build, backend),
+        reads_graphs=False,
         check_built=partial(trt.check_built, backend),
     )
 
@@ -47,12 +51,19 @@ ENGINES: dict[str, EngineKind] = {
     "cpu": EngineKind(
         precisions=("int8-cpu", "fp32"), check=ort.check_cpu, build=ort.build_cpu, loaders=2
     ),
+    "openvino": EngineKind(
+        precisions=("bf16", "fp32", "int8-qdq"),
+        check=openvino.check,
+        build=openvino.build,
+        loaders=2,
+        check_precision=openvino.check_precision,
+    ),
     "trt-ep": EngineKind(
         precisions=("fp16", "fp32"), check=ort.check_trt, build=ort_device.build_trt
     ),
 }
-# What "auto" tries, the fastest first; trt-ep compiles for minutes at its first start: only on
-# request.
+# What "auto" tries, the fastest first. Only on request: trt-ep, which compiles for minutes at its
+# first start, and openvino, as int8-cpu in ONNX Runtime is faster where the bundle has it.
 _AUTOMATIC = ("tensorrt", "tensorrt-rtx", "cuda", "cpu")
 
 
@@ -119,7 +130,8 @@ def choose_precision(engine: str, bundle: Bundle, precision: str | None = None) 
         precision: the one that is wanted; None for any that the engine runs.
 
     Raises:
-        EngineError: the bundle has none that the engine runs, or none of them was built here.
+        EngineError: the bundle has none that the engine runs, none of them was built here, or the
+            machine does not compute in them.
     """
     manifest, wanted = bundle.manifest, ENGINES[engine].precisions
     known = [p for p in wanted if p in manifest.precisions and precision in (None, p)]
@@ -133,7 +145,9 @@ def choose_precision(engine: str, bundle: Bundle, precision: str | None = None) 
     errors = []
     for candidate in known:
         try:
-            ENGINES[engine].check_built(compiled.folder_of(bundle.sha256, engine, candidate))
+            ENGINES[engine].check_precision(candidate)
+            folder = compiled.folder_of(bundle.sha256, engine, candidate)
+            ENGINES[engine].check_built(folder, manifest.name)
         except EngineError as error:
             errors.append(error)
         else:

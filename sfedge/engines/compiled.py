@@ -3,6 +3,9 @@
 An engine is machine code, so only what this user's own sfedge has built is ever loaded: the folder
 must be theirs alone, each file must have the sum that the record beside it says, and the record
 must carry a seal made with a key that never leaves the cache.
+
+What ONNX Runtime compiles for itself has no record, as it alone knows when it writes there; its
+folder must be the user's alone all the same.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ from sfedge.gpus import Gpu
 
 SCHEMA = 2
 RECORD_NAME = "engines.json"
+RUNTIME = "trt-ep"  # the engine that lets ONNX Runtime keep what it compiles
 _KEY_NAME = "key"
 _OTHERS_WRITE = 0o022  # bits of a file's mode: its group and all others may write
 
@@ -66,7 +70,7 @@ class EngineSet:
     @property
     def id(self) -> str:
         """What it is called in a list."""
-        return f"{self.bundle_sha256[:12]}/{self.backend}-{self.precision}"
+        return identifier(folder_of(self.bundle_sha256, self.backend, self.precision))
 
 
 def root() -> Path:
@@ -91,6 +95,24 @@ def make_private(folder: Path) -> None:
             path.chmod(0o700)
             if path == root():
                 return
+
+
+def check_private(folder: Path) -> None:
+    """Raise EngineError where somebody else could have put code into a folder, if it is there.
+
+    Modes of the files in it are not looked at: nobody else gets into the folder.
+    """
+    is_there = folder.is_symlink() or folder.is_dir()
+    remove = f"sfedge engine remove {identifier(folder)}"
+    for place in (root(), folder.parent):
+        if place.is_symlink() or place.exists():
+            then = f" && {remove}" if is_there else ""
+            _check_owner(place, fix=f"See who has changed it, then run: chmod 700 {place}{then}.")
+    if is_there:
+        fix = f"Run: {remove}; it is compiled again at the next start."
+        _check_owner(folder, fix=fix)
+        for path in sorted(folder.iterdir()):
+            _check_owner(path, others_write=0, fix=fix)
 
 
 def save(engines: EngineSet, folder: Path) -> None:
@@ -133,6 +155,21 @@ def read(folder: Path) -> EngineSet:
     machine = Machine(**(fields["machine"] | {"device": Gpu(**device) if device else None}))
     built = tuple(BuiltEngine(**engine) for engine in fields["engines"])
     return EngineSet(**(fields | {"machine": machine, "engines": built}))
+
+
+def of_another_version(folder: Path, model: str) -> EngineSet | None:
+    """Engines of a model of this name that lie where another version of its bundle has them.
+
+    Args:
+        folder: where engines of this version would be; tells their backend and precision.
+        model: the name in the bundle.
+    """
+    for record in sorted(root().glob(f"*/{folder.name}/{RECORD_NAME}")):
+        with suppress(EngineError):  # no word of theirs counts
+            engines = read(record.parent)
+            if record.parent != folder and engines.bundle == model:
+                return engines
+    return None
 
 
 def staleness(engines: EngineSet, now: Machine) -> str:
@@ -178,6 +215,17 @@ def folders() -> Iterator[Path]:
     yield from sorted(path.parent for path in root().glob(f"*/*/{RECORD_NAME}"))
 
 
+def runtime_folders() -> Iterator[Path]:
+    """All folders in which ONNX Runtime keeps what it has compiled."""
+    found = root().glob(f"*/{RUNTIME}-*")
+    yield from sorted(path for path in found if path.is_symlink() or path.is_dir())
+
+
+def identifier(folder: Path) -> str:
+    """What a folder of engines is called in a list."""
+    return f"{folder.parent.name[:12]}/{folder.name}"
+
+
 def remove(folder: Path) -> int:
     """Delete what was compiled into a folder; the bytes that it took.
 
@@ -186,6 +234,9 @@ def remove(folder: Path) -> int:
     """
     size = 0
     with cache.within(folder):
+        if folder.is_symlink():  # what it points to is not ours to delete
+            folder.unlink()
+            return 0
         for path in folder.iterdir():
             size += path.lstat().st_size
             path.unlink()
@@ -199,18 +250,26 @@ def _device(gpu: Gpu | None) -> str:
     return f"{gpu.name} (compute {gpu.capability})" if gpu else "none"
 
 
-def _check_owner(path: Path) -> None:
-    """Raise EngineError where another user could have written a file or folder."""
+def _check_owner(path: Path, *, others_write: int = _OTHERS_WRITE, fix: str = "") -> None:
+    """Raise EngineError where another user could have written a file or folder.
+
+    Args:
+        path: what is to be loaded, or a folder above it.
+        others_write: bits of its mode that must not be set.
+        fix: what to do.
+    """
     try:
         status = path.lstat()
     except OSError as error:
-        raise EngineError(f"it cannot be read ({error.strerror})", where=str(path)) from error
+        raise EngineError(
+            f"it cannot be read ({error.strerror})", where=str(path), fix=fix
+        ) from error
     if path.is_symlink():
         raise EngineError(
-            "it is a link; engines are read from where they were built", where=str(path)
+            "it is a link; engines are read from where they were built", where=str(path), fix=fix
         )
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & _OTHERS_WRITE):
-        raise EngineError("other users may write it, so it is not loaded", where=str(path))
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & others_write):
+        raise EngineError("other users may write it, so it is not loaded", where=str(path), fix=fix)
 
 
 def _key() -> bytes:

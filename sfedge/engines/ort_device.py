@@ -30,7 +30,12 @@ def build_cuda(graph: Path, contract: GraphIO, folder: Path) -> DeviceEngine:
 
 
 def build_trt(graph: Path, contract: GraphIO, folder: Path) -> DeviceEngine:
-    """An engine through TensorRT; what it compiles is kept in `folder`, for this user alone."""
+    """An engine through TensorRT; what it compiles is kept in `folder`, for this user alone.
+
+    Raises:
+        EngineError: somebody else could have written there, or ONNX Runtime refuses.
+    """
+    compiled.check_private(folder)
     compiled.make_private(folder)
     options: dict[str, Any] = {
         # The graph's own types hold: nothing is lowered in precision behind its back.
@@ -50,7 +55,7 @@ def build_trt(graph: Path, contract: GraphIO, folder: Path) -> DeviceEngine:
         },
     }
     providers = [(TRT, options), (CUDA, {"use_tf32": "0"}), (CPU, {})]
-    return _engine(graph, contract, providers, "trt-ep")
+    return _engine(graph, contract, providers, compiled.RUNTIME)
 
 
 def launcher(

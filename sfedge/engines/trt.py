@@ -80,9 +80,25 @@ def check(backend: str) -> None:
     check_cuda()
 
 
-def check_built(backend: str, folder: Path) -> None:
-    """Raise EngineError where `folder` holds no engines that fit this machine."""
-    _built(load_tensorrt(backend), folder)
+def check_built(backend: str, folder: Path, model: str = "") -> None:
+    """Raise EngineError where `folder` holds no engines that fit this machine.
+
+    Args:
+        backend: a key of `BACKENDS`.
+        folder: where the engines of the bundle are.
+        model: its name; with it, engines of another version of the bundle are told.
+    """
+    try:
+        _built(load_tensorrt(backend), folder)
+    except compiled.NotBuiltError as error:
+        if (other := compiled.of_another_version(folder, model)) is None:
+            raise
+        raise EngineError(
+            "its engines are stale: they were built of another version of bundle "
+            f"{model!r} ({other.bundle_sha256[:12]}…, now it is {folder.parent.name[:12]}…)",
+            where=str(compiled.folder_of(other.bundle_sha256, backend, other.precision)),
+            fix=REBUILD,
+        ) from error
 
 
 def state(engines: compiled.EngineSet) -> str:

@@ -254,6 +254,27 @@ def test_a_download_that_nobody_waits_for_ends(
     assert not [path for path in fetched if path.parent.name != "selftests"]
 
 
+def test_the_self_test_of_a_first_start_is_told(
+    open_window: Open, wait_for: Wait, two_people: Scene, config: RunConfig, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path))
+    window = open_window(config)
+    told: list[str] = []
+    show = window.video.show_message
+
+    def listen(title: str, text: str = "", percent: int | None = None) -> None:
+        show(title, text, percent=percent)
+        told.append(window.video.text)
+
+    monkeypatch.setattr(window.video, "show_message", listen)
+    window.play(str(two_people.video))
+    wait_for(lambda: has_people(window))
+    assert "Testing the model on this machine" in told[1]
+    assert "0 of 2 tasks" in told[1]
+    assert "2 of 2 tasks" in told[-1]
+
+
 def test_a_fault_is_told_and_ends_the_run(
     open_window: Open, wait_for: Wait, two_people: Scene, config: RunConfig
 ) -> None:

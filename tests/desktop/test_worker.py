@@ -1,8 +1,11 @@
 """What stands between the pipeline's thread and the window."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PyQt6.QtGui import QColor
+from scenes import Scene
 
 from desktop.worker import Shown, Slot, Worker, fault, qt_image
 from sfedge import Frame, FrameResult, RunConfig, RunReport
@@ -53,6 +56,30 @@ def test_a_run_that_is_stopped_before_it_begins_opens_nothing() -> None:
     worker.run()
     assert ends == [None]
     assert failures == []
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_models_self_test_is_told_before_the_run_and_can_be_stopped(
+    two_people: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path))
+    tasks = ("expression", "looking_at_me")
+    config = RunConfig(tasks=tasks, detections=two_people.detections)
+    worker = Worker(str(two_people.video), config)
+    told: list[object] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+        if is_stopped:
+            worker.stop()
+
+    worker.testing.connect(tell)
+    worker.opened.connect(lambda opened: (told.append(opened.model), worker.stop()))
+    worker.failed.connect(told.append)
+    worker.run()
+    whole: list[object] = [(0, 2), (1, 2), (2, 2), "sfedge demo"]
+    assert told == (whole[:1] if is_stopped else whole)
 
 
 def test_a_fault_is_told_as_one() -> None:

@@ -15,7 +15,7 @@ from sfedge import libraries
 from sfedge.cli.doctor import doctor as doctor_command
 from sfedge.cli.info import info as info_command
 from sfedge.doctor import Report, examine
-from sfedge.engines import ENGINES, ort
+from sfedge.engines import ENGINES, openvino, ort
 from sfedge.engines.trt_build import build_engines
 from sfedge.libraries import LIBRARIES, Library, advice, install_line
 from sfedge.tasks import TASKS
@@ -168,6 +168,32 @@ def test_what_each_engine_needs_is_told(demo: Path, cache: Path) -> None:
             assert why.what in out
             assert why.fix in out
             assert why.fix
+
+
+def test_openvino_is_told_with_what_the_processor_computes_in(
+    demo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = examine()
+    assert report.packages["openvino"] == importlib.metadata.version("openvino")
+    assert report.engines["openvino"] is None
+    computes = "computes" if "BF16" in openvino.capabilities() else "does not compute"
+    assert report.processor.endswith(f", {computes} in bf16")
+    _, out = invoke(doctor_command)
+    assert f"\nprocessor            {report.processor}\n" in out
+    monkeypatch.setattr(openvino, "capabilities", lambda: ("FP32", "INT8"))
+    assert examine().processor.endswith(", does not compute in bf16")
+
+
+def test_without_openvino_the_line_that_installs_it_is_told(
+    demo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    report = examine()
+    why = report.engines["openvino"]
+    assert why is not None
+    assert (why.what, why.fix) == ("OpenVINO is not installed", "Run: pip install openvino.")
+    assert report.is_runnable
+    assert "bf16" not in report.processor
 
 
 def test_engines_that_were_built_are_listed_with_their_state(

@@ -105,6 +105,35 @@ def test_only_tasks_that_are_new_are_asked(bundle: Bundle, runs: list[str]) -> N
     assert max(told["distances"].values()) < 1e-4
 
 
+def test_how_far_the_test_is_is_told_where_it_runs(bundle: Bundle, runs: list[str]) -> None:
+    told: list[tuple[int, int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total, runs.count("trunk")))
+
+    with Model(bundle, engine="exact", tasks=["gaze", "domain", "relation"], testing=tell):
+        assert told == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
+    told.clear()
+    with Model(bundle, engine="exact", tasks=["gaze", "domain"], testing=tell):
+        assert told == []
+    with Model(bundle, engine="exact", testing=tell):
+        assert told[-1] == (3, 3, 6)  # the tasks that are new
+
+
+def test_a_test_that_is_broken_off_counts_for_nothing(bundle: Bundle, runs: list[str]) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Model(bundle, engine="exact", testing=stop)
+    assert runs.count("trunk") == 2
+    assert selftest.tested_models() == {}
+    runs.clear()
+    with Model(bundle, engine="exact"):
+        assert runs.count("trunk") == len(TASKS)
+
+
 def test_models_that_have_passed_are_known_by_name(bundle: Bundle, cache: Path) -> None:
     assert selftest.tested_models() == {}
     with Model(bundle, engine="cpu"):

@@ -28,7 +28,7 @@ from sfedge.engines.compiled import EngineSet
 from sfedge.engines.cuda import Cuda
 from sfedge.engines.device import Bindings, DeviceEngine
 from sfedge.engines.trt_build import build_engines
-from sfedge.errors import EngineError, SfedgeError
+from sfedge.errors import BundleError, EngineError, SfedgeError
 from sfedge.gpus import Gpu
 from sfedge.graphs import GraphIO, graph_io
 from sfedge.model import Model
@@ -156,6 +156,19 @@ def test_prompts_go_to_the_device_once_and_nothing_comes_back_but_answers(
         calls = Counter(device.calls)
     assert calls["cudaMemcpy"] == 0
     assert calls["cudaMalloc"] == 0  # the memory of the frame before is taken again
+
+
+def test_graphs_are_not_read_again_once_they_are_compiled(
+    small: Small, bundle: Bundle, built: Path, frame: Frame
+) -> None:
+    with open_bundle(bundle.source) as fresh:  # `bundle` has verified its files for the build
+        with (bundle.source / "fp32" / "gaze.onnx.data").open("ab") as file:
+            file.write(b"more")  # the stand-in's engines still compute with what was there before
+        with Model(fresh, engine="tensorrt") as model:
+            (prediction,) = model.answer(frame, QUERIES[:1])
+            assert_equals_reference(small, frame, QUERIES[0], prediction)
+        with pytest.raises(BundleError, match=r"fp32/gaze\.onnx\.data has sha256"):
+            Model(fresh, engine="cpu")
 
 
 @pytest.mark.parametrize("max_batch", [1, 2, 8])
@@ -321,10 +334,34 @@ def test_a_stale_engine_is_named_and_not_loaded(
     assert re.search(message, choose_engine(bundle).note)
 
 
-def test_engines_of_an_earlier_bundle_are_not_taken_for_those_of_a_new_one(
+def test_engines_of_an_earlier_bundle_are_told_as_stale_and_not_loaded(
     bundle: Bundle, built: Path, tmp_path: Path
 ) -> None:
     other = small_bundle.make(seed=1).write(tmp_path / "other")
+    with open_bundle(other) as changed:
+        told = refusal(changed)
+        assert "its engines are stale: they were built of another version of bundle 'small'" in told
+        assert f"({bundle.sha256[:12]}…, now it is {changed.sha256[:12]}…)" in told
+        assert str(built) in told
+        assert "another version of bundle 'small'" in choose_engine(changed).note
+        with pytest.raises(EngineError, match="another version of bundle 'small'"):
+            choose_engine(changed, "tensorrt", precision="fp32")
+        build(changed)
+        assert choose_engine(changed).name == "tensorrt"
+    assert choose_engine(bundle).name == "tensorrt"  # an earlier version stays usable
+
+
+@pytest.mark.parametrize("change", ["another name", "damaged", "another precision"])
+def test_only_engines_of_the_same_model_and_precision_are_told_as_an_earlier_version(
+    bundle: Bundle, built: Path, tmp_path: Path, change: str
+) -> None:
+    other = small_bundle.make(seed=1).write(tmp_path / "other")
+    if change == "another name":
+        small_bundle.edit(other, name="large")
+    elif change == "damaged":
+        flip(built / "engines.json")
+    else:
+        built.rename(built.parent / "tensorrt-fp16")
     with open_bundle(other) as changed:
         assert "no engine was built" in refusal(changed)
 
@@ -416,6 +453,67 @@ def test_a_precision_that_was_not_built_is_not_replaced_by_another(
     assert choose_engine(bundle, "tensorrt").precision == "fp32"
     with pytest.raises(EngineError, match="no engine was built"):
         choose_engine(bundle, "tensorrt", precision="fp16")
+
+
+@pytest.fixture
+def kept(device: Device, bundle: Bundle) -> Path:
+    """The folder with what ONNX Runtime has compiled of the bundle, a file as it leaves them."""
+    folder = compiled.folder_of(bundle.sha256, "trt-ep", "fp32")
+    compiled.check_private(folder)  # nothing is there yet
+    compiled.make_private(folder)
+    (folder / "trunk_0.engine").write_bytes(b"engine")
+    (folder / "trunk_0.engine").chmod(0o664)  # as many systems have it; nobody gets there
+    compiled.check_private(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("place", "fix"),
+    [
+        (".", "Run: sfedge engine remove {id};"),
+        ("..", "run: chmod 700 {place} && sfedge engine remove {id}."),
+        ("../..", "run: chmod 700 {place} && sfedge engine remove {id}."),
+    ],
+)
+def test_what_onnx_runtime_compiled_is_not_loaded_where_others_could_write(
+    bundle: Bundle, kept: Path, place: str, fix: str
+) -> None:
+    target = (kept / place).resolve()
+    target.chmod(0o770)
+    with pytest.raises(EngineError, match="other users may write it, so it is not loaded") as told:
+        ort_device.build_trt(
+            bundle.graph_path("fp32", "trunk"), graph_io(bundle.manifest)["trunk"], kept
+        )
+    assert told.value.where == str(target)
+    assert fix.format(id=f"{bundle.sha256[:12]}/trt-ep-fp32", place=target) in told.value.fix
+    assert target.stat().st_mode & 0o777 == 0o770  # it is not made to look well
+
+
+def test_what_another_user_compiled_is_not_loaded(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lstat, other = Path.lstat, kept / "trunk_0.engine"
+
+    def owned(path: Path) -> os.stat_result:
+        status = list(lstat(path))
+        status[4] += path == other  # the user's number
+        return os.stat_result(status)
+
+    monkeypatch.setattr(Path, "lstat", owned)
+    with pytest.raises(EngineError, match="other users may write it") as told:
+        compiled.check_private(kept)
+    assert told.value.where == str(other)
+
+
+@pytest.mark.parametrize("name", ["", "trunk_0.engine"])
+def test_a_link_among_what_onnx_runtime_compiled_is_not_followed(
+    kept: Path, tmp_path: Path, name: str
+) -> None:
+    place = kept / name
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EngineError, match="it is a link"):
+        compiled.check_private(kept)
 
 
 @both

@@ -1,0 +1,242 @@
+"""OpenVINO on the CPU: graphs in bf16 where the processor has it, in fp32 anywhere."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfedge.engines.base import Arrays
+from sfedge.engines.ort import physical_cores
+from sfedge.errors import EngineError
+from sfedge.graphs import FLOAT, GraphIO, Port, check_ports, leaves_prompts_free
+from sfedge.machine import cpu_name
+
+INSTALL = "pip install openvino"
+_DEVICE = "CPU"
+_REPORTER = "openvino_telemetry"
+
+
+def check() -> None:
+    """Raise EngineError where OpenVINO is missing or cannot use the processor."""
+    capabilities()
+
+
+def check_precision(precision: str) -> None:
+    """Raise EngineError where the processor does not compute in a precision of a bundle."""
+    if precision == "bf16" and "BF16" not in capabilities():
+        raise EngineError(
+            "it does not compute in bf16, so OpenVINO would run these graphs as something else",
+            where=cpu_name() or "the processor",
+            fix="Take a bundle with fp32, another --precision of this one, or the engine cpu.",
+        )
+
+
+def capabilities() -> tuple[str, ...]:
+    """What OpenVINO says that the processor computes in by itself, such as "BF16" and "INT8".
+
+    Raises:
+        EngineError: OpenVINO is missing, broken, or has nothing for this processor.
+    """
+    module = load_openvino()
+    try:
+        found = _core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    except Exception as error:  # its exceptions share no base of their own
+        raise EngineError(
+            f"it cannot use the processor ({_reason(error)})",
+            where=f"openvino {_version(module)}",
+            fix=f"Run: {INSTALL} --force-reinstall; or choose the engine cpu.",
+        ) from error
+    return tuple(str(name) for name in found)
+
+
+def build(graph: Path, contract: GraphIO, folder: Path) -> "OpenVinoEngine":
+    """An engine on the CPU; `folder` is not used.
+
+    What OpenVINO would keep there is as large as the graphs, and takes longer to load than they do.
+    """
+    return OpenVinoEngine(graph, contract)
+
+
+class OpenVinoEngine:
+    """One graph in OpenVINO, a sample at a time (see `sfedge.engines.base.Engine`).
+
+    Args:
+        graph: the ONNX file.
+        contract: what it must take and give.
+
+    Raises:
+        EngineError: it does not load, or does not fit its contract.
+    """
+
+    def __init__(self, graph: Path, contract: GraphIO) -> None:
+        module = load_openvino()
+        self.device, self.batch = f"cpu (openvino {_version(module)})", 1
+        self._contract = contract
+        self._graph = graph.name
+        with _loading(graph):
+            # Asked for by name: else a damaged file is offered to the readers of other formats.
+            frontend = module.frontend.FrontEndManager().load_by_framework("onnx")
+            model = frontend.convert(frontend.load(str(graph)))
+            inputs = [_port(node, contract) for node in model.inputs]
+            outputs = [_port(node, contract) for node in model.outputs]
+        check_ports(contract, inputs, outputs, where=str(graph))
+        self.pads = not leaves_prompts_free(inputs)
+        with _loading(graph):
+            # Of all sizes only the prompt's is left free: a compiler that knows the others lays out
+            # the weights here and not in the first run, and needs less memory for it.
+            model.reshape(
+                {
+                    port.name: [1, *(s if isinstance(s, int) else -1 for s in port.shape[1:])]
+                    for port in inputs
+                }
+            )
+            settings = {
+                "INFERENCE_PRECISION_HINT": _hint(model),
+                "INFERENCE_NUM_THREADS": physical_cores(),
+                "PERFORMANCE_HINT": "LATENCY",
+                # Threads that are bound to a core cannot make way for decoding and detection.
+                "ENABLE_CPU_PINNING": False,
+            }
+            self._request = _core().compile_model(model, _DEVICE, settings).create_infer_request()
+
+    def keep(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sample as it is: this is where the engine runs."""
+        return row
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Outputs by name, batch first; the result is the caller's to keep.
+
+        Raises:
+            EngineError: the inputs are not those of the graph, the run fails, or it gives a value
+                that is not a finite number.
+        """
+        feed = self._feed(inputs)
+        try:
+            found = self._request.infer(feed, share_inputs=True)  # outputs are copied
+            arrays = {name: found[name] for name in self._contract.outputs}
+        except Exception as error:  # its exceptions share no base of their own
+            raise self._failed(_reason(error)) from error
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise EngineError(
+                    f"{name!r} holds values that are not numbers",
+                    where=f"{self._graph} on {self.device}",
+                    fix="Take a bundle in fp32, or another engine.",
+                )
+        return arrays
+
+    def close(self) -> None:
+        """Release the graph and its memory; the engine cannot run any more."""
+        del self._request
+
+    def _feed(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """The arrays of one sample by name.
+
+        OpenVINO itself would convert other types without a word, and take what the last run took
+        for an input that is missing.
+        """
+        if inputs.keys() != self._contract.inputs.keys():
+            taken, given = ", ".join(self._contract.inputs), ", ".join(inputs)
+            raise self._failed(f"it takes {taken}, not {given or 'nothing'}")
+        feed = {}
+        for name, rows in inputs.items():
+            if len(rows) != 1:
+                raise self._failed(f"it takes 1 sample, not {len(rows)} of {name!r}")
+            array = rows if isinstance(rows, np.ndarray) else np.asarray(rows[0])[None]
+            if array.dtype != np.float32:
+                raise self._failed(f"{name!r} is {array.dtype}, not {FLOAT}")
+            feed[name] = array
+        return feed
+
+    def _failed(self, why: str) -> EngineError:
+        return EngineError(f"the run failed ({why})", where=f"{self._graph} on {self.device}")
+
+
+def load_openvino() -> ModuleType:
+    """The module `openvino`, kept from reporting its use.
+
+    Raises:
+        EngineError: it is not installed, or cannot be loaded; the message says what to run.
+    """
+    try:
+        with _unreported():
+            return importlib.import_module("openvino")
+    except Exception as error:  # whatever a package throws at import keeps it from working
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
+        what = "is not installed" if is_missing else f"cannot be loaded ({_reason(error)})"
+        fix = INSTALL if is_missing else f"{INSTALL} --force-reinstall"
+        raise EngineError(f"OpenVINO {what}", fix=f"Run: {fix}.") from error
+
+
+@contextmanager
+def _unreported() -> Iterator[None]:
+    """Keep OpenVINO's import from telling Google Analytics of itself: it does without that module.
+
+    A program around us that has loaded it goes on with it.
+    """
+    loaded = sys.modules.get(_REPORTER)
+    sys.modules[_REPORTER] = None  # type: ignore[assignment]  # its import fails
+    try:
+        yield
+    finally:
+        sys.modules.pop(_REPORTER, None)
+        if loaded is not None:
+            sys.modules[_REPORTER] = loaded
+
+
+@contextmanager
+def _loading(graph: Path) -> Iterator[None]:
+    """Turn whatever OpenVINO raises at a graph into EngineError."""
+    try:
+        yield
+    except Exception as error:  # its exceptions share no base of their own
+        raise EngineError(
+            f"OpenVINO cannot load it ({_reason(error)})",
+            where=str(graph),
+            fix="Run `sfedge doctor`; if it finds nothing, export the bundle again.",
+        ) from error
+
+
+@cache
+def _core() -> Any:
+    """What knows the devices and compiles for them; one, so that graphs share their threads."""
+    return load_openvino().Core()
+
+
+def _hint(model: Any) -> str:
+    """What to compute in: bf16 where the graph holds values in it, else nothing below fp32.
+
+    The products of graphs in 8 bits are told by the graph itself.
+    """
+    kinds = {
+        output.get_element_type().to_string()
+        for node in model.get_ops()
+        for output in node.outputs()
+    }
+    return "bf16" if "bf16" in kinds else "f32"
+
+
+def _port(node: Any, contract: GraphIO) -> Port:
+    """An input or output of a model, as `check_ports` takes it."""
+    # Nodes that do nothing are taken out, and what goes through them has all their names.
+    names = sorted(node.get_names(), key=lambda n: n not in {*contract.inputs, *contract.outputs})
+    kind = node.get_element_type().to_string()
+    sizes = [size.get_length() if size.is_static else "?" for size in node.get_partial_shape()]
+    return Port(next(iter(names), ""), FLOAT if kind == "f32" else kind, sizes)
+
+
+def _version(module: ModuleType) -> str:
+    return str(module.__version__).split("-")[0]  # the build follows
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, in one line: OpenVINO tells its source files first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
