@@ -12,7 +12,7 @@ from tqdm import tqdm
 from export.decoder import HIDDEN
 from export.pictures import View
 from sfedge.boxes import Box, patch_mask
-from sfedge.engines.ort import port
+from sfedge.engines.ort import exact_integers, port
 from sfedge.graphs import leaves_prompts_free
 from sfedge.manifest import GRAPHS, Manifest
 from sfedge.preprocess import encoder_input
@@ -44,6 +44,7 @@ def session_options() -> SessionOptions:
     options = SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")
+    exact_integers(options)
     return options
 
 

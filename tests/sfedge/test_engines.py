@@ -331,6 +331,16 @@ def test_threads_are_the_cores_that_the_process_may_use() -> None:
     assert run_python(code) == "1"
 
 
+def test_eight_bit_products_are_asked_to_be_exact_on_processors_without_vnni(
+    bundle: Bundle,
+) -> None:
+    """No such processor is here: emulated ones (QEMU's Haswell and EPYC) went wrong without it."""
+    contract = graph_io(bundle.manifest)["encoder"]
+    session = ort.open_session(bundle.graph_path("fp32", "encoder"), contract, [(ort.CPU, {})])
+    options = session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+
+
 def test_the_contract_covers_what_a_bundles_graphs_take_and_give(tmp_path: Path) -> None:
     for box_embedding in ("after", "before"):
         small = small_bundle.make(box_embedding, has_free_prompts=False)
