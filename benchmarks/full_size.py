@@ -84,7 +84,7 @@ def measure(
         with_frame = number == 0 or way not in _FRAME_ONCE
         try:
             yield {way: apart(ours, bundle, engine, precision, with_frame)}
-        except (SfedgeError, RuntimeError) as error:  # one that dies raises RuntimeError here
+        except (SfedgeError, RuntimeError, MemoryError) as error:  # RuntimeError: it was killed
             if engine == "cpu":
                 raise
             reasons[way] = f"it failed: {error}"

@@ -76,7 +76,7 @@ def pytorch(begun: float, preset: str) -> tuple[Run, Run]:
 
     The same weights serve both; the first is measured, memory and all, before the second begins.
     """
-    model = _built(preset)
+    model = built(preset)
     ready = time.time() - begun
     return _plain(model, ready), _half(model)
 
@@ -227,7 +227,7 @@ def fastest_products(begun: float, products: Sequence[Product]) -> dict[Product,
     return times
 
 
-def _built(preset: str) -> Any:
+def built(preset: str) -> Any:
     """The network of a preset with random weights, LoRA merged, ready to answer."""
     import torch
 

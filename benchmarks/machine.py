@@ -17,7 +17,16 @@ from sfedge.machine import cpu_name
 
 RESULTS = Path(__file__).parent / "results"
 
-_PACKAGES = ("numpy", "mediapipe", "onnxruntime", "onnxruntime-gpu", "opencv-contrib-python", "av")
+_PACKAGES = (
+    "numpy",
+    "mediapipe",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "torch",
+    "opencv-contrib-python",
+    "av",
+)
 
 
 def describe() -> str:

@@ -131,7 +131,7 @@ def main(bundle: Path, rounds: int, out: Path) -> None:
         for way in [*order]:
             try:
                 found[way].append(apart(time_graphs, bundle, way))
-            except (SfedgeError, RuntimeError) as error:  # one that dies raises RuntimeError here
+            except (SfedgeError, RuntimeError, MemoryError) as error:  # RuntimeError: it was killed
                 if way in (FP32, INT8):
                     raise
                 reasons[way] = f"it failed: {error}"

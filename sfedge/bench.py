@@ -141,7 +141,7 @@ def measure(
             model.answer(frame, queries)
             frames.append(time.perf_counter() - begun)
         memory, left = peak_memory(), _gpu_memory_free()
-        products = frame_products(manifest, queries, prompt_lengths(model))
+        products = frame_products(manifest, queries, model.prompts)
         return Benchmark(
             model=model.name,
             device=model.device,
@@ -228,11 +228,6 @@ def graph_products(manifest: Manifest, graph: str, prompt: int = 0) -> Counter[P
     for count, height, inner, width in rows:
         products[height, inner, width] += count
     return products
-
-
-def prompt_lengths(model: Model) -> dict[str, int]:
-    """By task, the tokens of its prompt as the model's engines get it, with padding."""
-    return {task.name: model._prompts[task.name].padding.shape[0] for task in model.tasks}
 
 
 def loaded_bytes(manifest: Manifest, model: Model) -> int:

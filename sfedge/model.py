@@ -115,6 +115,11 @@ class Model(Closing):
         """What "auto" has taken and why not a faster engine, for the user to read; else ""."""
         return self.choice.note
 
+    @property
+    def prompts(self) -> dict[str, int]:
+        """By task, the tokens of its prompt as the engines get it, with padding."""
+        return {name: prompt.padding.shape[0] for name, prompt in self._prompts.items()}
+
     def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
         """One prediction per query, in their order; each distinct view is encoded once.
 

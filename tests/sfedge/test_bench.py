@@ -45,7 +45,7 @@ def test_figures_fit_each_other(command: Run) -> None:
     with open_bundle() as bundle:
         manifest = bundle.manifest
         with Model(bundle, engine="cpu") as model:
-            prompts = bench.prompt_lengths(model)
+            prompts = model.prompts
     # Two people: a view of each and the whole frame.
     queries = bench.frame_queries([TASKS["gesture"], TASKS["gaze"]], 2)
     assert told["work"] == products.work(bench.frame_products(manifest, queries, prompts))
@@ -81,7 +81,7 @@ def test_each_prompt_counts_as_long_as_it_goes_in(tmp_path: Path) -> None:
     root = small_bundle.make().write(tmp_path / "small", card={"products": rows})
     queries = bench.frame_queries([TASKS["expression"], TASKS["gaze"]], 2)
     with open_bundle(root) as bundle, Model(bundle, engine="cpu") as model:
-        manifest, prompts = bundle.manifest, bench.prompt_lengths(model)
+        manifest, prompts = bundle.manifest, model.prompts
     assert prompts == LENGTHS
     assert bench.frame_products(manifest, queries, prompts) == {
         (100, 1, 1): 3,
@@ -98,7 +98,7 @@ def test_each_prompt_counts_as_long_as_it_goes_in(tmp_path: Path) -> None:
 def test_prompts_of_a_graph_that_pads_are_all_as_long_as_the_longest(tmp_path: Path) -> None:
     root = small_bundle.make(has_free_prompts=False).write(tmp_path / "small")
     with open_bundle(root) as bundle, Model(bundle, engine="cpu") as model:
-        assert set(bench.prompt_lengths(model).values()) == {small_bundle.SHAPE.prefix}
+        assert set(model.prompts.values()) == {small_bundle.SHAPE.prefix}
 
 
 def test_boxes_that_enter_before_the_connector_make_more_work(tmp_path: Path) -> None:
