@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import matplotlib
 
 from benchmarks import machine
 from benchmarks.full_size_run import Run, apart, crowd, ours, plain_products, pytorch
@@ -257,6 +256,8 @@ def _cosines(bundle: Path, ways: Sequence[str]) -> dict[str, float]:
 
 def plot(times: Mapping[int, float], path: Path) -> None:
     """Seconds a frame by the number of people, beside a line through one person's."""
+    import matplotlib  # not at the top: the processes that are timed import this module, too
+
     matplotlib.use("agg")
     from matplotlib.figure import Figure
 

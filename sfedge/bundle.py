@@ -7,7 +7,9 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -69,6 +71,33 @@ class Bundle(Closing):
         Raises:
             BundleError: the bundle has no such precision or graph, or a file is damaged.
         """
+        path, weights = self._graph_files(precision, graph)
+        for name in weights:
+            self._verify(name)
+        return path
+
+    @contextmanager
+    def loading(self, precision: str, graph: str) -> Iterator[Path]:
+        """The verified ONNX file of a graph, whose weights are verified while the caller loads it.
+
+        What is loaded may be used behind the `with` alone: that ends once all is verified, and
+        damaged weights are told in place of whatever else went wrong. Until then they are read as
+        mere numbers, which saves the time that the sums take.
+
+        Raises:
+            BundleError: the bundle has no such precision or graph, or a file is damaged.
+        """
+        path, weights = self._graph_files(precision, graph)
+        with ThreadPoolExecutor(1) as pool:
+            checks = [pool.submit(self._verify, name) for name in weights]
+            try:
+                yield path
+            finally:
+                for check in checks:
+                    check.result()
+
+    def _graph_files(self, precision: str, graph: str) -> tuple[Path, list[str]]:
+        """The ONNX file of a graph, verified, and the listed names of its weight files."""
         if precision not in self.manifest.precisions or graph not in GRAPHS:
             known = ", ".join(self.manifest.precisions)
             raise BundleError(
@@ -77,7 +106,7 @@ class Bundle(Closing):
                 fix=f"Precisions it has: {known}.",
             )
         name = f"{precision}/{graph}.onnx"
-        path = self._verify(name)
+        path, weights = self._verify(name), []
         for location in sorted(external_files(path)):
             listed = posixpath.normpath(posixpath.join(precision, location))
             if not is_safe_path(location) or listed not in self._entries:
@@ -86,8 +115,8 @@ class Bundle(Closing):
                     where=self.source.name,
                     fix=_AGAIN,
                 )
-            self._verify(listed)
-        return path
+            weights.append(listed)
+        return path, weights
 
     def file_path(self, name: str) -> Path:
         """A listed file, verified.

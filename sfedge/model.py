@@ -6,7 +6,7 @@ or gaze heatmap. The keys and values of each task's prompt come ready from the b
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -156,8 +156,11 @@ class Model(Closing):
         kind, contracts = ENGINES[self.choice.name], graph_io(self._manifest)
 
         def load(name: str) -> None:
-            path = bundle.graph_path(self.precision, name) if kind.reads_graphs else Path()
-            self._engines[name] = kind.build(path, contracts[name], folder)
+            source = (
+                bundle.loading(self.precision, name) if kind.reads_graphs else nullcontext(Path())
+            )
+            with source as path:
+                self._engines[name] = kind.build(path, contracts[name], folder)
 
         with ThreadPoolExecutor(kind.loaders) as pool:
             loading = pool.map(load, graphs)

@@ -329,3 +329,29 @@ def test_the_identity_of_a_bundle_changes_with_any_file(folder: Path) -> None:
     small_bundle.relist(folder)
     with open_bundle(folder) as bundle:
         assert bundle.sha256 != before
+
+
+def test_damaged_weights_are_told_in_place_of_what_they_did_to_the_loader(tmp_path: Path) -> None:
+    root = small_bundle.make().write(tmp_path / "small")
+    flip_byte(root / "fp32/gaze.onnx.data")
+    with open_bundle(root) as bundle:
+        with bundle.loading("fp32", "trunk") as path:
+            assert path == root / "fp32/trunk.onnx"
+        with (
+            pytest.raises(BundleError, match=r"fp32/gaze\.onnx\.data has sha256"),
+            bundle.loading("fp32", "gaze"),
+        ):
+            raise MemoryError("what a loader may make of them")
+
+
+def test_a_damaged_graph_is_told_before_anything_loads_it(tmp_path: Path) -> None:
+    root = small_bundle.make().write(tmp_path / "small")
+    flip_byte(root / "fp32/gaze.onnx")
+    is_reached = False
+    with open_bundle(root) as bundle:
+        with (
+            pytest.raises(BundleError, match=r"fp32/gaze\.onnx has sha256"),
+            bundle.loading("fp32", "gaze"),
+        ):
+            is_reached = True
+    assert not is_reached
