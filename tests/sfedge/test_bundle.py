@@ -348,10 +348,10 @@ def test_a_damaged_graph_is_told_before_anything_loads_it(tmp_path: Path) -> Non
     root = small_bundle.make().write(tmp_path / "small")
     flip_byte(root / "fp32/gaze.onnx")
     is_reached = False
-    with open_bundle(root) as bundle:
-        with (
-            pytest.raises(BundleError, match=r"fp32/gaze\.onnx has sha256"),
-            bundle.loading("fp32", "gaze"),
-        ):
-            is_reached = True
+    with (
+        open_bundle(root) as bundle,
+        pytest.raises(BundleError, match=r"fp32/gaze\.onnx has sha256"),
+        bundle.loading("fp32", "gaze"),
+    ):
+        is_reached = True
     assert not is_reached
