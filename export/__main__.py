@@ -1,14 +1,13 @@
 """`python -m export`: a trained model to a bundle, or a bundle to other precisions."""
 
-import signal
-import sys
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import click
 
-from sfedge.errors import ConfigError, MissingExtraError, SfedgeError, unknown_name
+from sfedge.cli import ending
+from sfedge.errors import ConfigError, MissingExtraError, unknown_name
 from sfedge.manifest import MANIFEST_NAME
 from sfedge.tasks import TASKS, Task, select_tasks
 
@@ -129,19 +128,5 @@ def main(
     )
 
 
-def _stop(*_: object) -> None:
-    sys.exit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)  # an exception, so that what is half-made is removed
-    try:
-        main(standalone_mode=False)
-    except SfedgeError as error:
-        click.echo(f"export: error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
+    ending.run(main, "export", program="python -m export")

@@ -1,7 +1,6 @@
 """`python -m export.report`: how far a bundle's precisions are from its fp32 on given pictures."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -11,7 +10,8 @@ from export.derive import agreements
 from export.pictures import in_folder
 from export.precisions import PRECISIONS, REFERENCE
 from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError, SfedgeError, unknown_name
+from sfedge.cli import ending
+from sfedge.errors import BundleError, unknown_name
 
 
 def report(
@@ -86,13 +86,4 @@ def main(bundle: Path, pictures: Path, precisions: tuple[str, ...], as_json: boo
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except SfedgeError as error:
-        click.echo(f"export: error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
+    ending.run(main, "export", program="python -m export.report")

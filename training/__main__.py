@@ -1,7 +1,6 @@
 """`python -m training`: draw a dataset, train, evaluate."""
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,8 @@ import click
 import torch
 
 from sfedge import __version__
-from sfedge.errors import SfedgeError, UsageError
+from sfedge.cli import ending
+from sfedge.errors import UsageError
 from training.agreement import agree
 from training.challenge import lam_file
 from training.check import check
@@ -315,13 +315,4 @@ for _command in (check, agree, lam_file, vlm_train, vlm_evaluate, reproduce, fig
     main.add_command(_command)
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except SfedgeError as error:
-        click.echo(f"training: error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
+    ending.run(main, "training", program="python -m training")

@@ -1,19 +1,14 @@
-"""The command `sfedge`: finds the subcommand, and turns every error into one line and a code."""
+"""The command `sfedge`: finds the subcommand."""
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from sfedge import __version__
-from sfedge.errors import SfedgeError, unknown_name
-from sfedge.libraries import advice
+from sfedge.cli import ending
+from sfedge.errors import unknown_name
 
 # Each is loaded when it is called, or when the list of commands is shown.
 _COMMANDS = {
@@ -25,7 +20,6 @@ _COMMANDS = {
     "bench": "sfedge.cli.bench",
     "doctor": "sfedge.cli.doctor",
 }
-_INTERRUPTED, _TERMINATED = 130, 143  # what shells report for Ctrl-C and SIGTERM
 _EPILOG = """\b
 Examples:
   sfedge demo
@@ -71,60 +65,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: the words after `sfedge`; None for those of this process.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words  # may stand anywhere
-    try:
-        with _unwinding_on_sigterm():
-            code = _invoke([word for word in words if word != "--debug"])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, as `head`, had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except Exception as error:
-        if debug:
-            raise
-        code = _tell(error)
-    sys.exit(code)
-
-
-@contextmanager
-def _unwinding_on_sigterm() -> Iterator[None]:
-    """Within, SIGTERM ends the program as Ctrl-C does, so that nothing temporary stays."""
-    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _invoke(words: Sequence[str]) -> int:
-    try:
-        result = cli.main(list(words), prog_name="sfedge", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("sfedge: interrupted", err=True)
-        return _INTERRUPTED
-    return result if isinstance(result, int) else 0
-
-
-def _tell(error: Exception) -> int:
-    """Print an error in one line; its exit code."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # its message is the whole help
-        click.echo(error.format_message(), err=True)
-        return error.exit_code
-    if isinstance(error, SfedgeError):
-        text, code = str(error), error.exit_code
-    elif isinstance(error, click.ClickException):
-        text, code = error.format_message(), error.exit_code
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            end = "" if text.endswith((".", "?")) else "."
-            text = f"{text}{end} Try '{error.ctx.command_path} --help'."
-    elif isinstance(error, ImportError | OSError) and (fix := advice(error)):
-        text, code = f"a library of the system is missing ({error}). {fix}", 1
-    else:
-        text = f"this is a fault of the program ({type(error).__name__}: {error}). Run the command "
-        text, code = text + "again with --debug and report what it prints.", 1
-    click.echo(f"sfedge: error: {' '.join(text.split())}", err=True)
-    return code
+    ending.run(cli, "sfedge", arguments=arguments)
