@@ -18,8 +18,8 @@ from sfedge.errors import EngineError
 from sfedge.graphs import PROMPT_AXES, GraphIO, check_ports, graph_io
 
 MAX_BATCH = 64
-# Peak memory of a build: TensorRT's own, and so many times the files of the largest graph. Trunks of
-# the paper's size took 90 to 98 % of it, in fp32, bf16 and int8, by TensorRT-RTX 1.7.1 on a CPU
+# Peak memory of a build: TensorRT's own, and so many times the files of the largest graph. Trunks
+# of the paper's size took 90 to 98 % of it, in fp32, bf16 and int8, by TensorRT-RTX 1.7.1 on a CPU
 # (docs/engines.md).
 MEMORY_BASE, MEMORY_FACTOR = 700_000_000, 3.3
 
