@@ -18,8 +18,8 @@ _T = TypeVar("_T")
 
 _QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 # What LiteRT and absl write at the start and end of every network; errors begin otherwise. Where
-# threads write at once, a line may have lost its first word.
-_CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:|\[\w+\.cc:\d+\] ")
+# threads write at once, a line may have lost its first word, or have nothing left but its end.
+_CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d:|\[\w+\.cc:\d+\] |\n")
 
 _CLOSE_SECONDS = 1.5  # a network that takes longer to close hangs
 
