@@ -60,12 +60,12 @@ wheel: .venv/.dev
 # Rebuilds the demo model from nothing: drawings, pre-training, recipe, export (an hour on 2 cores).
 DRAWN := --gaze-weight 10 --learning-rate 0.001 --warmup 150 --epochs 1 --no-augment --workers 1
 demo-bundle: .venv/.dev
-	$(BIN)/python -m training draw runs/drawings --seed 1 --count 12000
-	$(BIN)/python -m training pretrain runs/drawings --out runs/tiny-parts $(DRAWN) \
+	$(BIN)/sfedge-train draw runs/drawings --seed 1 --count 12000
+	$(BIN)/sfedge-train pretrain runs/drawings --out runs/tiny-parts $(DRAWN) \
 	  --encoder-epochs 4
-	$(BIN)/python -m training train runs/drawings --out runs/tiny $(DRAWN) \
+	$(BIN)/sfedge-train train runs/drawings --out runs/tiny $(DRAWN) \
 	  --pretrained runs/tiny-parts/model
-	$(BIN)/python -m export runs/tiny/model --out sfedge/bundles/tiny.zip --name "sfedge demo" \
+	$(BIN)/sfedge-export runs/tiny/model --out sfedge/bundles/tiny.zip --name "sfedge demo" \
 	  --precision fp32
 
 clean:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfedge.boxes import Box, clamped, intersection, iou
-from sfedge.errors import DataError
-from sfedge.structures import Detection, Frame, Image, Track
+from sfedge.core.boxes import Box, clamped, intersection, iou
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Detection, Frame, Image, Track
 
 WIDTH, HEIGHT, RATE = 192, 108, 30.0
 FACE = (0.05, 0.09)  # fractions of the frame: a person across a room

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from benchmarks import machine
-from benchmarks.pictures import (
+from benchmarks import measured_on as machine
+from benchmarks.people_pictures import (
     EMPTY,
     GROUNDS,
     HAND_TO_FACE,
@@ -23,11 +23,11 @@ from benchmarks.pictures import (
     large_people,
     person_somewhere,
 )
-from sfedge.boxes import FULL, Box, iou
+from sfedge.core.boxes import FULL, Box, iou
+from sfedge.core.structures import Frame, Image, Kind
 from sfedge.detect import networks
 from sfedge.detect.looks import face_square, tiles
 from sfedge.detect.mediapipe_tasks import BODY_INTERVAL, MediaPipeDetector
-from sfedge.structures import Frame, Image, Kind
 
 FACE_HEIGHTS = (15, 20, 25, 30, 40, 60)  # pixels
 HAND_LENGTHS = (20, 30, 40, 60, 90, 130)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from benchmarks import machine
+from benchmarks import measured_on as machine
 from benchmarks.full_size_run import REPEATS, apart, times_of
-from sfedge.bench import frame_products, frame_queries, graph_products, make_frame
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError
-from sfedge.model import Model
-from sfedge.products import work
-from sfedge.tasks import TASKS
+from sfedge.bundle.bundle import open_bundle
+from sfedge.core.errors import BundleError
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics.bench import frame_products, frame_queries, graph_products, make_frame
+from sfedge.diagnostics.products import work
+from sfedge.inference.model import Model
 
 _PRECISIONS = ("fp32", "int8-cpu")
 # Parts of a query, and the share of the larger bundle's that is aimed at.

@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from benchmarks import machine
+from benchmarks import measured_on as machine
 from benchmarks.full_size_run import Run, apart, crowd, ours, plain_products, pytorch
-from sfedge.bench import MAX_PAIRS, frame_queries
-from sfedge.bundle import open_bundle
+from sfedge.bundle.bundle import open_bundle
+from sfedge.core.errors import SfedgeError
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics.bench import MAX_PAIRS, frame_queries
 from sfedge.engines import ENGINES, choose_precision
-from sfedge.errors import SfedgeError
-from sfedge.tasks import TASKS
-from training.config import PRESETS
+from sfedge_training.model.model_config import PRESETS
 
 FP32, INT8 = "cpu/fp32", "cpu/int8-cpu"
 OPENVINO = ("openvino/fp32", "openvino/bf16", "openvino/int8-qdq")

@@ -12,20 +12,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sfedge.bench import (
+from sfedge.bundle.bundle import open_bundle
+from sfedge.core.structures import Query
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics.bench import (
     frame_products,
     frame_queries,
     graph_products,
     loaded_bytes,
     make_frame,
 )
-from sfedge.bundle import open_bundle
+from sfedge.diagnostics.products import Product, product_seconds
 from sfedge.engines.ort import physical_cores
-from sfedge.machine import peak_memory
-from sfedge.model import Model
-from sfedge.products import Product, product_seconds
-from sfedge.structures import Query
-from sfedge.tasks import TASKS
+from sfedge.inference.model import Model
+from sfedge.system.machine import peak_memory
 
 REPEATS = 3  # of one query and of the encoder, in each round
 _T = TypeVar("_T")
@@ -119,7 +119,7 @@ def _half(model: Any) -> Run:
     """The graphs that bundles are made of, in bf16: a gesture query and the encoder."""
     import torch
 
-    from export.graphs import build_graphs
+    from sfedge_export.exported_graphs import build_graphs
 
     rows = [*model.answer_ids.values()]
     longest = max(len(prompt) for prompt in model.prompts.values())
@@ -231,8 +231,8 @@ def built(preset: str) -> Any:
     """The network of a preset with random weights, LoRA merged, ready to answer."""
     import torch
 
-    from training.config import PRESETS
-    from training.model import build_model
+    from sfedge_training.model.model_config import PRESETS
+    from sfedge_training.model.social_fusion import build_model
 
     torch.manual_seed(0)
     torch.set_num_threads(physical_cores())

@@ -15,19 +15,19 @@ import torch
 from PIL import Image as Pillow
 from PIL import ImageOps, features
 
-from benchmarks import machine
-from benchmarks.pictures import empty_picture, large_people, portraits
-from sfedge.boxes import FULL, Box
-from sfedge.preprocess import InputSpec, crop, encoder_input, resize
-from sfedge.structures import Image
-from training.batch import Batch
-from training.config import PRESETS
-from training.data.mixture import BatchDataset, ViewSpec, batch_loader
-from training.data.pictures import LEAST_LEFT, read_picture, read_view
-from training.data.sample import Sample
-from training.features import filled_store
-from training.flops import step_flops
-from training.model import SocialFusion, build_model
+from benchmarks import measured_on as machine
+from benchmarks.people_pictures import empty_picture, large_people, portraits
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.preprocess import InputSpec, crop, encoder_input, resize
+from sfedge.core.structures import Image
+from sfedge_training.analysis.flops import step_flops
+from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader
+from sfedge_training.data.sample import Sample
+from sfedge_training.data.sample_picture import LEAST_LEFT, read_picture, read_view
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.features import filled_store
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion, build_model
 
 BATCH = 32
 H100 = 989e12  # operations a second in bfloat16, not sparse: NVIDIA's data sheet of the H100 SXM
@@ -226,7 +226,8 @@ def main(preset: str, seconds: float, out: Path) -> None:
         ),
         f"To fill the store, the encoder, with random weights, took {pause:.2g} s a view on this "
         "CPU in float32.",
-        "**An estimate, not measured:** what a GPU needs to stay busy. `training/flops.py` counts "
+        "**An estimate, not measured:** what a GPU needs to stay busy. "
+        "`sfedge_training.analysis.flops` counts "
         "the operations of a sample. NVIDIA's data sheet gives an H100 SXM "
         f"{H100 / 1e12:.0f} TFLOP a second in bfloat16; training is assumed to reach {SHARE:.0%} "
         "of it. Cores are this machine's, at the rates of one core's second.",

@@ -9,14 +9,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import machine
+from benchmarks import measured_on as machine
 from benchmarks.full_size import FP32, INT8, OPENVINO, runnable
 from benchmarks.full_size_run import apart
-from sfedge.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import PROMPT_AXES, GraphIO, graph_io
+from sfedge.core.errors import SfedgeError
 from sfedge.engines import ENGINES, Engine
 from sfedge.engines.compiled import folder_of
-from sfedge.errors import SfedgeError
-from sfedge.graphs import PROMPT_AXES, GraphIO, graph_io
 
 # Each way, and the one it is compared with: the same precision, or the nearest, in ONNX Runtime.
 BESIDE = dict(zip((FP32, INT8, *OPENVINO), (FP32, INT8, FP32, FP32, INT8), strict=True))

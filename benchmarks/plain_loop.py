@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sfedge.boxes import Box, patch_mask
-from sfedge.tasks import TASKS
-from training.batch import Batch
-from training.flops import Work
-from training.losses import answer_targets
-from training.model import SocialFusion
-from training.recipe import DATASET_TASKS
+from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.tasks import TASKS
+from sfedge_training.analysis.flops import Work
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import answer_targets
+from sfedge_training.loop.recipe import DATASET_TASKS
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 def mixed_tasks(batch: int) -> tuple[str, ...]:

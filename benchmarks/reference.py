@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import machine
+from benchmarks import measured_on as machine
 from benchmarks.full_size_run import built, three_people
-from export.decoder import HIDDEN
-from export.graphs import build_graphs
-from sfedge.boxes import patch_mask
-from sfedge.structures import Query
-from training.config import PRESETS
-from training.flops import encoder_flops
-from training.model import SocialFusion
+from sfedge.core.boxes import patch_mask
+from sfedge.core.structures import Query
+from sfedge_export.exported_decoder import HIDDEN
+from sfedge_export.exported_graphs import build_graphs
+from sfedge_training.analysis.flops import encoder_flops
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion
 
 PARTS = ("encoder", "connector", "trunk", "answer and gaze")
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}

@@ -14,16 +14,16 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import machine
-from sfedge.bench import MAX_PAIRS, frame_products, frame_queries, graph_products
-from sfedge.boxes import Box, clamped, patch_mask
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError
-from sfedge.manifest import Manifest
-from sfedge.plan import IntervalPlanner
-from sfedge.products import work
-from sfedge.structures import Query, Track
-from sfedge.tasks import Task
+from benchmarks import measured_on as machine
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import Manifest
+from sfedge.core.boxes import Box, clamped, patch_mask
+from sfedge.core.errors import BundleError
+from sfedge.core.structures import Query, Track
+from sfedge.core.tasks import Task
+from sfedge.diagnostics.bench import MAX_PAIRS, frame_products, frame_queries, graph_products
+from sfedge.diagnostics.products import work
+from sfedge.inference.plan import IntervalPlanner
 
 _ASPECT = 16 / 9  # of the made frames
 

@@ -12,14 +12,14 @@ from typing import Any, cast, get_args
 import click
 import numpy as np
 
-from benchmarks import machine
-from sfedge.config import EngineName, RunConfig
-from sfedge.demo_clip import RATE, make_demo_clip
-from sfedge.machine import peak_memory
-from sfedge.pipeline import Session, open_session
-from sfedge.process import process
-from sfedge.report import RunReport
-from sfedge.structures import FrameResult
+from benchmarks import measured_on as machine
+from sfedge.core.config import EngineName, RunConfig
+from sfedge.core.structures import FrameResult
+from sfedge.demo.demo_clip import RATE, make_demo_clip
+from sfedge.results.run_report import RunReport
+from sfedge.runtime.pipeline import Session, open_session
+from sfedge.runtime.process import process
+from sfedge.system.machine import peak_memory
 
 STAGES = ("read", "detect", "track", "ask", "draw", "write")
 

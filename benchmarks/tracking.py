@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import measured_on as machine
 from benchmarks.crowd import COLOURS, RATE, Faults, Score, Walker, compare, frames
-from sfedge.track import Tracker
+from sfedge.tracking.track import Tracker
 
 FAULTS = Faults(missed=0.15, noise=0.04)
 

@@ -12,7 +12,7 @@ import click
 import numpy as np
 import torch
 
-from benchmarks import machine
+from benchmarks import measured_on as machine
 from benchmarks.plain_loop import mixed_tasks
 from benchmarks.training_step import (
     BLOCKS,
@@ -63,7 +63,7 @@ def tell(
             ("step", "TFLOP by count", "useful TFLOP", "useful TFLOP/s", "MFU"),
             [_counted(variant, timing, settings) for variant in timing.seconds],
         ),
-        f"MFU is useful operations, as `training/flops.py` counts them, in parts of "
+        f"MFU is useful operations, as `sfedge_training.analysis.flops` counts them, in parts of "
         f"{timing.peak / 1e12:.3g} TFLOP/s, what a large product in {settings.precision} reached"
         + (f", then of {s / 1e12:.0f}, the data sheet's." if (s := _sheet(settings)) else "."),
         "The fewer blocks, the more the logits weigh, which the plain loop makes of every token. "

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.plain_loop import mixed_tasks, plain_loss, plain_work, random_batch
-from training.batch import Batch
-from training.config import PRESETS, ModelConfig
-from training.encoders import build_encoder
-from training.flops import step_flops, useful_work
-from training.language import build_language, llama_3_2_1b, tiny_llama
-from training.losses import loss
-from training.model import SocialFusion, add_lora, build_model, cast_frozen
+from sfedge_training.analysis.flops import step_flops, useful_work
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import loss
+from sfedge_training.model.encoders import build_encoder
+from sfedge_training.model.language import build_language, llama_3_2_1b, tiny_llama
+from sfedge_training.model.model_config import PRESETS, ModelConfig
+from sfedge_training.model.social_fusion import SocialFusion, add_lora, build_model, cast_frozen
 
 PLAIN, OURS = "plain loop", "this project"
 RECOMPUTE, STORED = "this project, recompute", "this project, stored features"

@@ -12,13 +12,13 @@ Names are loaded when they are first used, so that the import itself costs nothi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from sfedge.core.version import __version__
 
 if TYPE_CHECKING:
     from sfedge.annotate.theme import Theme
-    from sfedge.boxes import Box
-    from sfedge.config import RunConfig
-    from sfedge.errors import (
+    from sfedge.core.boxes import Box
+    from sfedge.core.config import RunConfig
+    from sfedge.core.errors import (
         BundleError,
         ConfigError,
         DataError,
@@ -31,44 +31,44 @@ if TYPE_CHECKING:
         UnknownNameError,
         UsageError,
     )
-    from sfedge.pipeline import Session
-    from sfedge.pipeline import open_session as open  # noqa: A004 - as codecs.open and gzip.open
-    from sfedge.records import read_records
-    from sfedge.report import RunReport
-    from sfedge.sources.base import SourceInfo, without_credentials
-    from sfedge.structures import Detection, Frame, FrameResult, Image, Prediction, Track
-    from sfedge.tasks import TASKS, Task, select_tasks
+    from sfedge.core.structures import Detection, Frame, FrameResult, Image, Prediction, Track
+    from sfedge.core.tasks import TASKS, Task, select_tasks
+    from sfedge.results.records import read_records
+    from sfedge.results.run_report import RunReport
+    from sfedge.runtime.pipeline import Session
+    from sfedge.runtime.pipeline import open_session as open  # noqa: A004 - as codecs.open and gzip.open
+    from sfedge.sources.source import SourceInfo, without_credentials
 
 _HOMES = {
     "Theme": "sfedge.annotate.theme",
-    "Box": "sfedge.boxes",
-    "RunConfig": "sfedge.config",
-    "BundleError": "sfedge.errors",
-    "ConfigError": "sfedge.errors",
-    "DataError": "sfedge.errors",
-    "DetectorError": "sfedge.errors",
-    "EngineError": "sfedge.errors",
-    "MissingExtraError": "sfedge.errors",
-    "OutputError": "sfedge.errors",
-    "SfedgeError": "sfedge.errors",
-    "SourceError": "sfedge.errors",
-    "UnknownNameError": "sfedge.errors",
-    "UsageError": "sfedge.errors",
-    "RunReport": "sfedge.report",
-    "Session": "sfedge.pipeline",
-    "open": "sfedge.pipeline",
-    "read_records": "sfedge.records",
-    "SourceInfo": "sfedge.sources.base",
-    "without_credentials": "sfedge.sources.base",
-    "Detection": "sfedge.structures",
-    "Frame": "sfedge.structures",
-    "FrameResult": "sfedge.structures",
-    "Image": "sfedge.structures",
-    "Prediction": "sfedge.structures",
-    "Track": "sfedge.structures",
-    "TASKS": "sfedge.tasks",
-    "Task": "sfedge.tasks",
-    "select_tasks": "sfedge.tasks",
+    "Box": "sfedge.core.boxes",
+    "RunConfig": "sfedge.core.config",
+    "BundleError": "sfedge.core.errors",
+    "ConfigError": "sfedge.core.errors",
+    "DataError": "sfedge.core.errors",
+    "DetectorError": "sfedge.core.errors",
+    "EngineError": "sfedge.core.errors",
+    "MissingExtraError": "sfedge.core.errors",
+    "OutputError": "sfedge.core.errors",
+    "SfedgeError": "sfedge.core.errors",
+    "SourceError": "sfedge.core.errors",
+    "UnknownNameError": "sfedge.core.errors",
+    "UsageError": "sfedge.core.errors",
+    "RunReport": "sfedge.results.run_report",
+    "Session": "sfedge.runtime.pipeline",
+    "open": "sfedge.runtime.pipeline",
+    "read_records": "sfedge.results.records",
+    "SourceInfo": "sfedge.sources.source",
+    "without_credentials": "sfedge.sources.source",
+    "Detection": "sfedge.core.structures",
+    "Frame": "sfedge.core.structures",
+    "FrameResult": "sfedge.core.structures",
+    "Image": "sfedge.core.structures",
+    "Prediction": "sfedge.core.structures",
+    "Track": "sfedge.core.structures",
+    "TASKS": "sfedge.core.tasks",
+    "Task": "sfedge.core.tasks",
+    "select_tasks": "sfedge.core.tasks",
 }
 
 __all__ = [

@@ -19,11 +19,11 @@ from timm.models.vision_transformer import VisionTransformer
 from tiny_vlms import internvl3_parts, qwen2_vl_parts, tokenizer
 from transformers import LlamaForCausalLM
 
-from training.encoders import ENCODERS, Encoder, TimmEncoder, open_clip_encoder
-from training.language import tiny_llama
-from training.tokenizer import build_word_tokenizer
-from training.towers import qwen2_vl_encoder
-from training.vlm import load
+from sfedge_training.baselines.vlm import load
+from sfedge_training.model.encoders import ENCODERS, Encoder, TimmEncoder, open_clip_encoder
+from sfedge_training.model.language import tiny_llama
+from sfedge_training.model.tokenizer import build_word_tokenizer
+from sfedge_training.model.towers import qwen2_vl_encoder
 
 _CLIP = "small-clip"
 _CLIP_SIZES: dict[str, Any] = {

@@ -8,11 +8,11 @@ from test_benchmarks import tables
 
 from benchmarks import edge
 from benchmarks.edge import Pair
-from export.package import extend_bundle
-from export.products import matrix_products
-from sfedge.bundle import DEMO_BUNDLE, open_bundle
-from sfedge.errors import BundleError
-from sfedge.manifest import MANIFEST_NAME
+from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.manifest import MANIFEST_NAME
+from sfedge.core.errors import BundleError
+from sfedge_export.graph_products import matrix_products
+from sfedge_export.package import extend_bundle
 
 
 @pytest.fixture(scope="module")

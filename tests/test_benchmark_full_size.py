@@ -11,12 +11,12 @@ from test_benchmarks import tables
 
 from benchmarks import full_size, full_size_run
 from benchmarks.full_size_run import Run
-from export.package import extend_bundle
-from export.products import matrix_products
-from sfedge.bench import frame_queries
-from sfedge.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics.bench import frame_queries
 from sfedge.engines import ENGINES
-from sfedge.tasks import TASKS
+from sfedge_export.graph_products import matrix_products
+from sfedge_export.package import extend_bundle
 
 
 @pytest.fixture(scope="module")

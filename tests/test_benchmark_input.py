@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from test_benchmarks import tables
 
 from benchmarks import input as benchmark
-from training.data.pictures import LEAST_LEFT
+from sfedge_training.data.sample_picture import LEAST_LEFT
 
 
 @pytest.fixture(scope="module")

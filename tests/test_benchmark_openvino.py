@@ -7,9 +7,9 @@ from test_benchmarks import tables
 
 from benchmarks import full_size, openvino_graphs
 from benchmarks.openvino_graphs import Timing
-from export.package import extend_bundle
-from sfedge.bundle import DEMO_BUNDLE
-from sfedge.graphs import GraphIO
+from sfedge.bundle.bundle import DEMO_BUNDLE
+from sfedge.bundle.graph_io import GraphIO
+from sfedge_export.package import extend_bundle
 
 
 def test_engines_are_compared_graph_by_graph(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from test_benchmarks import tables
 from benchmarks import reference
 from benchmarks.full_size_run import built, three_people
 from benchmarks.reference import Reference, Settings
-from sfedge.tasks import HEATMAP_SIZE
-from training.flops import encoder_flops
-from training.model import SocialFusion
+from sfedge.core.tasks import HEATMAP_SIZE
+from sfedge_training.analysis.flops import encoder_flops
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 @pytest.fixture(autouse=True)

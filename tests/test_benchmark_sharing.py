@@ -7,13 +7,13 @@ from click.testing import CliRunner
 from test_benchmarks import tables
 
 from benchmarks import sharing
-from sfedge.bench import frame_products, frame_queries
-from sfedge.boxes import FULL, Box
-from sfedge.bundle import DEMO_BUNDLE, open_bundle
-from sfedge.manifest import Manifest
-from sfedge.products import work
-from sfedge.structures import Query
-from sfedge.tasks import TASKS
+from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.manifest import Manifest
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.structures import Query
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics.bench import frame_products, frame_queries
+from sfedge.diagnostics.products import work
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from test_benchmarks import tables
 from benchmarks import training
 from benchmarks.plain_loop import mixed_tasks, plain_loss, plain_work, random_batch
 from benchmarks.training_step import OURS, PLAIN, STORED, VARIANTS, Settings, build
-from training.losses import loss
+from sfedge_training.loop.losses import loss
 
 SETTINGS = Settings(preset="tiny", layers=3, batch=6, steps=1, precision="fp32", device="cpu")
 

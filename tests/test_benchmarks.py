@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import detectors, machine, stages, tracking
+from benchmarks import detectors, stages, tracking
+from benchmarks import measured_on as machine
 
 ROOT = Path(__file__).parents[1]
 Table = list[list[str]]

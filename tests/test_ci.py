@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sfedge.libraries import LIBRARIES, missing_libraries
+from sfedge.system.libraries import LIBRARIES, missing_libraries
 
 ROOT = Path(__file__).parents[1]
 # Each writes its name and words to a file; the Python finds one package lacking, or none.

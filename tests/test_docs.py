@@ -8,18 +8,18 @@ from pathlib import Path
 import click
 import pytest
 
-import training.__main__
-from desktop.app import main as desktop
-from export.__main__ import main as export
+import sfedge_training.__main__
 from sfedge.cli import cli
+from sfedge_desktop.app import main as desktop
+from sfedge_export.__main__ import main as export
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS: dict[tuple[str, ...], click.Command] = {
     ("sfedge",): cli,
     ("sfedge-desktop",): desktop,
-    ("python", "-m", "training"): training.__main__.main,
-    ("python", "-m", "export"): export,
+    ("sfedge-train",): sfedge_training.__main__.main,
+    ("sfedge-export",): export,
 }
 
 

@@ -22,10 +22,10 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from training.tokenizer import build_tiny_tokenizer
-from training.vlm.config import VlmConfig
-from training.vlm.library import internvl3, qwen2_vl
-from training.vlm.model import VisionLanguageModel
+from sfedge_training.baselines.vlm.library import internvl3, qwen2_vl
+from sfedge_training.baselines.vlm.vlm_config import VlmConfig
+from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel
+from sfedge_training.model.tokenizer import build_tiny_tokenizer
 
 WIDTH = 32
 _TEXT: dict[str, Any] = {

@@ -5,7 +5,7 @@ import skimage.data
 import torch
 from torch import nn
 
-from sfedge.preprocess import InputSpec, encoder_input, resize
+from sfedge.core.preprocess import InputSpec, encoder_input, resize
 
 
 def views(size: int) -> list[np.ndarray]:

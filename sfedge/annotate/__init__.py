@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from sfedge.annotate.gaze import GazeArrows, GazeHeatmap
+from sfedge.annotate.gaze_point import GazeArrows, GazeHeatmap
 from sfedge.annotate.labels import Labels
 from sfedge.annotate.outlines import Outlines, PairLinks
 from sfedge.annotate.status import StatusLine
 from sfedge.annotate.theme import Theme
-from sfedge.structures import FrameResult, Image
+from sfedge.core.structures import FrameResult, Image
 
 __all__ = [
     "Annotator",

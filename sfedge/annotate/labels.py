@@ -7,8 +7,8 @@ from sfedge.annotate.layout import Area, Placer, grown
 from sfedge.annotate.outlines import corners_px, head_px
 from sfedge.annotate.text import ink_on, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Colour, Theme
-from sfedge.boxes import Box
-from sfedge.structures import FrameResult, Image, Prediction, Track
+from sfedge.core.boxes import Box
+from sfedge.core.structures import FrameResult, Image, Prediction, Track
 
 # How an answer reads on the picture; a task that is not here shows its name.
 _PHRASES: dict[str, str] = {

@@ -3,8 +3,8 @@
 import cv2
 
 from sfedge.annotate.theme import Colour, Theme
-from sfedge.boxes import Box, to_pixels
-from sfedge.structures import FrameResult, Image, Track
+from sfedge.core.boxes import Box, to_pixels
+from sfedge.core.structures import FrameResult, Image, Track
 
 Point = tuple[int, int]
 

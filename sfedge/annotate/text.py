@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from sfedge.annotate.theme import Colour
-from sfedge.structures import Image
+from sfedge.core.structures import Image
 
 # Pillow's own font has ASCII alone; other names are written with one of these where it is there.
 _SYSTEM_FONTS = (

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sfedge.structures import FrameResult, Image, Prediction
+from sfedge.core.structures import FrameResult, Image, Prediction
 
 Colour = tuple[int, int, int]  # RGB
 

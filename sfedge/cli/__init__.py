@@ -6,19 +6,19 @@ from typing import NoReturn
 
 import click
 
-from sfedge import __version__
 from sfedge.cli import ending
-from sfedge.errors import unknown_name
+from sfedge.core.errors import unknown_name
+from sfedge.core.version import __version__
 
 # Each is loaded when it is called, or when the list of commands is shown.
 _COMMANDS = {
-    "run": "sfedge.cli.run",
-    "demo": "sfedge.cli.demo",
-    "info": "sfedge.cli.info",
-    "models": "sfedge.cli.models",
-    "engine": "sfedge.cli.engine",
-    "bench": "sfedge.cli.bench",
-    "doctor": "sfedge.cli.doctor",
+    "run": "sfedge.cli.run_command",
+    "demo": "sfedge.cli.demo_command",
+    "info": "sfedge.cli.info_command",
+    "models": "sfedge.cli.models_command",
+    "engine": "sfedge.cli.engine_command",
+    "bench": "sfedge.cli.bench_command",
+    "doctor": "sfedge.cli.doctor_command",
 }
 _EPILOG = """\b
 Examples:

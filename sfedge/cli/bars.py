@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 from tqdm import tqdm
 
-from sfedge.selftest import Progress
+from sfedge.inference.selftest import Progress
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import click
 
-from sfedge.errors import SfedgeError
-from sfedge.libraries import advice
+from sfedge.core.errors import SfedgeError
+from sfedge.system.libraries import advice
 
 _INTERRUPTED, _TERMINATED = 130, 143  # what shells report for Ctrl-C and SIGTERM
 

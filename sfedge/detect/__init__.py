@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sfedge.cache import Progress
-from sfedge.detect.base import Detector
+from sfedge.detect.detector import Detector
+from sfedge.system.cache import Progress
 
 __all__ = ["Detector", "build_detector"]
 

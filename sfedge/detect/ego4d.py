@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfedge.boxes import clamped
-from sfedge.errors import DataError
-from sfedge.structures import Detection
+from sfedge.core.boxes import clamped
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Detection
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sfedge.boxes import Box, from_pixels, intersection, iou
-from sfedge.errors import DataError
-from sfedge.structures import Detection, Kind
+from sfedge.core.boxes import Box, from_pixels, intersection, iou
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Detection, Kind
 
 # The full-range face network finds faces from 7 % to 40 % of its picture's longer side: 80 pixels
 # in a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter of

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import IO, Any, TypeVar
 
-from sfedge.errors import DetectorError
-from sfedge.libraries import advice
+from sfedge.core.errors import DetectorError
+from sfedge.system.libraries import advice
 
 _T = TypeVar("_T")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sfedge.boxes import FULL, Box, from_pixels, to_pixels
-from sfedge.colours import skin_share
+from sfedge.core.boxes import FULL, Box, from_pixels, to_pixels
+from sfedge.core.errors import DataError, DetectorError
+from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.looks import (
     Find,
     body_squares,
@@ -29,8 +30,7 @@ from sfedge.detect.mediapipe_runtime import (
     quiet,
 )
 from sfedge.detect.pose import Corners, measure_pose
-from sfedge.errors import DataError, DetectorError
-from sfedge.structures import Detection, Frame, Image
+from sfedge.tracking.colours import skin_share
 
 # Scores from which a find counts. Things that look like faces do pass: docs/detectors.md names a
 # motorcycle's headlamp. `python -m benchmarks.detectors` counts what is found at these values. In

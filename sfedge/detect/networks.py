@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sfedge import cache
-from sfedge.cache import FetchError, Progress
+from sfedge.core.errors import DetectorError, unknown_name
 from sfedge.detect import wheel
 from sfedge.detect.parts import (
     FACE_FULL,
@@ -29,7 +28,8 @@ from sfedge.detect.parts import (
     pose_task,
     single,
 )
-from sfedge.errors import DetectorError, unknown_name
+from sfedge.system import cache
+from sfedge.system.cache import FetchError, Progress
 
 LICENCE = "Apache-2.0"  # of all of them, by Google's model cards
 

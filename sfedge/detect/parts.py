@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sfedge.core.errors import DetectorError
 from sfedge.detect.metadata import with_normalisation
-from sfedge.errors import DetectorError
 
 GOOGLE = "https://storage.googleapis.com/mediapipe-assets/"
 

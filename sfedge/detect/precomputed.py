@@ -9,12 +9,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from sfedge.boxes import Box, clamped
-from sfedge.detect.base import Detector
+from sfedge.core.boxes import Box, clamped
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Detection, Frame, Kind
+from sfedge.detect.detector import Detector
 from sfedge.detect.ego4d import read_face_tracks
-from sfedge.errors import DataError
-from sfedge.records import read_records
-from sfedge.structures import Detection, Frame, Kind
+from sfedge.results.records import read_records
 
 ByFrame = Mapping[int, Sequence[Detection]]
 ByTime = Mapping[float, Sequence[Detection]]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfedge.cache import FetchError, Progress, file_sha256
+from sfedge.system.cache import FetchError, Progress, file_sha256
 
 REQUIREMENT = "mediapipe==0.10.21"
 FILE = "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"

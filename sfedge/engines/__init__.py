@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sfedge.bundle import Bundle
+from sfedge.bundle.bundle import Bundle
+from sfedge.bundle.graph_io import GraphIO
+from sfedge.core.errors import EngineError, unknown_name
 from sfedge.engines import compiled, openvino, ort, ort_device, trt
-from sfedge.engines.base import Engine
-from sfedge.errors import EngineError, unknown_name
-from sfedge.gpus import find_gpus
-from sfedge.graphs import GraphIO
+from sfedge.engines.engine import Engine
+from sfedge.system.gpus import find_gpus
 
 __all__ = ["ENGINES", "Choice", "Engine", "EngineKind", "choose_engine", "choose_precision"]
 

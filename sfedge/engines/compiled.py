@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sfedge import cache
-from sfedge.errors import EngineError
-from sfedge.gpus import Gpu
+from sfedge.core.errors import EngineError
+from sfedge.system import cache
+from sfedge.system.gpus import Gpu
 
 SCHEMA = 2
 RECORD_NAME = "engines.json"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.errors import EngineError
+from sfedge.core.errors import EngineError
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # its name, and the one up to version 12.6
 _INSTALL = 'Run: pip install cuda-bindings, on JetPack 6: pip install "cuda-python==12.6.*".'
@@ -141,7 +141,7 @@ class Memory:
 
 
 class DeviceRow:
-    """A sample on the device (see `sfedge.engines.base.Row`)."""
+    """A sample on the device (see `sfedge.engines.engine.Row`)."""
 
     __slots__ = ("_cuda", "_memory", "is_kept", "shape")
 

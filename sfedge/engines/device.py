@@ -6,10 +6,10 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.engines.base import Arrays, Row, Rows
+from sfedge.bundle.graph_io import Dims, GraphIO
+from sfedge.core.errors import EngineError
 from sfedge.engines.cuda import Cuda, DeviceRow, Memory, Pinned
-from sfedge.errors import EngineError
-from sfedge.graphs import Dims, GraphIO
+from sfedge.engines.engine import Arrays, Row, Rows
 
 _BYTES = np.dtype(np.float32).itemsize
 
@@ -78,7 +78,7 @@ class Bindings:
 
 
 class DeviceEngine:
-    """One graph on an NVIDIA device (see `sfedge.engines.base.Engine`).
+    """One graph on an NVIDIA device (see `sfedge.engines.engine.Engine`).
 
     Args:
         bindings: where it reads and writes.

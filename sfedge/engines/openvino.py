@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.engines.base import Arrays
+from sfedge.bundle.graph_io import FLOAT, GraphIO, Port, check_ports, leaves_prompts_free
+from sfedge.core.errors import EngineError
+from sfedge.engines.engine import Arrays
 from sfedge.engines.ort import physical_cores
-from sfedge.errors import EngineError
-from sfedge.graphs import FLOAT, GraphIO, Port, check_ports, leaves_prompts_free
-from sfedge.machine import cpu_name
+from sfedge.system.machine import cpu_name
 
 INSTALL = "pip install openvino"
 _DEVICE = "CPU"
@@ -65,7 +65,7 @@ def build(graph: Path, contract: GraphIO, folder: Path) -> "OpenVinoEngine":
 
 
 class OpenVinoEngine:
-    """One graph in OpenVINO, a sample at a time (see `sfedge.engines.base.Engine`).
+    """One graph in OpenVINO, a sample at a time (see `sfedge.engines.engine.Engine`).
 
     Args:
         graph: the ONNX file.

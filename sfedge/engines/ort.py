@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfedge.bundle.graph_io import FLOAT, GraphIO, Port, check_ports, leaves_prompts_free
+from sfedge.core.errors import EngineError
 from sfedge.engines import cuda
-from sfedge.engines.base import Arrays, Rows
+from sfedge.engines.engine import Arrays, Rows
 from sfedge.engines.one_node import one_node
 from sfedge.engines.trt import INSTALL_TENSORRT
-from sfedge.errors import EngineError
-from sfedge.gpus import find_gpus
-from sfedge.graphs import FLOAT, GraphIO, Port, check_ports, leaves_prompts_free
+from sfedge.system.gpus import find_gpus
 
 # Distributions that write into the same folder `onnxruntime`; the last one installed wins.
 FLAVOURS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
@@ -162,7 +162,7 @@ def _adds_exactly() -> bool:
 
 
 class OrtEngine:
-    """One graph in ONNX Runtime (see `sfedge.engines.base.Engine`).
+    """One graph in ONNX Runtime (see `sfedge.engines.engine.Engine`).
 
     Args:
         graph: the ONNX file.

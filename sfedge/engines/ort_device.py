@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from sfedge.bundle.graph_io import GraphIO
+from sfedge.core.errors import EngineError
 from sfedge.engines import compiled
 from sfedge.engines.cuda import Cuda, wants_graphs
 from sfedge.engines.device import Bindings, DeviceEngine
 from sfedge.engines.ort import CPU, CUDA, TRT, first_line, load_runtime, open_session
-from sfedge.errors import EngineError
-from sfedge.gpus import find_gpus
-from sfedge.graphs import GraphIO
+from sfedge.system.gpus import find_gpus
 
 _BATCH = 8  # most samples in one run
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from sfedge.bundle.graph_io import FLOAT, GraphIO, Port, check_ports
+from sfedge.core.errors import EngineError
 from sfedge.engines import compiled
-from sfedge.engines.base import Engine
 from sfedge.engines.cuda import Cuda, Graph, check_cuda, wants_graphs
 from sfedge.engines.device import Bindings, DeviceEngine
-from sfedge.errors import EngineError
-from sfedge.gpus import driver_version, find_gpus
-from sfedge.graphs import FLOAT, GraphIO, Port, check_ports
+from sfedge.engines.engine import Engine
+from sfedge.system.gpus import driver_version, find_gpus
 
 # PyPI's onnxruntime-gpu links TensorRT 10; version 11 has another library name.
 INSTALL_TENSORRT = 'pip install --extra-index-url https://pypi.nvidia.com "tensorrt-cu13==10.*"'

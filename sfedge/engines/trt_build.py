@@ -10,12 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sfedge import cache
-from sfedge.bundle import Bundle
+from sfedge.bundle.bundle import Bundle
+from sfedge.bundle.graph_io import PROMPT_AXES, GraphIO, check_ports, graph_io
+from sfedge.core.errors import EngineError
 from sfedge.engines import ENGINES, compiled
 from sfedge.engines.trt import BACKENDS, Log, load_tensorrt, machine, port
-from sfedge.errors import EngineError
-from sfedge.graphs import PROMPT_AXES, GraphIO, check_ports, graph_io
+from sfedge.system import cache
 
 MAX_BATCH = 64
 # Peak memory of a build: TensorRT's own, and so many times the files of the largest graph. Trunks

@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from sfedge.errors import SourceError
-from sfedge.sources.base import MAX_PIXELS, Source, SourceInfo, without_credentials
+from sfedge.core.errors import SourceError
+from sfedge.sources.source import MAX_PIXELS, Source, SourceInfo, without_credentials
 
 __all__ = ["MAX_PIXELS", "Source", "SourceInfo", "open_source", "without_credentials"]
 
@@ -26,7 +26,7 @@ def open_source(address: str, *, start: float = 0.0, end: float | None = None) -
         SourceError: it does not exist, cannot be read, or holds no picture.
     """
     from sfedge.sources.camera import CameraSource
-    from sfedge.sources.folder import SUFFIXES, FolderSource
+    from sfedge.sources.picture_folder import SUFFIXES, FolderSource
     from sfedge.sources.video import VideoSource
 
     if address.isdecimal():

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sfedge.closing import Closing
-from sfedge.errors import SourceError
-from sfedge.sources.base import SourceInfo, without_credentials
-from sfedge.structures import Frame, Image
+from sfedge.core.errors import SourceError
+from sfedge.core.structures import Frame, Image
+from sfedge.sources.source import SourceInfo, without_credentials
+from sfedge.system.closing import Closing
 
 # FFmpeg inside OpenCV prints failures itself, addresses with their passwords included.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -10,9 +10,9 @@ from typing import Any
 import av
 import av.error
 
-from sfedge.clock import SteadyClock, container_start
-from sfedge.errors import SourceError
-from sfedge.sources.base import MAX_PIXELS, without_credentials
+from sfedge.core.errors import SourceError
+from sfedge.sources.clock import SteadyClock, container_start
+from sfedge.sources.source import MAX_PIXELS, without_credentials
 
 # Containers whose header tells the true length, so that reading less means that data is missing.
 _MATROSKA = "matroska,webm"

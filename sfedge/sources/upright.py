@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sfedge.sources.base import MAX_PIXELS
+from sfedge.sources.source import MAX_PIXELS
 
 
 def display_matrix(picture: Any) -> tuple[int, int, int, int]:

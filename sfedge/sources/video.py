@@ -9,13 +9,13 @@ from typing import Any
 import av
 import numpy as np
 
-from sfedge.closing import Closing
-from sfedge.errors import SourceError
-from sfedge.sources.base import SourceInfo, without_credentials
+from sfedge.core.errors import SourceError
+from sfedge.core.structures import Frame, Image
 from sfedge.sources.container import VideoFile, check_size
-from sfedge.sources.losses import MAX_SENTENCES, Order, Spans
+from sfedge.sources.lost_frames import MAX_SENTENCES, Order, Spans
+from sfedge.sources.source import SourceInfo, without_credentials
 from sfedge.sources.upright import display_matrix, square_size, upright
-from sfedge.structures import Frame, Image
+from sfedge.system.closing import Closing
 
 _UNSPECIFIED = 2  # FFmpeg's number for a colour matrix that the file does not name
 # After the last packet the decoder is asked for the pictures that it still holds.

@@ -11,8 +11,8 @@ from PyQt6.QtCore import Qt, QThread
 from PyQt6.QtWidgets import QApplication
 from scenes import Scene, make_scene
 
-from desktop.main_window import MainWindow
 from sfedge import RunConfig
+from sfedge_desktop.main_window import MainWindow
 
 Wait = Callable[[Callable[[], bool]], None]
 

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from scenes import Scene
 
-from desktop.screen import no_screen
-from sfedge import libraries
-from sfedge.libraries import Library
+from sfedge.system import libraries
+from sfedge.system.libraries import Library
+from sfedge_desktop.screen import no_screen
 
 # Two seconds are promised; a busy machine gets twice that. The clip plays for six.
 SOON = 4.0
@@ -25,8 +25,8 @@ SOON = 4.0
 # Says when both people have answers, and what the screen then shows.
 WATCH = """
 import sys
-from desktop import main_window
-from desktop.app import main
+from sfedge_desktop import main_window
+from sfedge_desktop.app import main
 from PyQt6.QtCore import QTimer
 from PyQt6.QtGui import QGuiApplication
 
@@ -48,8 +48,8 @@ main(sys.argv[2:])
 # Says what the window tells of a source that cannot be played, or of a fault.
 TELL = """
 import sys
-from desktop import main_window
-from desktop.app import main
+from sfedge_desktop import main_window
+from sfedge_desktop.app import main
 
 Window = main_window.MainWindow
 for name in ("_show_failure", "_show_fault"):
@@ -79,7 +79,7 @@ main(sys.argv[1:])
 
 @contextmanager
 def start(
-    *words: object, code: str = "from desktop.app import main; main()", **changes: str | None
+    *words: object, code: str = "from sfedge_desktop.app import main; main()", **changes: str | None
 ) -> Iterator["subprocess.Popen[str]"]:
     """The program, with changes to its environment (None: not set); killed at the end."""
     environment = {**os.environ, **{k: v for k, v in changes.items() if v is not None}}
@@ -99,7 +99,7 @@ def start(
 
 
 def run(
-    *words: object, code: str = "from desktop.app import main; main()", **changes: str | None
+    *words: object, code: str = "from sfedge_desktop.app import main; main()", **changes: str | None
 ) -> tuple[int, str, str]:
     with start(*words, code=code, **changes) as process:
         out, err = process.communicate(timeout=60)
@@ -107,7 +107,9 @@ def run(
 
 
 def without_qt(module: str) -> str:
-    return f"import sys; sys.modules[{module!r}] = None; from desktop.app import main; main()"
+    return (
+        f"import sys; sys.modules[{module!r}] = None; from sfedge_desktop.app import main; main()"
+    )
 
 
 def test_help_needs_no_qt() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop.cameras import Camera, camera_number, cameras
+from sfedge_desktop.cameras import Camera, camera_number, cameras
 
 
 def add_device(folder: Path, device: str, name: str, index: int) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PyQt6.QtGui import QColor
 
-from desktop.people_panel import PeoplePanel, answer_text
-from desktop.worker import Opened
 from sfedge import Box, Frame, FrameResult, Prediction, SourceInfo, Track
+from sfedge_desktop.people_panel import PeoplePanel, answer_text
+from sfedge_desktop.worker import Opened
 
 pytestmark = pytest.mark.usefixtures("application")
 

@@ -6,9 +6,9 @@ import pytest
 from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication, QInputDialog, QWidget
 
-from desktop import source_dialog
-from desktop.cameras import Camera
-from desktop.source_dialog import choose_address, choose_camera
+from sfedge_desktop import source_dialog
+from sfedge_desktop.cameras import Camera
+from sfedge_desktop.source_dialog import choose_address, choose_camera
 
 pytestmark = pytest.mark.usefixtures("application")
 

@@ -11,9 +11,9 @@ from PyQt6.QtGui import QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import QApplication
 from scenes import Scene
 
-from desktop.main_window import MainWindow, clock
 from sfedge import RunConfig
-from sfedge.bundle import open_bundle
+from sfedge.bundle.bundle import open_bundle
+from sfedge_desktop.main_window import MainWindow, clock
 
 Open = Callable[[RunConfig], MainWindow]
 Wait = Callable[[Callable[[], bool]], None]

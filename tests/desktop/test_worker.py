@@ -7,8 +7,8 @@ import pytest
 from PyQt6.QtGui import QColor
 from scenes import Scene
 
-from desktop.worker import Shown, Slot, Worker, fault, qt_image
 from sfedge import Frame, FrameResult, RunConfig, RunReport
+from sfedge_desktop.worker import Shown, Slot, Worker, fault, qt_image
 
 REPORT = RunReport(
     frames=1, shown=1, skipped=0, asked=1, people=2, answers={}, losses=(), ended="",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sfedge.graphs import GraphIO
+from sfedge.bundle.graph_io import GraphIO
 
 needs_builder = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx_bindings") is None,

@@ -12,20 +12,20 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from export.package import export_bundle, extend_bundle
-from export.precisions import PRECISIONS
-from sfedge.boxes import FULL, Box, patch_mask
-from sfedge.bundle import open_bundle
-from sfedge.manifest import BoxEmbedding
-from sfedge.model import Model
-from sfedge.preprocess import encoder_input
-from sfedge.structures import Frame, Query
-from sfedge.tasks import Task
-from training.config import ModelConfig
-from training.connector import unpool_mask
-from training.encoders import ClipEncoder, Encoder
-from training.model import SocialFusion, add_lora
-from training.tokenizer import build_tiny_tokenizer
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import BoxEmbedding
+from sfedge.core.boxes import FULL, Box, patch_mask
+from sfedge.core.preprocess import encoder_input
+from sfedge.core.structures import Frame, Query
+from sfedge.core.tasks import Task
+from sfedge.inference.model import Model
+from sfedge_export.package import export_bundle, extend_bundle
+from sfedge_export.precisions import PRECISIONS
+from sfedge_training.model.connector import unpool_mask
+from sfedge_training.model.encoders import ClipEncoder, Encoder
+from sfedge_training.model.model_config import ModelConfig
+from sfedge_training.model.social_fusion import SocialFusion, add_lora
+from sfedge_training.model.tokenizer import build_tiny_tokenizer
 
 CREATED = "2026-01-02T03:04:05Z"
 

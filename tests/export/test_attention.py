@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from export.attention import PlainAttention, with_plain_attention
-from sfedge.errors import BundleError
+from sfedge.core.errors import BundleError
+from sfedge_export.attention import PlainAttention, with_plain_attention
 
 
 @pytest.mark.parametrize(("width", "heads"), [(32, 1), (32, 4), (48, 3)])

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from sfedge.bundle import open_bundle
-from sfedge.graphs import graph_io
-from sfedge.manifest import GRAPHS, MANIFEST_NAME, PREFIX_NAME, SCHEMA, FileEntry, Manifest, Shape
-from sfedge.preprocess import InputSpec
-from sfedge.tasks import Task
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.graph_io import graph_io
+from sfedge.bundle.manifest import (
+    GRAPHS,
+    MANIFEST_NAME,
+    PREFIX_NAME,
+    SCHEMA,
+    FileEntry,
+    Manifest,
+    Shape,
+)
+from sfedge.core.preprocess import InputSpec
+from sfedge.core.tasks import Task
 
 DOCS = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
 

@@ -5,10 +5,17 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from export.decoder import HIDDEN, RMSNorm, Rotation, causal_mask, decoder_blocks, tile_count
-from export.graphs import Answer, Gaze, Trunk
-from export.prefix import prompt_prefix
-from sfedge.errors import BundleError
+from sfedge.core.errors import BundleError
+from sfedge_export.exported_decoder import (
+    HIDDEN,
+    RMSNorm,
+    Rotation,
+    causal_mask,
+    decoder_blocks,
+    tile_count,
+)
+from sfedge_export.exported_graphs import Answer, Gaze, Trunk
+from sfedge_export.prefix import prompt_prefix
 
 COUNT = 9  # image tokens
 LONGEST = 23

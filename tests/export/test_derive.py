@@ -12,17 +12,17 @@ import pytest
 import skimage.data
 from builder import build, needs_builder
 
-from export import report
-from export.__main__ import main
-from export.derive import PRECISIONS
-from export.package import export_bundle, extend_bundle
-from export.precisions import DEFAULT
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError, ConfigError, DataError, UnknownNameError
-from sfedge.graphs import graph_io
-from sfedge.manifest import GRAPHS, MANIFEST_NAME
-from sfedge.model import Model
-from training.model import SocialFusion
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.graph_io import graph_io
+from sfedge.bundle.manifest import GRAPHS, MANIFEST_NAME
+from sfedge.core.errors import BundleError, ConfigError, DataError, UnknownNameError
+from sfedge.inference.model import Model
+from sfedge_export import precision_report as report
+from sfedge_export.__main__ import main
+from sfedge_export.derive import PRECISIONS
+from sfedge_export.package import export_bundle, extend_bundle
+from sfedge_export.precisions import DEFAULT
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m export`, from a checkpoint on disk to a bundle that runs."""
+"""`sfedge-export`, from a checkpoint on disk to a bundle that runs."""
 
 import signal
 import subprocess
@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from export.__main__ import main
-from export.untrained import untrained
-from sfedge.bundle import open_bundle
-from sfedge.errors import DataError, UnknownNameError
-from sfedge.tasks import TASKS
-from training.checkpoint import load_model, save_model
-from training.config import PRESETS
-from training.model import SocialFusion, build_model
-from training.recipe import Recipe
+from sfedge.bundle.bundle import open_bundle
+from sfedge.core.errors import DataError, UnknownNameError
+from sfedge.core.tasks import TASKS
+from sfedge_export.__main__ import main
+from sfedge_export.untrained import untrained
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.model.checkpoint import load_model, save_model
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion, build_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +102,7 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 )
 def test_a_wrong_call_is_told_without_a_traceback(arguments: tuple[str, ...], message: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "export", *arguments],
+        [sys.executable, "-m", "sfedge_export", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -116,7 +116,14 @@ def test_a_wrong_call_is_told_without_a_traceback(arguments: tuple[str, ...], me
 
 @pytest.mark.slow
 def test_a_terminated_export_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "export", str(checkpoint), "--out", str(tmp_path / "x.zip")]
+    command = [
+        sys.executable,
+        "-m",
+        "sfedge_export",
+        str(checkpoint),
+        "--out",
+        str(tmp_path / "x.zip"),
+    ]
     with subprocess.Popen(command, cwd=ROOT) as process:
         while not list(tmp_path.glob(".x.zip.*/bundle/fp32/*.onnx")):
             assert process.poll() is None

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from export.package import export_bundle
-from export.parity import TOLERANCE
-from export.place import pack
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError, OutputError
-from sfedge.manifest import GRAPHS, MANIFEST_NAME, parse_manifest
-from sfedge.tasks import TASKS
-from training.encoders import Encoder
-from training.model import SocialFusion
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import GRAPHS, MANIFEST_NAME, parse_manifest
+from sfedge.core.errors import BundleError, OutputError
+from sfedge.core.tasks import TASKS
+from sfedge_export.package import export_bundle
+from sfedge_export.parity import TOLERANCE
+from sfedge_export.place import pack
+from sfedge_training.model.encoders import Encoder
+from sfedge_training.model.social_fusion import SocialFusion
 
 CREATED = "2026-01-02T03:04:05Z"
 

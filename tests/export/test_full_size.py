@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from sfedge.bundle import open_bundle
+from sfedge.bundle.bundle import open_bundle
 
 ROOT = Path(__file__).parents[2]
 EXPORT = """
 import json, resource, sys
 from itertools import islice
 from pathlib import Path
-from export.package import export_bundle
-from export.pictures import Pictures, photographs
-from export.untrained import untrained
-from sfedge.tasks import TASKS
+from sfedge_export.package import export_bundle
+from sfedge_export.calibration_pictures import Pictures, photographs
+from sfedge_export.untrained import untrained
+from sfedge.core.tasks import TASKS
 
 model = untrained("paper")
 size = sum(p.numel() for p in model.parameters()) * 4

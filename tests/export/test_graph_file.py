@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.graph_file import GraphFile, GraphWriter
+from sfedge_export.graph_file import GraphFile, GraphWriter
 
 LARGE = np.arange(1 << 19, dtype=np.float32).reshape(512, 1024)  # 2 MiB
 SMALL = np.arange(100, dtype=np.float32)

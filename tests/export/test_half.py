@@ -8,12 +8,12 @@ import onnx
 import pytest
 from onnx import TensorProto, shape_inference
 
-from export.answers import open_session
-from export.half import write_half
-from export.onnx_graphs import random_inputs
-from sfedge.bundle import open_bundle
-from sfedge.graphs import GraphIO, graph_io
-from sfedge.manifest import GRAPHS
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.graph_io import GraphIO, graph_io
+from sfedge.bundle.manifest import GRAPHS
+from sfedge_export.half import write_half
+from sfedge_export.onnx_graphs import random_inputs
+from sfedge_export.precision_session import open_session
 
 HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 

@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.graph_file import GraphFile
-from export.int8_cpu import quantise_columns, write_int8_cpu
+from sfedge_export.graph_file import GraphFile
+from sfedge_export.int8_cpu import quantise_columns, write_int8_cpu
 
 OPSET = 18
 RNG = np.random.default_rng(5)

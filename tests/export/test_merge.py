@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from export.merge import merge_lora
-from sfedge.errors import BundleError
-from training.model import SocialFusion
+from sfedge.core.errors import BundleError
+from sfedge_export.merge import merge_lora
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 def test_the_merged_model_answers_as_the_adapter_did(small_model: SocialFusion) -> None:

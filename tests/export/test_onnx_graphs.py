@@ -9,14 +9,14 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from export.graphs import Connector, Encoder
-from export.onnx_graphs import random_inputs, write_graph
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError, EngineError
-from sfedge.graphs import GraphIO, graph_io
-from sfedge.manifest import GRAPHS
-from training.encoders import TimmEncoder
-from training.model import SocialFusion
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.graph_io import GraphIO, graph_io
+from sfedge.bundle.manifest import GRAPHS
+from sfedge.core.errors import BundleError, EngineError
+from sfedge_export.exported_graphs import Connector, Encoder
+from sfedge_export.onnx_graphs import random_inputs, write_graph
+from sfedge_training.model.encoders import TimmEncoder
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 def run(path: Path, inputs: dict[str, Tensor]) -> Tensor:

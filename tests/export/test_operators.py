@@ -4,8 +4,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from export.operators import CPU, GPU, check_operators
-from sfedge.errors import BundleError
+from sfedge.core.errors import BundleError
+from sfedge_export.operators import CPU, GPU, check_operators
 
 
 def model(operator: str, domain: str = "", kind: int = TensorProto.FLOAT) -> onnx.ModelProto:

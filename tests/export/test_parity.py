@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from export.parity import check, difference
-from export.pictures import noise, photographs
-from sfedge.boxes import patch_mask
-from sfedge.errors import BundleError
+from sfedge.core.boxes import patch_mask
+from sfedge.core.errors import BundleError
+from sfedge_export.calibration_pictures import noise, photographs
+from sfedge_export.parity import check, difference
 
 
 def test_the_difference_is_the_largest_of_all_samples() -> None:

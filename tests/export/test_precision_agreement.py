@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.agreement import compare_heatmaps, compare_labels, cosine
+from sfedge_export.precision_agreement import compare_heatmaps, compare_labels, cosine
 
 
 def test_label_figures_of_two_views_by_hand() -> None:

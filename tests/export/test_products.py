@@ -12,14 +12,14 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from export.decoder import Rotation, causal_mask, decoder_blocks
-from export.graphs import Trunk
-from export.onnx_graphs import write_graph
-from export.products import matrix_products, products_by_prompt
-from sfedge.graphs import GraphIO
-from sfedge.manifest import GRAPHS, MANIFEST_NAME
-from training.flops import encoder_flops
-from training.model import SocialFusion
+from sfedge.bundle.graph_io import GraphIO
+from sfedge.bundle.manifest import GRAPHS, MANIFEST_NAME
+from sfedge_export.exported_decoder import Rotation, causal_mask, decoder_blocks
+from sfedge_export.exported_graphs import Trunk
+from sfedge_export.graph_products import matrix_products, products_by_prompt
+from sfedge_export.onnx_graphs import write_graph
+from sfedge_training.analysis.flops import encoder_flops
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 def operations(rows: list[list[int]]) -> int:

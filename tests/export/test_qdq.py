@@ -8,13 +8,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.answers import open_as_written
-from export.calibrate import calibrate
-from export.graph_file import GraphFile
-from export.pictures import built_in
-from export.qdq import FLOAT8, INT8, write_qdq
-from sfedge.bundle import open_bundle
-from sfedge.manifest import GRAPHS
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import GRAPHS
+from sfedge_export.calibrate import calibrate
+from sfedge_export.calibration_pictures import built_in
+from sfedge_export.graph_file import GraphFile
+from sfedge_export.precision_session import open_as_written
+from sfedge_export.qdq import FLOAT8, INT8, write_qdq
 
 RNG = np.random.default_rng(9)
 X = RNG.normal(0, 1, (3, 5, 32)).astype(np.float32)

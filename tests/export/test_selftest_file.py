@@ -8,14 +8,14 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from export.package import extend_bundle
-from sfedge import selftest
-from sfedge.boxes import patch_mask
-from sfedge.bundle import open_bundle
-from sfedge.manifest import MANIFEST_NAME, SELFTEST_NAME, parse_manifest
-from sfedge.preprocess import encoder_input
-from sfedge.tasks import TASKS
-from training.model import SocialFusion
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import MANIFEST_NAME, SELFTEST_NAME, parse_manifest
+from sfedge.core.boxes import patch_mask
+from sfedge.core.preprocess import encoder_input
+from sfedge.core.tasks import TASKS
+from sfedge.inference import selftest
+from sfedge_export.package import extend_bundle
+from sfedge_training.model.social_fusion import SocialFusion
 
 
 def test_the_self_test_holds_pytorchs_answers(

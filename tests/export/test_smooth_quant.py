@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.answers import open_session
-from export.graph_file import GraphFile, GraphWriter
-from export.int8_cpu import write_int8_cpu
-from export.smooth import SmoothedFile
+from sfedge_export.graph_file import GraphFile, GraphWriter
+from sfedge_export.int8_cpu import write_int8_cpu
+from sfedge_export.precision_session import open_session
+from sfedge_export.smooth_quant import SmoothedFile
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(0, 1, (2, 5, 32)).astype(np.float32)

@@ -18,12 +18,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sfedge import selftest
-from sfedge.boxes import FULL, Box
-from sfedge.manifest import FileEntry, Manifest, Shape, parse_manifest
-from sfedge.preprocess import InputSpec
-from sfedge.structures import Image
-from sfedge.tasks import TASKS
+from sfedge.bundle.manifest import FileEntry, Manifest, Shape, parse_manifest
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.preprocess import InputSpec
+from sfedge.core.structures import Image
+from sfedge.core.tasks import TASKS
+from sfedge.inference import selftest
 
 Array = NDArray[Any]
 

@@ -11,9 +11,9 @@ from sfedge.annotate.layout import Area, Placer
 from sfedge.annotate.status import clock
 from sfedge.annotate.text import ink_on, text_width, wrap
 from sfedge.annotate.theme import Theme
-from sfedge.boxes import Box
-from sfedge.structures import Frame, FrameResult, Image, Prediction, Track
-from sfedge.tasks import TASKS
+from sfedge.core.boxes import Box
+from sfedge.core.structures import Frame, FrameResult, Image, Prediction, Track
+from sfedge.core.tasks import TASKS
 
 NOTICE = "It has learnt from drawings; its answers about real people mean little."
 

@@ -6,9 +6,9 @@ import pytest
 import skimage.data
 from matplotlib.cbook import get_sample_data
 
-from sfedge.appearance import Appearance, appearances, blend, similarity
-from sfedge.boxes import Box, from_pixels
-from sfedge.people import Sighting, person_around
+from sfedge.core.boxes import Box, from_pixels
+from sfedge.tracking.appearance import Appearance, appearances, blend, similarity
+from sfedge.tracking.people import Sighting, person_around
 
 ASTRONAUT = (175, 70, 275, 170)  # face, in pixels
 HOPPER = (185, 130, 345, 290)

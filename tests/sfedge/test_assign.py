@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from sfedge.assign import assign
+from sfedge.tracking.assign import assign
 
 LIMIT = 1.0
 

@@ -13,8 +13,8 @@ from clips import read_number, write_clip
 from PIL import Image
 from scenes import Finished
 
-from sfedge.bundle import DEMO_BUNDLE
-from sfedge.records import read_records
+from sfedge.bundle.bundle import DEMO_BUNDLE
+from sfedge.results.records import read_records
 
 Command = Callable[..., Finished]
 ONE = 65536  # one, as MP4's display matrix stores it

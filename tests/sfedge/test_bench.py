@@ -11,12 +11,12 @@ import pytest
 import small_bundle
 from scenes import Finished
 
-from sfedge import bench, products
-from sfedge.bundle import open_bundle
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import parse_manifest
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics import bench, products
 from sfedge.engines.ort import CPU
-from sfedge.manifest import parse_manifest
-from sfedge.model import Model
-from sfedge.tasks import TASKS
+from sfedge.inference.model import Model
 
 Run = Callable[..., Finished]
 

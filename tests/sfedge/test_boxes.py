@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sfedge.boxes import (
+from sfedge.core.boxes import (
     FULL,
     Box,
     clamped,
@@ -19,7 +19,7 @@ from sfedge.boxes import (
     with_margin,
     within,
 )
-from sfedge.errors import DataError
+from sfedge.core.errors import DataError
 
 unit = st.floats(0.0, 1.0, allow_subnormal=False)
 anywhere = st.floats(-1e6, 1e6)

@@ -14,11 +14,11 @@ import small_bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfedge import bundle as bundle_module
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError
-from sfedge.manifest import GRAPHS
-from sfedge.tasks import TASKS
+from sfedge.bundle import bundle as bundle_module
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import GRAPHS
+from sfedge.core.errors import BundleError
+from sfedge.core.tasks import TASKS
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sfedge import cache
-from sfedge.errors import OutputError
+from sfedge.core.errors import OutputError
+from sfedge.system import cache
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -10,9 +10,9 @@ import cv2
 import pytest
 from clips import numbered, read_number
 
-from sfedge.errors import SourceError
+from sfedge.core.errors import SourceError
+from sfedge.core.structures import Image
 from sfedge.sources import camera, open_source
-from sfedge.structures import Image
 
 
 @contextmanager

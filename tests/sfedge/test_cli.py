@@ -16,10 +16,10 @@ from clips import write_clip
 from scenes import CLIP_FRAMES, Finished, Scene, make_scene
 
 import sfedge
-from sfedge.boxes import Box, iou
 from sfedge.cli import cli, main
-from sfedge.cli.run import seconds
-from sfedge.records import read_records
+from sfedge.cli.run_command import seconds
+from sfedge.core.boxes import Box, iou
+from sfedge.results.records import read_records
 
 Command = Callable[..., Finished]
 PYTHONPATH = {**os.environ, "PYTHONPATH": str(Path(sfedge.__file__).parents[1])}
@@ -98,7 +98,7 @@ def test_a_traceback_is_shown_only_with_debug(command: Command, tmp_path: Path) 
 def test_a_fault_of_the_program_is_one_line_too(
     command: Command, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sfedge.pipeline.Tracker.update", lambda *_: 1 // 0)
+    monkeypatch.setattr("sfedge.runtime.pipeline.Tracker.update", lambda *_: 1 // 0)
     finished = command("run", scene.video, "--detections", scene.detections, "--out", tmp_path)
     assert finished.code == 1
     line = finished.err.splitlines()[-1]

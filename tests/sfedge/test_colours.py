@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sfedge.boxes import Box, from_pixels
-from sfedge.colours import sample_lab, skin_share
+from sfedge.core.boxes import Box, from_pixels
+from sfedge.tracking.colours import sample_lab, skin_share
 
 CHEST = (130, 300, 180, 360)  # of the astronaut, in pixels: orange cloth
 FACE = (175, 70, 275, 170)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfedge.boxes import FULL, Box, clamped, with_margin
-from sfedge.crop import head_box, query_for, view_of
-from sfedge.structures import Track
-from sfedge.tasks import TASKS, Task
+from sfedge.core.boxes import FULL, Box, clamped, with_margin
+from sfedge.core.structures import Track
+from sfedge.core.tasks import TASKS, Task
+from sfedge.inference.crop import head_box, query_for, view_of
 
 FACE = Box(0.40, 0.20, 0.50, 0.36)
 BODY = Box(0.30, 0.10, 0.60, 0.90)

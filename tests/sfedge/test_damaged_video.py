@@ -9,9 +9,9 @@ import pytest
 from clips import cut_off, damage, read_number, write_clip
 from PIL import Image
 
-from sfedge.errors import SourceError
+from sfedge.core.errors import SourceError
+from sfedge.core.structures import Frame
 from sfedge.sources import MAX_PIXELS, open_source
-from sfedge.structures import Frame
 
 # A key frame at every tenth frame, and nowhere else.
 EVERY_TENTH = {"x264-params": "keyint=10:scenecut=0:bframes=0"}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sfedge.bundle import DEMO_BUNDLE, open_bundle
-from sfedge.manifest import Manifest
-from sfedge.tasks import TASKS
+from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.manifest import Manifest
+from sfedge.core.tasks import TASKS
 
 MOST_BYTES = 12_000_000
 

@@ -9,15 +9,15 @@ import av
 import numpy as np
 import pytest
 
-from sfedge.boxes import Box
-from sfedge.demo_clip import HEIGHT, RATE, WIDTH, make_demo_clip
-from sfedge.demo_hand import draw_hand
+from sfedge.core.boxes import Box
+from sfedge.core.errors import MissingExtraError, OutputError
+from sfedge.core.structures import Frame
+from sfedge.demo.demo_clip import HEIGHT, RATE, WIDTH, make_demo_clip
+from sfedge.demo.demo_hand import draw_hand
 from sfedge.detect import networks
 from sfedge.detect.mediapipe_tasks import MediaPipeDetector
-from sfedge.errors import MissingExtraError, OutputError
-from sfedge.people import is_raised
 from sfedge.sources import open_source
-from sfedge.structures import Frame
+from sfedge.tracking.people import is_raised
 
 SECONDS = 4.0
 LOOKS = 24  # frames that are looked at

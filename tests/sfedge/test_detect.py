@@ -6,12 +6,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from sfedge.boxes import Box, from_pixels, iou, union
+from sfedge.core.boxes import Box, from_pixels, iou, union
+from sfedge.core.errors import DetectorError
+from sfedge.core.structures import Frame, Kind
 from sfedge.detect import build_detector, networks
-from sfedge.detect.base import Detector
+from sfedge.detect.detector import Detector
 from sfedge.detect.mediapipe_tasks import BODY_INTERVAL, MediaPipeDetector
-from sfedge.errors import DetectorError
-from sfedge.structures import Frame, Kind
 
 Picture = NDArray[np.uint8]
 

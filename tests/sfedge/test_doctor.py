@@ -10,15 +10,15 @@ import small_bundle
 from fake_nvidia import Device
 
 import sfedge
-from sfedge import bundle as bundle_module
-from sfedge import libraries
-from sfedge.cli.doctor import doctor as doctor_command
-from sfedge.cli.info import info as info_command
-from sfedge.doctor import Report, examine
+from sfedge.bundle import bundle as bundle_module
+from sfedge.cli.doctor_command import doctor as doctor_command
+from sfedge.cli.info_command import info as info_command
+from sfedge.core.tasks import TASKS
+from sfedge.diagnostics.doctor import Report, examine
 from sfedge.engines import ENGINES, openvino, ort
 from sfedge.engines.trt_build import build_engines
-from sfedge.libraries import LIBRARIES, Library, advice, install_line
-from sfedge.tasks import TASKS
+from sfedge.system import libraries
+from sfedge.system.libraries import LIBRARIES, Library, advice, install_line
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 import small_bundle
 from scenes import Finished
 
-from sfedge.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle, open_bundle
 from sfedge.engines import compiled, trt
 from sfedge.engines.trt_build import build_engines
-from sfedge.gpus import Gpu
-from sfedge.model import Model
+from sfedge.inference.model import Model
+from sfedge.system.gpus import Gpu
 
 Command = Callable[..., Finished]
 

@@ -13,13 +13,9 @@ import small_bundle
 from onnx import TensorProto, helper
 from scenes import Finished, Scene
 
-from sfedge import doctor, engines
-from sfedge.bundle import Bundle, open_bundle
-from sfedge.config import EngineName
-from sfedge.engines import ENGINES, choose_engine, choose_precision, ort, trt
-from sfedge.errors import EngineError, UnknownNameError
-from sfedge.gpus import Gpu, driver_version, find_gpus
-from sfedge.graphs import (
+from sfedge import engines
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import (
     FLOAT,
     PROMPT_AXES,
     GraphIO,
@@ -28,7 +24,12 @@ from sfedge.graphs import (
     graph_io,
     leaves_prompts_free,
 )
-from sfedge.manifest import parse_manifest
+from sfedge.bundle.manifest import parse_manifest
+from sfedge.core.config import EngineName
+from sfedge.core.errors import EngineError, UnknownNameError
+from sfedge.diagnostics import doctor
+from sfedge.engines import ENGINES, choose_engine, choose_precision, ort, trt
+from sfedge.system.gpus import Gpu, driver_version, find_gpus
 
 ADDER = GraphIO("adder", {"x": (2, 3)}, {"y": (2, 3)})
 
@@ -199,7 +200,7 @@ def test_without_onnx_runtime_the_message_says_what_to_install() -> None:
     out = run_python(
         "import sys; sys.modules['onnxruntime'] = None\n"
         "from sfedge.engines import ENGINES\n"
-        "from sfedge.errors import EngineError\n"
+        "from sfedge.core.errors import EngineError\n"
         "try: ENGINES['cpu'].check()\n"
         "except EngineError as error: print(error)\n"
     )
@@ -399,7 +400,7 @@ def test_graphs_on_the_cpu_work_in_the_same_memory(tmp_path: Path) -> None:
     graph = save_adder(tmp_path / "adder.onnx", dims=["batch", 5_000_000])
     code = (
         "import resource, sys; from pathlib import Path; import numpy as np\n"
-        "from sfedge.engines import ort; from sfedge.graphs import GraphIO\n"
+        "from sfedge.engines import ort; from sfedge.bundle.graph_io import GraphIO\n"
         "io = GraphIO('adder', {'x': (5_000_000,)}, {'y': (5_000_000,)})\n"
         f"path = Path({str(graph)!r}); x = np.zeros((1, 5_000_000), np.float32)\n"
         "engines = [ort.build_cpu(path, io, path) for _ in range(16)]\n"

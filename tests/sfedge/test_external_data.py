@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from sfedge.bundle import open_bundle
-from sfedge.errors import BundleError
-from sfedge.external_data import external_files
-from sfedge.manifest import GRAPHS
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.external_data import external_files
+from sfedge.bundle.manifest import GRAPHS
+from sfedge.core.errors import BundleError
 
 
 @pytest.fixture(scope="module")

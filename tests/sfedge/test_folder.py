@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfedge.errors import SourceError
+from sfedge.core.errors import SourceError
 from sfedge.sources import open_source
 
 UPRIGHT = {  # by EXIF orientation (EXIF 2.32, tag 274): what brings the stored picture upright

@@ -6,7 +6,7 @@ from pathlib import Path
 from scenes import CLIP_FRAMES, Scene
 
 import sfedge
-from sfedge.records import read_records
+from sfedge.results.records import read_records
 
 BLOCKED = ("torch", "torchvision", "transformers", "peft", "open_clip", "timm", "PyQt6")
 
@@ -42,7 +42,7 @@ def test_no_module_of_the_runtime_imports_what_it_must_not() -> None:
         for path in root.rglob("*.py")
         if path.name != "__main__.py"
     )
-    assert "sfedge.pipeline" in names
+    assert "sfedge.runtime.pipeline" in names
     code = (
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({BLOCKED!r}))\n"

@@ -15,12 +15,12 @@ from scenes import Finished, Scene, make_scene
 
 import sfedge
 from sfedge import EngineError, Frame, FrameResult, Session, SourceError
-from sfedge.live import Asker, Capture
-from sfedge.model import Model
-from sfedge.records import read_records
+from sfedge.core.structures import Prediction, Query
+from sfedge.core.tasks import TASKS
+from sfedge.inference.model import Model
+from sfedge.results.records import read_records
+from sfedge.runtime.live import Asker, Capture
 from sfedge.sources import open_source
-from sfedge.structures import Prediction, Query
-from sfedge.tasks import TASKS
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sfedge.boxes import Box, clamped, union
+from sfedge.core.boxes import Box, clamped, union
+from sfedge.core.structures import Detection
 from sfedge.detect.looks import Find, body_squares, face_square, hand_squares, merge, tiles
 from sfedge.detect.pose import measure_pose
-from sfedge.structures import Detection
 
 _sides = st.integers(16, 9000)
 _corner = st.floats(0, 1, allow_nan=False)

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from sfedge import machine
+from sfedge.system import machine
 
 
 def test_the_processor_has_a_name() -> None:

@@ -9,9 +9,9 @@ import small_bundle
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sfedge.errors import BundleError
-from sfedge.manifest import FileEntry, Manifest, Shape, is_safe_path, parse_manifest
-from sfedge.tasks import TASKS
+from sfedge.bundle.manifest import FileEntry, Manifest, Shape, is_safe_path, parse_manifest
+from sfedge.core.errors import BundleError
+from sfedge.core.tasks import TASKS
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def test_nothing_of_mediapipes_chatter_reaches_the_terminal() -> None:
         "import numpy as np, os\n"
         "from sfedge.detect import build_detector\n"
         "from sfedge.detect.mediapipe_runtime import quiet\n"
-        "from sfedge.structures import Frame\n"
+        "from sfedge.core.structures import Frame\n"
         "from skimage.data import astronaut\n"
         "detector = build_detector(width=512, height=512)\n"
         "print(len(detector.detect(Frame(astronaut(), 0, 0.0))))\n"
@@ -67,7 +67,7 @@ def test_a_network_that_cannot_run_is_told_and_the_program_goes_on_and_ends(
         "from pathlib import Path\n"
         "from sfedge.detect import networks\n"
         "from sfedge.detect.mediapipe_tasks import MediaPipeDetector\n"
-        "from sfedge.errors import DetectorError\n"
+        "from sfedge.core.errors import DetectorError\n"
         "paths = networks.fetch()\n"
         f"bad = paths | {{'hand-landmarker': Path({str(bad)!r})}}\n"
         "for _ in range(2):\n"
@@ -85,7 +85,7 @@ def test_a_network_that_cannot_run_is_told_and_the_program_goes_on_and_ends(
     assert run.returncode == 1
     line = f"{bad}: the network hand-landmarker does not start (CalculatorGraph::Run() failed)."
     assert [text.startswith(line) for text in run.stdout.splitlines()] == [True, True]
-    assert run.stderr.splitlines()[-1].startswith("sfedge.errors.DetectorError")
+    assert run.stderr.splitlines()[-1].startswith("sfedge.core.errors.DetectorError")
 
 
 def test_a_network_that_hangs_holds_up_neither_close_nor_the_programs_end() -> None:
@@ -137,7 +137,7 @@ def test_a_missing_system_library_is_told_with_its_package(tmp_path: Path) -> No
     (tmp_path / "libGL.so.1").write_bytes(b"")
     code = (
         "from sfedge.detect.mediapipe_runtime import import_mediapipe\n"
-        "from sfedge.errors import DetectorError\n"
+        "from sfedge.core.errors import DetectorError\n"
         "try: import_mediapipe()\n"
         "except DetectorError as error: print(error)\n"
     )

@@ -12,16 +12,16 @@ import skimage.data
 import small_bundle
 from small_bundle import ROWS, Small
 
-from sfedge.boxes import FULL, Box
-from sfedge.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import GraphIO
+from sfedge.bundle.manifest import parse_manifest
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.errors import EngineError, UnknownNameError
+from sfedge.core.structures import Frame, Prediction, Query
+from sfedge.core.tasks import TASKS
 from sfedge.engines import ENGINES, Engine, EngineKind, ort
-from sfedge.engines.base import Arrays, Row, Rows
-from sfedge.errors import EngineError, UnknownNameError
-from sfedge.graphs import GraphIO
-from sfedge.manifest import parse_manifest
-from sfedge.model import Model
-from sfedge.structures import Frame, Prediction, Query
-from sfedge.tasks import TASKS
+from sfedge.engines.engine import Arrays, Row, Rows
+from sfedge.inference.model import Model
 
 FACE = Box(0.25, 0.125, 0.5, 0.5)  # borders on whole pixels of a 512 x 512 picture
 BODY = Box(0.125, 0.0625, 0.875, 1.0)

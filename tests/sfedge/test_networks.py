@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_schema
 from mediapipe.tasks.metadata import schema_py_generated as model_schema
 
-from sfedge.cache import file_sha256
+from sfedge.core.errors import DetectorError, OutputError, UnknownNameError
 from sfedge.detect import networks, wheel
 from sfedge.detect import parts as parts_module
 from sfedge.detect.metadata import with_normalisation
-from sfedge.errors import DetectorError, OutputError, UnknownNameError
+from sfedge.system.cache import file_sha256
 
 NOWHERE = "http://127.0.0.1:9/"  # a port that nobody serves
 

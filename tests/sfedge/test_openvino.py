@@ -20,19 +20,19 @@ from scenes import Finished, Scene
 from test_engines import ADDER, run_python, save_adder
 from test_model import QUERIES, assert_equals_reference
 
-from export.graph_file import GraphFile
-from export.half import write_half
-from export.qdq import write_qdq
 from sfedge import engines
-from sfedge.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import graph_io
+from sfedge.bundle.manifest import parse_manifest
+from sfedge.core.errors import EngineError
+from sfedge.core.structures import Frame, Prediction
+from sfedge.core.tasks import TASKS
 from sfedge.engines import ENGINES, choose_engine, choose_precision, openvino, ort
-from sfedge.errors import EngineError
-from sfedge.graphs import graph_io
-from sfedge.manifest import parse_manifest
-from sfedge.model import Model
-from sfedge.records import read_records
-from sfedge.structures import Frame, Prediction
-from sfedge.tasks import TASKS
+from sfedge.inference.model import Model
+from sfedge.results.records import read_records
+from sfedge_export.graph_file import GraphFile
+from sfedge_export.half import write_half
+from sfedge_export.qdq import write_qdq
 
 DEVICE = f"cpu (openvino {importlib.metadata.version('openvino')})"
 has_bf16 = pytest.mark.skipif(
@@ -224,7 +224,7 @@ def test_an_openvino_that_does_not_load_is_told(tmp_path: Path) -> None:
     out = run_python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from sfedge.engines import ENGINES\n"
-        "from sfedge.errors import EngineError\n"
+        "from sfedge.core.errors import EngineError\n"
         "try: ENGINES['openvino'].check()\n"
         "except EngineError as error: print(error)\n"
     )
@@ -235,7 +235,7 @@ def test_an_openvino_that_does_not_load_is_told(tmp_path: Path) -> None:
 
 
 def test_importing_the_engines_does_not_load_openvino() -> None:
-    code = "import sys, sfedge.engines, sfedge.doctor; print('openvino' in sys.modules)"
+    code = "import sys, sfedge.engines, sfedge.diagnostics.doctor; print('openvino' in sys.modules)"
     assert run_python(code) == "False"
 
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfedge.boxes import Box, clamped
-from sfedge.people import Sighting, group, is_raised, person_around
-from sfedge.structures import Detection
+from sfedge.core.boxes import Box, clamped
+from sfedge.core.structures import Detection
+from sfedge.tracking.people import Sighting, group, is_raised, person_around
 
 # A family photograph in fractions of a 16:9 frame: faces 5 % wide, as tall in pixels.
 FACE_A, BODY_A = Box(0.20, 0.20, 0.25, 0.29), Box(0.15, 0.14, 0.31, 0.95)

@@ -10,9 +10,9 @@ from scenes import CLIP_FRAMES, CLIP_RATE, Scene
 
 import sfedge
 from sfedge import FrameResult, RunReport, UsageError
-from sfedge.bundle import DEMO_BUNDLE
-from sfedge.errors import UnknownNameError
-from sfedge.tasks import TASKS
+from sfedge.bundle.bundle import DEMO_BUNDLE
+from sfedge.core.errors import UnknownNameError
+from sfedge.core.tasks import TASKS
 
 
 def run(scene: Scene, **settings: object) -> tuple[list[FrameResult], RunReport]:

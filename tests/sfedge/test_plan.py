@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfedge.boxes import Box
-from sfedge.plan import BudgetPlanner, IntervalPlanner
-from sfedge.structures import Query, Track
-from sfedge.tasks import TASKS, Task
+from sfedge.core.boxes import Box
+from sfedge.core.structures import Query, Track
+from sfedge.core.tasks import TASKS, Task
+from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
 
 ALL = tuple(TASKS.values())
 RATE = 30.0

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfedge import records
-from sfedge.boxes import Box
+from sfedge.core.boxes import Box
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Detection, Frame, FrameResult, Track
 from sfedge.detect import build_detector
-from sfedge.errors import DataError
-from sfedge.structures import Detection, Frame, FrameResult, Track
+from sfedge.results import records
 
 WIDTH, HEIGHT = 640, 360
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.transform import image_transform
 
-from sfedge.boxes import FULL, Box
-from sfedge.preprocess import InputSpec, crop, encoder_input, resize
-from sfedge.structures import Image
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.preprocess import InputSpec, crop, encoder_input, resize
+from sfedge.core.structures import Image
 
 CLIP = InputSpec(
     size=336,

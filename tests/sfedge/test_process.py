@@ -16,9 +16,9 @@ from scenes import CLIP_FRAMES, Scene
 
 import sfedge
 from sfedge import OutputError, UsageError
-from sfedge.pipeline import Session
-from sfedge.process import Outcome, process
-from sfedge.records import read_records, record_schema
+from sfedge.results.records import read_records, record_schema
+from sfedge.runtime.pipeline import Session
+from sfedge.runtime.process import Outcome, process
 
 
 def run(scene: Scene, out: Path, *, every_frame: bool = False, **settings: Any) -> Outcome:
@@ -249,7 +249,7 @@ def test_a_second_signal_ends_the_run_at_once_as_that_signal_does(
 def test_a_signal_while_the_files_are_finished_lets_them_be_finished(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sfedge.video_writer import VideoWriter
+    from sfedge.results.video_writer import VideoWriter
 
     finish = VideoWriter.finish
 
@@ -267,7 +267,7 @@ def test_a_signal_while_the_files_are_finished_lets_them_be_finished(
 def test_a_second_signal_while_the_files_are_finished_leaves_the_partial_ones_alone(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sfedge.video_writer import VideoWriter
+    from sfedge.results.video_writer import VideoWriter
 
     assemble = VideoWriter._assemble
 
@@ -360,7 +360,7 @@ def test_a_file_in_place_of_the_folder_is_refused(scene: Scene, tmp_path: Path) 
     ],
 )
 def test_files_are_named_for_the_source(name: str, stem: str) -> None:
-    from sfedge.outputs import _stem
+    from sfedge.runtime.outputs import _stem
 
     assert _stem(name) == stem
 

@@ -55,7 +55,7 @@ def test_unknown_and_wrong_settings_are_refused_before_anything_is_opened() -> N
 
 
 def test_settings_by_name_replace_those_of_a_config() -> None:
-    from sfedge.pipeline import _configured
+    from sfedge.runtime.pipeline import _configured
 
     config = _configured(sfedge.RunConfig(interval=2.0, egocentric=True), {"interval": 1.0})
     assert (config.interval, config.egocentric) == (1.0, True)

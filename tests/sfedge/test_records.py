@@ -12,15 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sfedge import records
-from sfedge.boxes import Box
-from sfedge.config import RunConfig
-from sfedge.errors import DataError, OutputError
-from sfedge.record_writer import RecordWriter
-from sfedge.records import CutRecordsWarning, read_records
-from sfedge.sources.base import SourceInfo
-from sfedge.structures import Frame, FrameResult, Prediction, Track
-from sfedge.tasks import TASKS
+from sfedge.core.boxes import Box
+from sfedge.core.config import RunConfig
+from sfedge.core.errors import DataError, OutputError
+from sfedge.core.structures import Frame, FrameResult, Prediction, Track
+from sfedge.core.tasks import TASKS
+from sfedge.results import records
+from sfedge.results.record_writer import RecordWriter
+from sfedge.results.records import CutRecordsWarning, read_records
+from sfedge.sources.source import SourceInfo
 
 SEEN = 1 / 3
 IMAGE = np.zeros((4, 4, 3), np.uint8)

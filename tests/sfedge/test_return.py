@@ -9,10 +9,10 @@ import PIL.Image
 import skimage.data
 from matplotlib.cbook import get_sample_data
 
-from sfedge.boxes import from_pixels, intersection
-from sfedge.errors import DataError
-from sfedge.structures import Detection, Frame, Track
-from sfedge.track import Tracker
+from sfedge.core.boxes import from_pixels, intersection
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Detection, Frame, Track
+from sfedge.tracking.track import Tracker
 
 WIDTH, HEIGHT, RATE = 480, 270, 25.0
 Way = Callable[[float], float]  # left edge of the photograph at a time, in pixels

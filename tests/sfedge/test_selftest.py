@@ -9,15 +9,15 @@ import pytest
 import safetensors.numpy
 import small_bundle
 
-from sfedge import selftest
-from sfedge.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import GraphIO
+from sfedge.core.errors import BundleError, EngineError
+from sfedge.core.structures import Prediction
+from sfedge.core.tasks import TASKS
 from sfedge.engines import ENGINES, Engine, EngineKind, ort
-from sfedge.engines.base import Arrays, Rows
-from sfedge.errors import BundleError, EngineError
-from sfedge.graphs import GraphIO
-from sfedge.model import Model
-from sfedge.structures import Prediction
-from sfedge.tasks import TASKS
+from sfedge.engines.engine import Arrays, Rows
+from sfedge.inference import selftest
+from sfedge.inference.model import Model
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfedge.smooth import Smoother
-from sfedge.structures import Prediction
-from sfedge.tasks import TASKS
+from sfedge.core.structures import Prediction
+from sfedge.core.tasks import TASKS
+from sfedge.inference.smoother import Smoother
 
 EXPRESSION = replace(TASKS["expression"], threshold=0.5)
 GAZE = replace(TASKS["gaze"], threshold=0.5)

@@ -10,8 +10,8 @@ import av
 import pytest
 from clips import numbered, packets, read_number, write_clip
 
+from sfedge.results.video_writer import VideoWriter
 from sfedge.sources import open_source
-from sfedge.video_writer import VideoWriter
 
 FASTSTART = {"movflags": "faststart"}
 

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sfedge.errors import SourceError
+from sfedge.core.errors import SourceError
+from sfedge.core.structures import Frame
 from sfedge.sources import open_source, without_credentials
 from sfedge.sources.container import VideoFile
-from sfedge.sources.folder import FolderSource
+from sfedge.sources.picture_folder import FolderSource
 from sfedge.sources.video import VideoSource
-from sfedge.structures import Frame
 
 ONE = 1 << 16  # in 16.16 fixed point
 # What turns a stored picture into the upright one, and its display matrix (ISO 14496-12, 8.3.2).

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sfedge.errors import DataError, UnknownNameError
-from sfedge.tasks import TASKS, Task, select_tasks, task_from_json
+from sfedge.core.errors import DataError, UnknownNameError
+from sfedge.core.tasks import TASKS, Task, select_tasks, task_from_json
 
 
 def test_the_paper_s_six_tasks_have_its_numbers_of_labels() -> None:

@@ -21,18 +21,18 @@ from small_bundle import Small
 from test_model import QUERIES, assert_equals_reference
 
 from sfedge import engines
-from sfedge.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import GraphIO, graph_io
+from sfedge.core.errors import BundleError, EngineError, SfedgeError
+from sfedge.core.structures import Frame
 from sfedge.engines import EngineKind, choose_engine, compiled, ort, ort_device, trt
-from sfedge.engines.base import Engine
 from sfedge.engines.compiled import EngineSet
 from sfedge.engines.cuda import Cuda
 from sfedge.engines.device import Bindings, DeviceEngine
+from sfedge.engines.engine import Engine
 from sfedge.engines.trt_build import build_engines
-from sfedge.errors import BundleError, EngineError, SfedgeError
-from sfedge.gpus import Gpu
-from sfedge.graphs import GraphIO, graph_io
-from sfedge.model import Model
-from sfedge.structures import Frame
+from sfedge.inference.model import Model
+from sfedge.system.gpus import Gpu
 
 ORIN = Gpu("Orin", "8.7")
 DRIVER = "540.4.0"

@@ -13,8 +13,11 @@ import small_bundle
 from fake_nvidia import Cudart, Device
 from onnx import TensorProto, helper
 
-from sfedge.bundle import Bundle, open_bundle
-from sfedge.cli.engine import engine as engine_command
+from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.graph_io import graph_io
+from sfedge.bundle.manifest import GRAPHS
+from sfedge.cli.engine_command import engine as engine_command
+from sfedge.core.errors import BundleError, EngineError, UnknownNameError
 from sfedge.engines import compiled, trt, trt_build
 from sfedge.engines.trt import BACKENDS, load_tensorrt
 from sfedge.engines.trt_build import (
@@ -23,10 +26,7 @@ from sfedge.engines.trt_build import (
     memory_to_build,
     memory_to_run,
 )
-from sfedge.errors import BundleError, EngineError, UnknownNameError
-from sfedge.gpus import Gpu, find_gpus
-from sfedge.graphs import graph_io
-from sfedge.manifest import GRAPHS
+from sfedge.system.gpus import Gpu, find_gpus
 
 # NVIDIA's builder for desktop devices, the real one: it compiles without a device at hand.
 needs_builder = pytest.mark.skipif(

@@ -13,18 +13,18 @@ from clips import SOUND_RATE, numbered, packets, read_number, write_clip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfedge.errors import OutputError
+from sfedge.core.errors import OutputError
+from sfedge.core.structures import Frame
+from sfedge.results.video_writer import VideoWriter
 from sfedge.sources import open_source
-from sfedge.structures import Frame
-from sfedge.video_writer import VideoWriter
 
 ROOT = Path(__file__).parents[2]
 WRITE_FOREVER = """
 import os, signal, sys
 from pathlib import Path
 from clips import numbered
-from sfedge.errors import OutputError
-from sfedge.video_writer import VideoWriter
+from sfedge.core.errors import OutputError
+from sfedge.results.video_writer import VideoWriter
 
 path, sound, frames = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if len(sys.argv) > 4:

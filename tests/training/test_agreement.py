@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score, confusion_matrix, recall_score
 
-from sfedge.errors import DataError, OutputError, UnknownNameError
-from sfedge.tasks import TASKS
-from training.agreement import agree, compare, write_agreement
-from training.checkpoint import load_model, save_model, write_json
-from training.config import PRESETS
-from training.confusion_picture import draw_confusion
-from training.data import folder
-from training.data.sample import Sample
-from training.evaluate import gaze_figures, predict
-from training.model import build_model
-from training.recipe import Recipe
+from sfedge.core.errors import DataError, OutputError, UnknownNameError
+from sfedge.core.tasks import TASKS
+from sfedge_training.analysis.agreement import agree, compare, write_agreement
+from sfedge_training.analysis.confusion_picture import draw_confusion
+from sfedge_training.data import labelled_folder as folder
+from sfedge_training.data.sample import Sample
+from sfedge_training.loop.evaluate import gaze_figures, predict
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.model.checkpoint import load_model, save_model, write_json
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import build_model
 
 CPU = torch.device("cpu")
 RELATIONS = TASKS["relation"].labels

@@ -15,16 +15,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sfedge.errors import DataError, OutputError
-from sfedge.preprocess import encoder_input
-from sfedge.tasks import TASKS
-from training.challenge import Face, check_answers, find_faces, lam_file, write_answers
-from training.checkpoint import save_model
-from training.config import PRESETS
-from training.data.sample import Report
-from training.evaluate import label_figures
-from training.model import build_model
-from training.recipe import Recipe
+from sfedge.core.errors import DataError, OutputError
+from sfedge.core.preprocess import encoder_input
+from sfedge.core.tasks import TASKS
+from sfedge_training.analysis.challenge import (
+    Face,
+    check_answers,
+    find_faces,
+    lam_file,
+    write_answers,
+)
+from sfedge_training.data.sample import Report
+from sfedge_training.loop.evaluate import label_figures
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.model.checkpoint import save_model
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import build_model
 
 LOOKING, NOT_LOOKING = (TASKS["looking_at_me"].labels.index(n) for n in ("looking", "not_looking"))
 FACES = [Face(f"clip-{v}", f"u{u}", f"track-{t}") for v in (1, 2) for t in (0, 1) for u in range(3)]

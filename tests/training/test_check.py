@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from clips import write_clip
 
-from sfedge.errors import DataError
-from sfedge.tasks import TASKS
-from training.check import check, examine
-from training.data import LOADERS, published
-from training.data.published import Fact, facts_for
+from sfedge.core.errors import DataError
+from sfedge.core.tasks import TASKS
+from sfedge_training.analysis.check import check, examine
+from sfedge_training.data import LOADERS, published
+from sfedge_training.data.published import Fact, facts_for
 
 _GREY = np.full((8, 8, 3), 99, np.uint8)
 

@@ -6,10 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from sfedge.boxes import FULL, Box, with_margin
-from sfedge.errors import DataError
-from sfedge.tasks import TASKS
-from training.data import affectnet
+from sfedge.core.boxes import FULL, Box, with_margin
+from sfedge.core.errors import DataError
+from sfedge.core.tasks import TASKS
+from sfedge_training.data import affectnet
 
 _HEADER = (
     "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"

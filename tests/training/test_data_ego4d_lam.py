@@ -10,12 +10,12 @@ import PIL.Image
 import pytest
 from clips import read_number, write_clip
 
-from sfedge.boxes import with_margin
-from sfedge.errors import DataError
-from sfedge.tasks import TASKS
-from training.data import ego4d_lam
-from training.data.pictures import read_picture
-from training.data.sample import Dataset
+from sfedge.core.boxes import with_margin
+from sfedge.core.errors import DataError
+from sfedge.core.tasks import TASKS
+from sfedge_training.data import ego4d_lam
+from sfedge_training.data.sample import Dataset
+from sfedge_training.data.sample_picture import read_picture
 
 _WIDTH, _HEIGHT = 80, 60
 

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sfedge.boxes import FULL, Box, with_margin
-from sfedge.errors import ConfigError, DataError, UnknownNameError
-from sfedge.tasks import TASKS
-from training.data import LOADERS, folder
-from training.data.pictures import read_picture
-from training.data.sample import Dataset, Sample, Split
-from training.recipe import DATASET_TASKS, Recipe, recipe_from_json
+from sfedge.core.boxes import FULL, Box, with_margin
+from sfedge.core.errors import ConfigError, DataError, UnknownNameError
+from sfedge.core.tasks import TASKS
+from sfedge_training.data import LOADERS
+from sfedge_training.data import labelled_folder as folder
+from sfedge_training.data.sample import Dataset, Sample, Split
+from sfedge_training.data.sample_picture import read_picture
+from sfedge_training.loop.recipe import DATASET_TASKS, Recipe, recipe_from_json
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _TWO = ("expression,fear", "gesture,ok")

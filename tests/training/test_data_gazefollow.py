@@ -8,10 +8,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from sfedge.boxes import FULL, Box
-from sfedge.errors import DataError
-from training.data import gazefollow
-from training.data.reading import is_held_out
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.errors import DataError
+from sfedge_training.data import gazefollow
+from sfedge_training.data.reading import is_held_out
 
 _WIDTH, _HEIGHT = 200, 100
 # A training picture that is not held out for validation, whatever the share.

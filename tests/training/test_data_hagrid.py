@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sfedge.boxes import FULL
-from sfedge.errors import DataError
-from sfedge.tasks import TASKS
-from training.data import hagrid
+from sfedge.core.boxes import FULL
+from sfedge.core.errors import DataError
+from sfedge.core.tasks import TASKS
+from sfedge_training.data import hagrid
 
 _BOX = [0.0694, 0.2875, 0.2, 0.287]
 

@@ -9,13 +9,13 @@ import pytest
 from clips import read_number, write_clip
 from numpy.typing import NDArray
 
-from sfedge.boxes import FULL, Box
-from sfedge.errors import DataError
-from sfedge.preprocess import crop, resize
-from sfedge.structures import Image
-from training.data.clip import clip_extent, read_frame
-from training.data.pictures import read_picture, read_view, upright_size
-from training.data.sample import Sample
+from sfedge.core.boxes import FULL, Box
+from sfedge.core.errors import DataError
+from sfedge.core.preprocess import crop, resize
+from sfedge.core.structures import Image
+from sfedge_training.data.clip import clip_extent, read_frame
+from sfedge_training.data.sample import Sample
+from sfedge_training.data.sample_picture import read_picture, read_view, upright_size
 
 _SIZE = (96, 64)
 _ORIENTATION = 0x0112

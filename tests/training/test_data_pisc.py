@@ -8,9 +8,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from sfedge.errors import DataError
-from sfedge.tasks import TASKS
-from training.data import pisc
+from sfedge.core.errors import DataError
+from sfedge.core.tasks import TASKS
+from sfedge_training.data import pisc
 
 _INFO = [
     {"id": 8, "imgH": 100, "imgW": 200, "bbox": [[0, 0, 50, 100], [60.5, 10, 120, 90]], "x": 1},

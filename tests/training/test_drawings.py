@@ -14,21 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier
 
-from sfedge.boxes import Box, intersection
-from sfedge.errors import ConfigError, OutputError
-from sfedge.preprocess import crop, resize
-from sfedge.tasks import TASKS
-from training.data import LOADERS
-from training.data.sample import Dataset, Sample
-from training.drawings import write_drawings
-from training.drawings.canvas import Canvas, curve, shade
-from training.drawings.expressions import EXPRESSIONS, random_expression
-from training.drawings.face import Head, draw_head, face_extent
-from training.drawings.gazefollow import _sight
-from training.drawings.gestures import UNITED, draw_gesture
-from training.drawings.look import random_look
-from training.drawings.parts import unit_stream
-from training.drawings.write import LAYOUTS
+from sfedge.core.boxes import Box, intersection
+from sfedge.core.errors import ConfigError, OutputError
+from sfedge.core.preprocess import crop, resize
+from sfedge.core.tasks import TASKS
+from sfedge_training.data import LOADERS
+from sfedge_training.data.sample import Dataset, Sample
+from sfedge_training.drawings import write_drawings
+from sfedge_training.drawings.body_parts import unit_stream
+from sfedge_training.drawings.canvas import Canvas, curve, shade
+from sfedge_training.drawings.draw_gazefollow import _sight
+from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.face import Head, draw_head, face_extent
+from sfedge_training.drawings.gestures import UNITED, draw_gesture
+from sfedge_training.drawings.look import random_look
+from sfedge_training.drawings.write import LAYOUTS
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,15 @@ import torch
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
-from sfedge.errors import ConfigError, UnknownNameError
-from sfedge.preprocess import InputSpec, encoder_input
-from training.encoders import ENCODERS, Encoder, build_encoder, open_clip_encoder, timm_encoder
+from sfedge.core.errors import ConfigError, UnknownNameError
+from sfedge.core.preprocess import InputSpec, encoder_input
+from sfedge_training.model.encoders import (
+    ENCODERS,
+    Encoder,
+    build_encoder,
+    open_clip_encoder,
+    timm_encoder,
+)
 
 SMALL_CLIP = "small-test-clip"
 SMALL_DINO = "vit_small_patch14_dinov2"

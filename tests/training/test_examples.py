@@ -11,22 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sfedge.boxes import Box
-from sfedge.errors import DataError, OutputError, UnknownNameError, UsageError
-from sfedge.tasks import TASKS
-from training.checkpoint import load_model, save_model
-from training.config import PRESETS
-from training.data.sample import DRAWN_MARK, Sample
-from training.drawings import write_drawings
-from training.evaluate import predict
-from training.examples.answers import describe_answers, draw_answers
-from training.examples.choice import NEAR, Choice, Chosen, Example, choose
-from training.examples.command import figure
-from training.examples.gaze import draw_gaze
-from training.examples.sheet import question
-from training.model import build_model
-from training.recipe import DATASET_TASKS, Recipe
-from training.reports import load_datasets, samples_of
+from sfedge.core.boxes import Box
+from sfedge.core.errors import DataError, OutputError, UnknownNameError, UsageError
+from sfedge.core.tasks import TASKS
+from sfedge_training.analysis.examples.choice import NEAR, Choice, Chosen, Example, choose
+from sfedge_training.analysis.examples.example_answers import describe_answers, draw_answers
+from sfedge_training.analysis.examples.example_gaze import draw_gaze
+from sfedge_training.analysis.examples.examples_command import figure
+from sfedge_training.analysis.examples.sheet import question
+from sfedge_training.data.sample import DRAWN_MARK, Sample
+from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.evaluate import predict
+from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.loop.reports import load_datasets, samples_of
+from sfedge_training.model.checkpoint import load_model, save_model
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import build_model
 
 CPU = torch.device("cpu")
 LABEL_TASKS = ("expression", "gesture", "looking_at_me", "domain", "relation")

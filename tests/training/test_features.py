@@ -18,23 +18,23 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from sfedge.boxes import Box
-from sfedge.errors import ConfigError, DataError, OutputError
-from sfedge.preprocess import InputSpec, crop, encoder_input
-from training import features
-from training.config import PRESETS
-from training.data.mixture import BatchDataset, ViewSpec, batch_loader, pictures_opener
-from training.data.pictures import read_picture
-from training.data.sample import Sample
-from training.drawings import write_drawings
-from training.encoders import Encoder, build_encoder
-from training.features import FeatureStore, Precision, filled_store
-from training.losses import loss
-from training.model import build_model
-from training.recipe import Recipe
-from training.reports import load_datasets
-from training.states import trained_state
-from training.train import train
+from sfedge.core.boxes import Box
+from sfedge.core.errors import ConfigError, DataError, OutputError
+from sfedge.core.preprocess import InputSpec, crop, encoder_input
+from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader, pictures_opener
+from sfedge_training.data.sample import Sample
+from sfedge_training.data.sample_picture import read_picture
+from sfedge_training.drawings import write_drawings
+from sfedge_training.loop import features
+from sfedge_training.loop.features import FeatureStore, Precision, filled_store
+from sfedge_training.loop.losses import loss
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.reports import load_datasets
+from sfedge_training.loop.train import train
+from sfedge_training.model.encoders import Encoder, build_encoder
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import build_model
+from sfedge_training.model.states import trained_state
 
 ROOT = str(Path(__file__).parents[2])
 CPU = torch.device("cpu")
@@ -274,9 +274,9 @@ import sys
 from pathlib import Path
 import torch
 from accelerate import PartialState
-from training.data.sample import Sample
-from training.encoders import build_encoder
-from training.features import filled_store
+from sfedge_training.data.sample import Sample
+from sfedge_training.model.encoders import build_encoder
+from sfedge_training.loop.features import filled_store
 
 torch.manual_seed(0)
 encoder, seen = build_encoder("hybrid-tiny"), []

@@ -8,13 +8,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sfedge.manifest import BoxEmbedding
-from sfedge.tasks import TASKS
-from training.batch import Batch
-from training.config import PRESETS, Pool
-from training.flops import encoder_flops, step_flops, useful_work
-from training.losses import gaze_target, loss
-from training.model import SocialFusion, build_model
+from sfedge.bundle.manifest import BoxEmbedding
+from sfedge.core.tasks import TASKS
+from sfedge_training.analysis.flops import encoder_flops, step_flops, useful_work
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import gaze_target, loss
+from sfedge_training.model.model_config import PRESETS, Pool
+from sfedge_training.model.social_fusion import SocialFusion, build_model
 
 MIXED = ("gesture", "domain", "gesture", "expression", "domain", "looking_at_me")
 GAZE = ("gaze",) * 3

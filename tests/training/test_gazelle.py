@@ -13,22 +13,22 @@ import torch.nn.functional as F
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sfedge.boxes import Box, patch_mask
-from sfedge.preprocess import InputSpec, encoder_input
-from training.batch import Batch
-from training.data.mixture import ViewSpec, pictures_opener
-from training.data.sample import Sample
-from training.encoders import Encoder, build_encoder
-from training.evaluate import predict
-from training.gazelle import (
+from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.preprocess import InputSpec, encoder_input
+from sfedge_training.baselines.gazelle import (
     GAZELLE_RECIPE,
     GazeLLE,
     gazelle_loss,
     head_tokens,
     position_table,
 )
-from training.losses import gaze_target
-from training.train import train
+from sfedge_training.data.mixture import ViewSpec, pictures_opener
+from sfedge_training.data.sample import Sample
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.evaluate import predict
+from sfedge_training.loop.losses import gaze_target
+from sfedge_training.loop.train import train
+from sfedge_training.model.encoders import Encoder, build_encoder
 
 CPU = torch.device("cpu")
 GRID = 6  # of hybrid-tiny

@@ -15,11 +15,22 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import GPT2Config, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from sfedge.errors import ConfigError
-from sfedge.tasks import TASKS
-from training.config import PRESETS
-from training.language import add_lora, build_language, causal_lm, llama_3_2_1b, tiny_llama
-from training.tokenizer import answer_ids, build_tiny_tokenizer, build_word_tokenizer, prompt_ids
+from sfedge.core.errors import ConfigError
+from sfedge.core.tasks import TASKS
+from sfedge_training.model.language import (
+    add_lora,
+    build_language,
+    causal_lm,
+    llama_3_2_1b,
+    tiny_llama,
+)
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.tokenizer import (
+    answer_ids,
+    build_tiny_tokenizer,
+    build_word_tokenizer,
+    prompt_ids,
+)
 
 TINY = PRESETS["tiny"]
 BUILDERS = [build_tiny_tokenizer, build_word_tokenizer]
@@ -29,8 +40,8 @@ PROMPTS_SHA256 = "7e7fce219890e2ca3f6729d54505e3f6501fa9bf5ce665eb7ad41cd6f1350c
 
 _PRINT_PROMPTS = """
 import hashlib, json
-from sfedge.tasks import TASKS
-from training.tokenizer import build_tiny_tokenizer, prompt_ids
+from sfedge.core.tasks import TASKS
+from sfedge_training.model.tokenizer import build_tiny_tokenizer, prompt_ids
 tokenizer = build_tiny_tokenizer()
 prompts = {name: prompt_ids(tokenizer, task) for name, task in TASKS.items()}
 print(hashlib.sha256(json.dumps(prompts).encode()).hexdigest())

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.batch import Batch
-from training.config import PRESETS
-from training.losses import gaze_target, loss
-from training.model import SocialFusion, build_model
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import gaze_target, loss
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion, build_model
 
 
 @pytest.fixture(autouse=True)

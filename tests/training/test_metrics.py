@@ -18,10 +18,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from sfedge.tasks import TASKS
-from training.data.sample import Sample
-from training.evaluate import PAPER_MEASURES, gaze_figures, label_figures
-from training.metrics import (
+from sfedge.core.tasks import TASKS
+from sfedge_training.data.sample import Sample
+from sfedge_training.loop.evaluate import PAPER_MEASURES, gaze_figures, label_figures
+from sfedge_training.loop.metrics import (
     accuracy,
     area_under_roc,
     balanced_accuracy,

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfedge.boxes import FULL, Box, patch_mask
-from sfedge.errors import DataError
-from sfedge.preprocess import InputSpec, encoder_input
-from training.data.augment import augmented, flipped, in_view
-from training.data.mixture import BatchDataset, ViewSpec, batch_loader, plan_epoch
-from training.data.sample import Sample
+from sfedge.core.boxes import FULL, Box, patch_mask
+from sfedge.core.errors import DataError
+from sfedge.core.preprocess import InputSpec, encoder_input
+from sfedge_training.data.augment import augmented, flipped, in_view
+from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader, plan_epoch
+from sfedge_training.data.sample import Sample
 
 SPEC = ViewSpec(InputSpec(32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), token_grid=4)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sfedge.errors import ConfigError
-from training.config import PRESETS, ModelConfig
+from sfedge.core.errors import ConfigError
+from sfedge_training.model.model_config import PRESETS, ModelConfig
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

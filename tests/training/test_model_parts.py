@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfedge.boxes import Box, patch_mask
-from training.connector import Connector, pool_tokens, unpool_mask
-from training.gaze_head import GazeHead
+from sfedge.core.boxes import Box, patch_mask
+from sfedge_training.model.connector import Connector, pool_tokens, unpool_mask
+from sfedge_training.model.gaze_head import GazeHead
 
 fractions = st.floats(0, 1).map(lambda x: round(x, 3))
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sfedge.errors import DataError
-from training.config import PRESETS
-from training.model import SocialFusion, build_model
-from training.states import frozen_state, load_state, trained_state
+from sfedge.core.errors import DataError
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion, build_model
+from sfedge_training.model.states import frozen_state, load_state, trained_state
 
 
 @pytest.fixture(autouse=True)

@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import LlamaConfig
 
-from sfedge.boxes import Box, patch_mask
-from sfedge.errors import ConfigError
-from sfedge.manifest import BoxEmbedding
-from sfedge.tasks import TASKS
-from training.batch import Batch
-from training.config import PRESETS, ModelConfig, Pool
-from training.encoders import ClipEncoder
-from training.losses import gaze_target, loss
-from training.model import SocialFusion, add_lora, build_model, cast_frozen
-from training.states import frozen_state, trained_state
+from sfedge.bundle.manifest import BoxEmbedding
+from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.errors import ConfigError
+from sfedge.core.tasks import TASKS
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import gaze_target, loss
+from sfedge_training.model.encoders import ClipEncoder
+from sfedge_training.model.model_config import PRESETS, ModelConfig, Pool
+from sfedge_training.model.social_fusion import SocialFusion, add_lora, build_model, cast_frozen
+from sfedge_training.model.states import frozen_state, trained_state
 
 MIXED = ("gesture", "domain", "gesture", "expression", "domain", "looking_at_me")
 TINY = PRESETS["tiny"]
@@ -407,7 +407,7 @@ def test_a_grid_that_pooling_does_not_divide_is_refused(
         )
         return ClipEncoder(visual, layer=-1)
 
-    monkeypatch.setattr("training.model.build_encoder", odd)
+    monkeypatch.setattr("sfedge_training.model.social_fusion.build_encoder", odd)
     with pytest.raises(ConfigError, match="5 patches per side cannot be pooled by 2"):
         build_model(replace(TINY, pool=2))
 

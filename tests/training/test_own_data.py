@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from scenes import Scene
 
-from export.__main__ import main as export
-from sfedge.bundle import open_bundle
+from sfedge.bundle.bundle import open_bundle
 from sfedge.cli import cli as sfedge
-from sfedge.tasks import TASKS
-from training.__main__ import main as training
-from training.data import folder
-from training.data.labels_table import COLUMNS
+from sfedge.core.tasks import TASKS
+from sfedge_export.__main__ import main as export
+from sfedge_training.__main__ import main as training
+from sfedge_training.data import labelled_folder as folder
+from sfedge_training.data.labels_table import COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
-PROGRAMS = {"python -m training": training, "python -m export": export, "sfedge": sfedge}
+PROGRAMS = {"sfedge-train": training, "sfedge-export": export, "sfedge": sfedge}
 # What makes a real run a short one; nothing of it changes what the command does.
 SHORT = {
     "draw": "--count 2 --val 1 --test 1",

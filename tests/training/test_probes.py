@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sfedge.errors import ConfigError
-from training.batch import Batch
-from training.encoders import build_encoder
-from training.probes import LinearProbes, probe_loss
+from sfedge.core.errors import ConfigError
+from sfedge_training.baselines.probes import LinearProbes, probe_loss
+from sfedge_training.loop.batch import Batch
+from sfedge_training.model.encoders import build_encoder
 
 
 def probes(*tasks: str) -> LinearProbes:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from sfedge.errors import ConfigError, UnknownNameError
-from training.config import PRESETS, ModelConfig
-from training.encoders import ENCODERS
-from training.gazelle import GAZELLE_RECIPE
-from training.recipe import DATASET_TASKS, Recipe
-from training.reproduce.configs import EncoderConfig
-from training.reproduce.rows import MEASURES, RECIPES, Row, read_table
-from training.reproduce.runs import SPLITS, Run
-from training.reproduce.systems import SYSTEMS, planned
-from training.vlm.config import VlmConfig
+from sfedge.core.errors import ConfigError, UnknownNameError
+from sfedge_training.baselines.gazelle import GAZELLE_RECIPE
+from sfedge_training.baselines.vlm.vlm_config import VlmConfig
+from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.model.encoders import ENCODERS
+from sfedge_training.model.model_config import PRESETS, ModelConfig
+from sfedge_training.reproduce.configs import EncoderConfig
+from sfedge_training.reproduce.rows import MEASURES, RECIPES, Row, read_table
+from sfedge_training.reproduce.runs import SPLITS, Run
+from sfedge_training.reproduce.systems import SYSTEMS, planned
 
 TABLES = [f"table{n}" for n in range(1, 10)]
 UNCHANGED: dict[str, dict[str, object]] = {"recipe": {}, "model": {}}

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tower_inputs import prepared, scattered
 
-from sfedge.errors import ConfigError
-from training.encoders import ENCODERS, REMOTE_CODE, build_encoder
-from training.towers import molmo_encoder, sail_vl_encoder, sailvit_encoder
+from sfedge.core.errors import ConfigError
+from sfedge_training.model.encoders import ENCODERS, REMOTE_CODE, build_encoder
+from sfedge_training.model.towers import molmo_encoder, sail_vl_encoder, sailvit_encoder
 
 
 @pytest.fixture(autouse=True)

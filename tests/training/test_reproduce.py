@@ -14,21 +14,21 @@ import torch
 from safetensors.torch import load_file
 from small_systems import small_systems
 
-from sfedge.errors import ConfigError, SfedgeError, UnknownNameError, UsageError
-from training.__main__ import main
-from training.challenge import check_answers, find_faces
-from training.checkpoint import load_model
-from training.data.sample import DRAWN_MARK, Report
-from training.drawings import write_drawings
-from training.evaluate import evaluate
-from training.reports import load_datasets, samples_of
-from training.reproduce import systems
-from training.reproduce.rows import MEASURES, read_table
-from training.reproduce.table import Outcome, write_markdown
-from training.run import learn
-from training.vlm.config import REMOTE
-from training.vlm.evaluate import evaluate_baseline
-from training.vlm.store import load_baseline
+from sfedge.core.errors import ConfigError, SfedgeError, UnknownNameError, UsageError
+from sfedge_training.__main__ import main
+from sfedge_training.analysis.challenge import check_answers, find_faces
+from sfedge_training.baselines.vlm.store import load_baseline
+from sfedge_training.baselines.vlm.vlm_config import REMOTE
+from sfedge_training.baselines.vlm.vlm_evaluate import evaluate_baseline
+from sfedge_training.data.sample import DRAWN_MARK, Report
+from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.evaluate import evaluate
+from sfedge_training.loop.reports import load_datasets, samples_of
+from sfedge_training.loop.training_run import learn
+from sfedge_training.model.checkpoint import load_model
+from sfedge_training.reproduce import systems
+from sfedge_training.reproduce.rows import MEASURES, read_table
+from sfedge_training.reproduce.table import Outcome, write_markdown
 
 TABLES = [f"table{n}" for n in range(1, 10)]
 SMALL = (

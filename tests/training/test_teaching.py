@@ -10,15 +10,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sfedge.boxes import Box
-from training.batch import Batch
-from training.data.mixture import ViewSpec, pictures_opener
-from training.data.sample import Sample
-from training.encoders import build_encoder
-from training.losses import gaze_target
-from training.recipe import Recipe
-from training.teaching import EncoderTeacher, teaching_loss
-from training.train import train
+from sfedge.core.boxes import Box
+from sfedge_training.data.mixture import ViewSpec, pictures_opener
+from sfedge_training.data.sample import Sample
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import gaze_target
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
+from sfedge_training.loop.train import train
+from sfedge_training.model.encoders import build_encoder
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import (
     smart_resize,
 )
 
-from sfedge.errors import ConfigError
-from training.encoders import build_encoder
-from training.towers import InternVLEncoder, internvl_encoder, qwen2_vl_encoder
+from sfedge.core.errors import ConfigError
+from sfedge_training.model.encoders import build_encoder
+from sfedge_training.model.towers import InternVLEncoder, internvl_encoder, qwen2_vl_encoder
 
 TEXT = {
     "vocab_size": 32,

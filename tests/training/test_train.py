@@ -11,18 +11,18 @@ import PIL.Image
 import pytest
 import torch
 
-from sfedge.boxes import Box
-from sfedge.errors import ConfigError, DataError, UnknownNameError
-from training.checkpoint import load_model, load_pretrained, save_model
-from training.config import PRESETS
-from training.data.mixture import ViewSpec, pictures_opener
-from training.data.sample import Sample
-from training.evaluate import evaluate
-from training.losses import loss
-from training.model import SocialFusion, build_model
-from training.recipe import Recipe, recipe_from_json
-from training.states import frozen_state, trained_state
-from training.train import learning_rate, train
+from sfedge.core.boxes import Box
+from sfedge.core.errors import ConfigError, DataError, UnknownNameError
+from sfedge_training.data.mixture import ViewSpec, pictures_opener
+from sfedge_training.data.sample import Sample
+from sfedge_training.loop.evaluate import evaluate
+from sfedge_training.loop.losses import loss
+from sfedge_training.loop.recipe import Recipe, recipe_from_json
+from sfedge_training.loop.train import learning_rate, train
+from sfedge_training.model.checkpoint import load_model, load_pretrained, save_model
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion, build_model
+from sfedge_training.model.states import frozen_state, trained_state
 
 CPU = torch.device("cpu")
 CONFIG = replace(PRESETS["tiny"], hidden=32, lora_rank=2, lora_dropout=0.2)

@@ -15,20 +15,20 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-from sfedge.errors import SfedgeError
-from training.batch import Batch
-from training.checkpoint import Progress, load_learnt, save_model
-from training.config import PRESETS
-from training.data.mixture import ViewSpec, pictures_opener
-from training.data.sample import Sample
-from training.drawings import write_drawings
-from training.losses import loss
-from training.memory import MemoryExhaustedError, memory_advice
-from training.model import SocialFusion, build_model
-from training.recipe import Recipe
-from training.reports import load_datasets
-from training.states import trained_state
-from training.train import train
+from sfedge.core.errors import SfedgeError
+from sfedge_training.data.mixture import ViewSpec, pictures_opener
+from sfedge_training.data.sample import Sample
+from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.losses import loss
+from sfedge_training.loop.memory import MemoryExhaustedError, memory_advice
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.reports import load_datasets
+from sfedge_training.loop.train import train
+from sfedge_training.model.checkpoint import Progress, load_learnt, save_model
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import SocialFusion, build_model
+from sfedge_training.model.states import trained_state
 
 ROOT = Path(__file__).parents[2]
 CONFIG = replace(PRESETS["tiny"], hidden=32, lora_rank=2)
@@ -98,9 +98,9 @@ def test_a_batch_in_parts_is_the_same_step(drawings: Path, tmp_path: Path, parts
 
 
 def words(drawings: Path, run: Path, *more: object) -> list[str]:
-    """`python -m training train` with augmentation, as a user would type it."""
+    """`sfedge-train train` with augmentation, as a user would type it."""
     return [
-        *("-m", "training", "train", str(drawings), "--out", str(run), "--batch", "4"),
+        *("-m", "sfedge_training", "train", str(drawings), "--out", str(run), "--batch", "4"),
         *("--pretrained", str(drawings / "parts"), "--warmup", "3", *map(str, more)),
     ]
 

@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from sfedge.errors import ConfigError, UnknownNameError, UsageError
-from training.__main__ import main
-from training.checkpoint import load_model, save_model
-from training.config import PRESETS
-from training.drawings import write_drawings
-from training.encoders import ENCODERS, Encoder, open_clip_encoder
-from training.language import tiny_llama
-from training.model import build_model
-from training.recipe import Recipe
-from training.states import frozen_state
-from training.tokenizer import build_word_tokenizer
+from sfedge.core.errors import ConfigError, UnknownNameError, UsageError
+from sfedge_training.__main__ import main
+from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.model.checkpoint import load_model, save_model
+from sfedge_training.model.encoders import ENCODERS, Encoder, open_clip_encoder
+from sfedge_training.model.language import tiny_llama
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import build_model
+from sfedge_training.model.states import frozen_state
+from sfedge_training.model.tokenizer import build_word_tokenizer
 
 SMALL_CLIP = "small-command-clip"
 DATASETS = ("--datasets", "affectnet, gazefollow,")
@@ -320,7 +320,7 @@ def test_an_error_is_one_line_and_a_code(tmp_path: Path) -> None:
         "nowhere/llama/x",
     ]
     ended = subprocess.run(
-        [sys.executable, "-m", "training", *words, "--preset", "tiny"],
+        [sys.executable, "-m", "sfedge_training", *words, "--preset", "tiny"],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, recall_score
 
-from sfedge.tasks import TASKS
-from training.data.sample import Sample
-from training.vlm.evaluate import Told, answer_figures, point_figures
+from sfedge.core.tasks import TASKS
+from sfedge_training.baselines.vlm.vlm_evaluate import Told, answer_figures, point_figures
+from sfedge_training.data.sample import Sample
 
 RELATIONS = len(TASKS["relation"].labels)
 NONE = RELATIONS  # here: an answer that cannot be read

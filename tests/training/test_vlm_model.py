@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from tiny_vlms import tiny_vlm
 from torch import Tensor, nn
 
-from sfedge.boxes import Box
-from sfedge.errors import ConfigError, UnknownNameError
-from training.vlm.adapters import IGNORED, Turn, answered
-from training.vlm.batches import ChatBatch
-from training.vlm.config import VlmConfig
-from training.vlm.model import VisionLanguageModel, answer_loss
-from training.vlm.prompts import question
+from sfedge.core.boxes import Box
+from sfedge.core.errors import ConfigError, UnknownNameError
+from sfedge_training.baselines.vlm.adapters import IGNORED, Turn, answered
+from sfedge_training.baselines.vlm.batches import ChatBatch
+from sfedge_training.baselines.vlm.prompts import question
+from sfedge_training.baselines.vlm.vlm_config import VlmConfig
+from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_loss
 
 FAMILIES = ("qwen2-vl", "internvl3")
 BOX = Box(0.1, 0.2, 0.3, 0.4)

@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfedge.boxes import Box
-from sfedge.tasks import TASKS
-from training.vlm.prompts import label_text, point_text, question, read_label, read_point
+from sfedge.core.boxes import Box
+from sfedge.core.tasks import TASKS
+from sfedge_training.baselines.vlm.prompts import (
+    label_text,
+    point_text,
+    question,
+    read_label,
+    read_point,
+)
 
 LABELLED = [name for name, task in TASKS.items() if task.output == "label"]
 BOXES = (Box(0.1, 0.2, 0.3456, 0.4), Box(0.5, 0.0, 1.0, 0.9994))

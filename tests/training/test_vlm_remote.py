@@ -17,15 +17,15 @@ from tiny_vlms import WIDTH, tokenizer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM
 
-from sfedge.errors import ConfigError
-from training.vlm import load
-from training.vlm.adapters import IGNORED, answered
-from training.vlm.batches import ChatBatch
-from training.vlm.config import REMOTE, VlmConfig
-from training.vlm.load import build_baseline
-from training.vlm.model import VisionLanguageModel, answer_loss
-from training.vlm.prompts import question
-from training.vlm.remote import MolmoAdapter, SailAdapter
+from sfedge.core.errors import ConfigError
+from sfedge_training.baselines.vlm import load
+from sfedge_training.baselines.vlm.adapters import IGNORED, answered
+from sfedge_training.baselines.vlm.batches import ChatBatch
+from sfedge_training.baselines.vlm.load import build_baseline
+from sfedge_training.baselines.vlm.prompts import question
+from sfedge_training.baselines.vlm.remote import MolmoAdapter, SailAdapter
+from sfedge_training.baselines.vlm.vlm_config import REMOTE, VlmConfig
+from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_loss
 
 PATCH = 14 * 14 * 3
 

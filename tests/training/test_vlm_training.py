@@ -13,20 +13,20 @@ import torch
 from click.testing import CliRunner
 from tiny_vlms import internvl3_parts, qwen2_vl_parts, tiny_vlm
 
-from sfedge.boxes import Box
-from sfedge.errors import ConfigError, DataError
-from training.data.mixture import open_view
-from training.data.sample import Sample
-from training.drawings import write_drawings
-from training.recipe import Recipe
-from training.train import train
-from training.vlm.batches import ChatDataset, chat_opener
-from training.vlm.command import vlm_evaluate, vlm_train
-from training.vlm.config import VlmConfig
-from training.vlm.evaluate import ask, evaluate_baseline
-from training.vlm.load import build_baseline
-from training.vlm.model import VisionLanguageModel, answer_loss
-from training.vlm.store import load_baseline
+from sfedge.core.boxes import Box
+from sfedge.core.errors import ConfigError, DataError
+from sfedge_training.baselines.vlm.batches import ChatDataset, chat_opener
+from sfedge_training.baselines.vlm.load import build_baseline
+from sfedge_training.baselines.vlm.store import load_baseline
+from sfedge_training.baselines.vlm.vlm_command import vlm_evaluate, vlm_train
+from sfedge_training.baselines.vlm.vlm_config import VlmConfig
+from sfedge_training.baselines.vlm.vlm_evaluate import ask, evaluate_baseline
+from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_loss
+from sfedge_training.data.mixture import open_view
+from sfedge_training.data.sample import Sample
+from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.train import train
 
 CPU = torch.device("cpu")
 POINTS = ((0.12, 0.9), (0.5, 0.5), (0.999, 0.04), (0.3, 0.061))

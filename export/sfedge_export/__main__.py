@@ -1,0 +1,137 @@
+"""`sfedge-export`: a trained model to a bundle, or a bundle to other precisions."""
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from sfedge.bundle.manifest import MANIFEST_NAME
+from sfedge.cli import ending
+from sfedge.core.errors import ConfigError, MissingExtraError, unknown_name
+from sfedge.core.tasks import TASKS, Task, select_tasks
+
+_DRAWN = "Learnt from drawings only: its answers about real people mean nothing."
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--preset",
+    help="In place of SOURCE: the network of this preset with random weights, to measure its speed "
+    "(paper, dinov2, edge, tiny).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help='The bundle: a folder, or a zip where the name ends in ".zip".',
+)
+@click.option("--name", help="Shown wherever the model answers.  [default: that of the bundle]")
+@click.option(
+    "--notice",
+    help="Limits shown beside every answer.  [default: none, or that it learnt from drawings]",
+)
+@click.option(
+    "--created",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
+    help="Time to write down, in UTC; a bundle made twice for one time is the same.  "
+    "[default: now]",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    help="fp32, int8-cpu, fp16, bf16, int8-qdq or fp8-qdq; give it once for each that is wanted.  "
+    "[default: fp32 and int8-cpu]",
+)
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of pictures to calibrate and compare precisions on.  "
+    "[default: two photographs and the heads in them]",
+)
+@click.option(
+    "--allow-remote-code",
+    is_flag=True,
+    help="Run the Python code that the hub delivers with MolmoE's and SAIL-VL's encoders.",
+)
+def main(
+    source: Path | None,
+    preset: str | None,
+    out: Path,
+    name: str | None,
+    notice: str | None,
+    created: datetime | None,
+    precisions: tuple[str, ...],
+    pictures: Path | None,
+    allow_remote_code: bool,
+) -> None:
+    """Make a bundle for `sfedge` out of SOURCE.
+
+    SOURCE is the `model` folder of a finished training, or a bundle whose fp32 other precisions are
+    made of. Every network is compared with PyTorch first, every precision with fp32; what differs
+    is not written.
+
+    Example: sfedge-export runs/tiny/model --out tiny.zip
+    """
+    if (source is None) == (preset is None):
+        raise click.UsageError("Give either SOURCE or --preset.")
+    try:
+        from sfedge_export.calibration_pictures import in_folder
+        from sfedge_export.package import export_bundle, extend_bundle
+        from sfedge_export.precisions import DEFAULT
+        from sfedge_export.untrained import NOTICE, untrained
+        from sfedge_training.model.checkpoint import load_model
+        from sfedge_training.model.model_config import PRESETS
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"exporting needs {error.name}, which is not installed",
+            fix="Run in the checkout: pip install -e '.[cpu,export]'.",
+        ) from error
+    shown = in_folder(pictures) if pictures else None
+    precisions = precisions or DEFAULT
+    if source is not None and (source.is_file() or (source / MANIFEST_NAME).is_file()):
+        if name or notice is not None or created:
+            raise ConfigError(
+                "a bundle keeps what it says of itself",
+                where=str(source),
+                fix="Leave out --name, --notice and --created.",
+            )
+        manifest = extend_bundle(source, out, precisions=precisions, pictures=shown)
+    else:
+        tasks: list[Task] = [*TASKS.values()]
+        if source is not None:
+            model, recipe, card = load_model(source, allow_remote_code=allow_remote_code)
+            limits = _DRAWN if card.get("data", {}).get("is_drawn") else ""
+            learnt = select_tasks(recipe.tasks)
+            tasks = [replace(TASKS[task], margin=recipe.margin(task)) for task in learnt]
+        elif preset in PRESETS:
+            model, card, limits = untrained(preset), {}, NOTICE
+        else:
+            unknown_name("preset", str(preset), [*PRESETS], where="--preset")
+        manifest = export_bundle(
+            model,
+            out,
+            name=name or out.resolve().stem,
+            created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+            notice=limits if notice is None else notice,
+            card=card,
+            tasks=tasks,
+            precisions=precisions,
+            pictures=shown,
+        )
+    size = sum(entry.size for entry in manifest.files)
+    click.echo(
+        f"{out}: {manifest.name}, {len(manifest.tasks)} tasks, {', '.join(manifest.precisions)}, "
+        f"{size / 1e6:.1f} MB unpacked"
+    )
+
+
+def run() -> None:
+    """Run `sfedge-export` and leave the program with its exit code."""
+    ending.run(main, "sfedge-export")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""What all rooms share: boxes, tasks, the values of the pipeline, settings, errors."""

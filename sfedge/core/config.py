@@ -1,0 +1,67 @@
+"""How a run is set up: one frozen value, checked as a whole."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sfedge.core.errors import ConfigError
+from sfedge.core.tasks import select_tasks
+
+EngineName = Literal["auto", "cpu", "openvino", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Settings of one run, shared by the command, the library and the window.
+
+    Raises:
+        UsageError: settings are out of range or contradict each other; all faults in one message.
+    """
+
+    tasks: tuple[str, ...] | None = None  # names; None for all that the bundle knows
+    bundle: Path | None = None  # folder or zip; None for the demo bundle of the package
+    engine: EngineName = "auto"
+    precision: str | None = None  # of the bundle's; None for the one that suits the engine best
+    interval: float = 0.5  # seconds between two questions of one task about one person (files)
+    start: float = 0.0  # seconds; earlier frames are passed over
+    end: float | None = None  # seconds; frames at or after it are not read
+    detections: Path | None = None  # precomputed boxes in place of the detectors
+    egocentric: bool = False  # the camera is worn: the wearer's own hands are nobody's
+    offline: bool = False  # never fetch anything
+    live: bool = False  # a recording plays at its own pace, as cameras and streams always do
+    smoothing: float = 0.5  # seconds, time constant of the answers' running mean; 0 for none
+    max_people: int = 8  # per frame, the largest first
+    max_pairs: int = 6  # per frame, the nearest first
+
+    def __post_init__(self) -> None:
+        if self.tasks is not None:
+            object.__setattr__(self, "tasks", select_tasks(self.tasks))
+        faults = [
+            text
+            for is_wrong, text in (
+                (self.tasks == (), "no task is chosen (--tasks)"),
+                (
+                    not (math.isfinite(self.interval) and 0 <= self.interval <= 3600),
+                    f"--interval {self.interval} is not in 0 to 3600 s",
+                ),
+                (
+                    not (math.isfinite(self.start) and self.start >= 0),
+                    f"--start {self.start} is not a time in seconds",
+                ),
+                (
+                    self.end is not None
+                    and not (math.isfinite(self.end) and self.end > self.start),
+                    f"--end {self.end} does not lie after --start {self.start}",
+                ),
+                (
+                    not (math.isfinite(self.smoothing) and 0 <= self.smoothing <= 60),
+                    f"smoothing {self.smoothing} is not in 0 to 60 s",
+                ),
+                (self.max_people < 1, "max_people is below 1"),
+                (self.max_pairs < 0, "max_pairs is negative"),
+            )
+            if is_wrong
+        ]
+        if faults:
+            raise ConfigError("; ".join(faults))

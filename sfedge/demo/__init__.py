@@ -1,0 +1,1 @@
+"""The clip of `sfedge demo`, made from photographs that packages carry."""

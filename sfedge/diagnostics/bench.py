@@ -1,0 +1,251 @@
+"""How fast a bundle answers here, and how that compares with what the hardware can do.
+
+The frame is made in code: people side by side, each with a face and a raised hand, before noise.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.manifest import GRAPHS, PREFIX_NAME, Manifest
+from sfedge.core.boxes import Box
+from sfedge.core.config import RunConfig
+from sfedge.core.errors import EngineError
+from sfedge.core.structures import Frame, Query, Track
+from sfedge.core.tasks import Task
+from sfedge.diagnostics.products import Product, plain_seconds, work
+from sfedge.engines.cuda import load_cuda
+from sfedge.inference.model import Model
+from sfedge.inference.plan import IntervalPlanner
+from sfedge.inference.selftest import Progress
+from sfedge.system.gpus import find_gpus
+from sfedge.system.machine import peak_memory
+
+MAX_PAIRS = RunConfig().max_pairs
+_FEWEST = 3  # frames that are timed, however long one takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What was measured; times in seconds, sizes in bytes.
+
+    Attributes:
+        model: name of the model.
+        device: what ran it.
+        note: why "auto" took no faster engine.
+        people: in the frame.
+        pairs: that were asked about; of more, the nearest.
+        queries: of a frame, by task.
+        opened: from nothing to ready, self-test left out.
+        tested: that the self-test took; 0 where it had passed before.
+        frames: of each frame's queries.
+        memory: most that the program held, once all was measured but the plain products.
+        gpu_memory: that the GPU had less of meanwhile.
+        files: that were loaded.
+        work: floating-point operations of a frame's matrix products; None where the bundle does
+            not tell them.
+        plain: that ONNX Runtime takes for the same products alone, in fp32; None on a GPU.
+    """
+
+    model: str
+    device: str
+    note: str
+    people: int
+    pairs: int
+    queries: Mapping[str, int]
+    opened: float
+    tested: float
+    frames: Sequence[float]
+    memory: int | None
+    gpu_memory: int | None
+    files: int
+    work: int | None
+    plain: float | None
+
+    @property
+    def median(self) -> float:
+        """Seconds a frame."""
+        return float(np.median(self.frames))
+
+    @property
+    def slowest(self) -> float:
+        """95th percentile of the seconds a frame."""
+        return float(np.quantile(self.frames, 0.95))
+
+    @property
+    def rate(self) -> float:
+        """Queries a second."""
+        return sum(self.queries.values()) / self.median
+
+    @property
+    def share(self) -> float | None:
+        """Of the speed that plain products of the same sizes reach; eight bits may exceed it."""
+        return self.plain / self.median if self.plain is not None else None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a program to read."""
+        return {
+            **asdict(self),
+            "p50": self.median,
+            "p95": self.slowest,
+            "queries_per_second": self.rate,
+            "share_of_plain_products": self.share,
+        }
+
+
+def measure(
+    bundle: Path | None,
+    *,
+    engine: str = "auto",
+    precision: str | None = None,
+    tasks: Sequence[str] | None = None,
+    people: int = 3,
+    seconds: float = 5.0,
+    testing: Progress | None = None,
+) -> Benchmark:
+    """Answer the queries of one frame again and again.
+
+    Args:
+        bundle: a folder or zip; None for the demo model.
+        engine: a name, or "auto".
+        precision: of the bundle; None for the one that suits the engine best.
+        tasks: names; None for all that the bundle knows.
+        people: in the frame.
+        seconds: to go on for; a few frames are timed in any case.
+        testing: told how many tasks of the self-test are done and are to do; only where it runs.
+
+    Raises:
+        SfedgeError: as opening the bundle and loading the model do.
+    """
+    free = _gpu_memory_free()
+    begun = time.perf_counter()
+    with open_bundle(bundle) as opened:
+        manifest = opened.manifest
+        model = Model(opened, engine=engine, precision=precision, tasks=tasks, testing=testing)
+    ready = time.perf_counter() - begun
+    is_cpu = model.choice.name in ("cpu", "openvino")
+    with model:
+        queries = frame_queries(model.tasks, people)
+        frame = make_frame()
+        model.answer(frame, queries)  # the first run of a kind takes longer
+        frames: list[float] = []
+        while len(frames) < _FEWEST or sum(frames) < seconds:
+            begun = time.perf_counter()
+            model.answer(frame, queries)
+            frames.append(time.perf_counter() - begun)
+        memory, left = peak_memory(), _gpu_memory_free()
+        products = frame_products(manifest, queries, model.prompts)
+        return Benchmark(
+            model=model.name,
+            device=model.device,
+            note=model.engine_note,
+            people=people,
+            pairs=min(comb(people, 2), MAX_PAIRS),
+            queries=dict(Counter(query.task.name for query in queries)),
+            opened=ready - model.tested,
+            tested=model.tested,
+            frames=frames,
+            memory=memory,
+            gpu_memory=None if is_cpu or free is None or left is None else free - left,
+            files=loaded_bytes(manifest, model),
+            work=work(products) if products else None,
+            plain=plain_seconds(products) if products and is_cpu else None,
+        )
+
+
+def make_frame(width: int = 1280, height: int = 720) -> Frame:
+    """Noise, which takes as long as any picture."""
+    random = np.random.default_rng(0)
+    return Frame(random.integers(0, 256, (height, width, 3), dtype=np.uint8), 0, 0.0)
+
+
+def frame_queries(tasks: Sequence[Task], people: int, max_pairs: int = MAX_PAIRS) -> list[Query]:
+    """What is asked of a frame of so many people, everything that `sfedge run` would ask."""
+    planner = IntervalPlanner(tasks, interval=0.0, max_people=people, max_pairs=max_pairs)
+    return planner.plan([_person(number, people) for number in range(people)], 0.0)
+
+
+def _person(number: int, people: int) -> Track:
+    """One of a row of people, in a column of the frame; a hand is held up beside the face."""
+
+    def part(x1: float, y1: float, x2: float, y2: float) -> Box:
+        return Box((number + x1) / people, y1, (number + x2) / people, y2)
+
+    return Track(
+        id=number + 1,
+        person=part(0.1, 0.1, 0.9, 0.95),
+        face=part(0.35, 0.15, 0.65, 0.4),
+        hands=(part(0.7, 0.2, 0.88, 0.35),),
+        first_seen=0.0,
+        last_seen=0.0,
+    )
+
+
+def frame_products(
+    manifest: Manifest, queries: Sequence[Query], prompts: Mapping[str, int]
+) -> Counter[Product]:
+    """How often a frame multiplies matrices of which sizes; none where the bundle does not tell.
+
+    Args:
+        manifest: of the bundle.
+        queries: all of the frame's.
+        prompts: by task, the tokens of its prompt as the graphs get it, with padding.
+    """
+    if not isinstance(manifest.card.get("products"), Mapping):
+        return Counter()
+    is_before = manifest.box_embedding == "before"
+    views = len({query.view for query in queries})
+    marked = len({(q.view, q.boxes if is_before else ()) for q in queries})
+    products: Counter[Product] = Counter()
+    for graph, runs in (("encoder", views), ("connector", marked)):
+        for product, count in graph_products(manifest, graph).items():
+            products[product] += runs * count
+    for query in queries:
+        for graph in ("trunk", "gaze" if query.task.output == "heatmap" else "answer"):
+            products += graph_products(manifest, graph, prompts[query.task.name])
+    return +products
+
+
+def graph_products(manifest: Manifest, graph: str, prompt: int = 0) -> Counter[Product]:
+    """What one run of a graph multiplies, where the bundle tells.
+
+    Args:
+        manifest: of the bundle.
+        graph: its name.
+        prompt: tokens of the prompt that goes in.
+    """
+    told = manifest.card["products"][graph]
+    # A graph that takes prompts of any length is told for each; others are padded to the longest.
+    rows = told[str(prompt)] if isinstance(told, Mapping) else told
+    products: Counter[Product] = Counter()
+    for count, height, inner, width in rows:
+        products[height, inner, width] += count
+    return products
+
+
+def loaded_bytes(manifest: Manifest, model: Model) -> int:
+    """Size of the graphs that the model has loaded, and of the prompts."""
+    heads = {"answer": "label", "gaze": "heatmap"}
+    outputs = {task.output for task in model.tasks}
+    graphs = [graph for graph in GRAPHS if heads.get(graph) in {None, *outputs}]
+    loaded = tuple(f"{model.precision}/{graph}." for graph in graphs)
+    return sum(e.size for e in manifest.files if e.path.startswith((*loaded, PREFIX_NAME)))
+
+
+def _gpu_memory_free() -> int | None:
+    """Bytes; None where there is no GPU, or no way to ask it."""
+    if not find_gpus()[0]:
+        return None
+    try:
+        runtime = load_cuda()
+    except EngineError:
+        return None
+    status, free, _ = runtime.cudaMemGetInfo()
+    return int(free) if status == runtime.cudaError_t.cudaSuccess else None

@@ -1,0 +1,285 @@
+"""Answers queries about a frame: one pass per view, then trunk and head per query.
+
+A bundle's graphs are chained here: images -> features -> tokens -> hidden states -> label logits
+or gaze heatmap. The keys and values of each task's prompt come ready from the bundle.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfedge.bundle.bundle import Bundle
+from sfedge.bundle.graph_io import graph_io
+from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.preprocess import crop, encoder_input
+from sfedge.core.structures import Frame, Prediction, Query
+from sfedge.core.tasks import HEATMAP_SIZE, Task, select_tasks
+from sfedge.engines import ENGINES, Engine, choose_engine
+from sfedge.engines.compiled import folder_of
+from sfedge.engines.engine import Row, Rows
+from sfedge.inference.selftest import Progress, check_once
+from sfedge.system.closing import Closing
+
+PADDING = -1e4  # added to the attention of padding; finite in fp16, unlike -inf
+
+Array = NDArray[np.float32]
+_Key = tuple[Box, tuple[Box, ...]]  # a view, and the boxes where its tokens depend on them
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prompt:
+    """A task's prompt as the graphs take it; it stays where the engines run."""
+
+    past: Row  # [L-1, 2, KV, P, HD]
+    past_last: Row  # [2, KV, P, HD]
+    padding: Row  # [P]
+
+
+class Model(Closing):
+    """A bundle's network, loaded and ready to answer; belongs to one thread.
+
+    Args:
+        bundle: open while the model is made; not needed afterwards, and not closed here.
+        engine: a name in `sfedge.engines.ENGINES`, or "auto".
+        precision: of the bundle; None for the one that suits the engine best.
+        tasks: names to answer; None for all that the bundle knows. Only their graphs are loaded.
+        testing: told how many tasks of the self-test are done and are to do; only where it runs.
+
+    Raises:
+        UnknownNameError: the bundle has no such task, or there is no such engine.
+        BundleError: a file is damaged, or does not fit the bundle's description.
+        EngineError: the engine cannot run here, or fails the bundle's self-test.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str = "auto",
+        precision: str | None = None,
+        tasks: Sequence[str] | None = None,
+        testing: Progress | None = None,
+    ) -> None:
+        manifest = bundle.manifest
+        known = [task.name for task in manifest.tasks]
+        names = select_tasks(known if tasks is None else tasks, known)
+        self.tasks: tuple[Task, ...] = tuple(manifest.task(name) for name in names)
+        self.name = manifest.name
+        self.notice = manifest.notice
+        self.choice = choose_engine(bundle, engine, precision=precision)
+        self.precision = self.choice.precision
+        self._manifest = manifest
+        self._rows = {task.name: manifest.rows(task) for task in self.tasks}
+        self._engines: dict[str, Engine] = {}
+        outputs = {task.output for task in self.tasks}
+        graphs = ["encoder", "connector", "trunk"]
+        graphs += ["answer"] if "label" in outputs else []
+        graphs += ["gaze"] if "heatmap" in outputs else []
+        folder = folder_of(bundle.sha256, self.choice.name, self.precision)
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            prefix = self._load(bundle, graphs, folder)
+            self._batch = min(engine.batch for engine in self._engines.values())
+            pads = any(engine.pads for engine in self._engines.values())
+            keep = self._engines["trunk"].keep
+            self._prompts = {
+                name: _prompt(prefix[name], manifest.shape.prefix if pads else 0, keep)
+                for name in names
+            }
+            # Seconds that the bundle's self-test took; 0 where it had passed here before.
+            self.tested = check_once(
+                bundle,
+                self.tasks,
+                self.choice,
+                self.device,
+                folder,
+                lambda frame, queries: (answer for _, answer in self._answers(frame, queries)),
+                testing,
+            )
+            undo.pop_all()
+
+    @property
+    def device(self) -> str:
+        """Where and how precisely it runs, as told to the user."""
+        return f"{self._engines['encoder'].device}, {self.precision}"
+
+    @property
+    def engine_note(self) -> str:
+        """What "auto" has taken and why not a faster engine, for the user to read; else ""."""
+        return self.choice.note
+
+    @property
+    def prompts(self) -> dict[str, int]:
+        """By task, the tokens of its prompt as the engines get it, with padding."""
+        return {name: prompt.padding.shape[0] for name, prompt in self._prompts.items()}
+
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        """One prediction per query, in their order; each distinct view is encoded once.
+
+        Args:
+            frame: what all queries are about.
+            queries: of the model's tasks.
+
+        Raises:
+            EngineError: a graph fails, or gives values that are not numbers.
+        """
+        answers = dict(self._answers(frame, queries))
+        return [answers[i] for i in range(len(queries))]
+
+    def close(self) -> None:
+        """Release the graphs."""
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+        self._prompts = {}
+
+    def _answers(self, frame: Frame, queries: Sequence[Query]) -> Iterator[tuple[int, Prediction]]:
+        """The place of each query and its prediction, as they come."""
+        tokens = self._connect(self._encode(frame, queries), queries)
+        for head in ("answer", "gaze"):
+            asked = [i for i, query in enumerate(queries) if _head(query.task) == head]
+            for part in _batches(asked, self._batch):
+                chosen = [queries[i] for i in part]
+                values = self._ask(head, chosen, [tokens[self._tokens_key(q)] for q in chosen])
+                for i, query, value in zip(part, chosen, values, strict=True):
+                    yield i, self._prediction(frame, query, value)
+
+    def _load(self, bundle: Bundle, graphs: Sequence[str], folder: Path) -> dict[str, Array]:
+        """Verify and load graphs, several at once where that is quicker; prompts by task."""
+        kind, contracts = ENGINES[self.choice.name], graph_io(self._manifest)
+
+        def load(name: str) -> None:
+            source = (
+                bundle.loading(self.precision, name) if kind.reads_graphs else nullcontext(Path())
+            )
+            with source as path:
+                self._engines[name] = kind.build(path, contracts[name], folder)
+
+        with ThreadPoolExecutor(kind.loaders) as pool:
+            loading = pool.map(load, graphs)
+            prefix = bundle.prefix()
+            for _ in loading:
+                pass
+        return prefix
+
+    def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Row]:
+        """Features [G*G, d_v] of each distinct view."""
+        views = list(dict.fromkeys(query.view for query in queries))
+        features: dict[Box, Row] = {}
+        for part in _batches(views, self._batch):
+            images: Rows = [encoder_input(crop(frame.image, v), self._manifest.input) for v in part]
+            found = self._engines["encoder"].run({"images": images})["features"]
+            features.update(zip(part, found, strict=True))
+        return features
+
+    def _connect(self, features: Mapping[Box, Row], queries: Sequence[Query]) -> dict[_Key, Row]:
+        """Image tokens [T, d_l]: of each view, or of each view and its boxes."""
+        distinct = {self._tokens_key(query): query for query in queries}
+        tokens: dict[_Key, Row] = {}
+        for part in _batches(list(distinct), self._batch):
+            inputs: dict[str, Rows] = {"features": [features[view] for view, _ in part]}
+            if self._manifest.box_embedding == "before":
+                inputs["box_mask"] = _masks([boxes for _, boxes in part], self._manifest.shape.grid)
+            found = self._engines["connector"].run(inputs)["tokens"]
+            tokens.update(zip(part, found, strict=True))
+        return tokens
+
+    def _tokens_key(self, query: Query) -> _Key:
+        """What a query's image tokens depend on."""
+        return query.view, query.boxes if self._manifest.box_embedding == "before" else ()
+
+    def _ask(self, head: str, queries: Sequence[Query], tokens: Sequence[Row]) -> list[Array]:
+        """Label logits [R] or heatmap logits [64, 64] of each of as many queries as a run takes."""
+        prompts = [self._prompts[query.task.name] for query in queries]
+        padding = [prompt.padding for prompt in prompts]
+        inputs: dict[str, Rows] = {
+            "tokens": tokens,
+            "past": [prompt.past for prompt in prompts],
+            "padding": padding,
+        }
+        if self._manifest.box_embedding == "after":
+            boxes = [query.boxes for query in queries]
+            inputs["box_mask"] = _masks(boxes, self._manifest.shape.token_grid)
+        hidden = self._engines["trunk"].run(inputs)["hidden"]
+        past_last = [prompt.past_last for prompt in prompts]
+        outputs = self._engines[head].run(
+            {"hidden": hidden, "past_last": past_last, "padding": padding}
+        )
+        (values,) = outputs.values()
+        return [np.asarray(value) for value in values]
+
+    def _prediction(self, frame: Frame, query: Query, values: Array) -> Prediction:
+        task = self._manifest.task(query.task.name)
+        if task.output == "heatmap":
+            heatmap = _sigmoid(values)
+            row, column = divmod(int(heatmap.argmax()), HEATMAP_SIZE)
+            x, y = (column + 0.5) / HEATMAP_SIZE, (row + 0.5) / HEATMAP_SIZE
+            peak = float(heatmap[row, column])
+            return Prediction(
+                task.name,
+                query.people,
+                frame.index,
+                frame.time,
+                heatmap=heatmap,
+                point=(
+                    query.view.x1 + x * query.view.width,
+                    query.view.y1 + y * query.view.height,
+                ),
+                peak=peak,
+                is_unsure=peak < task.threshold,
+            )
+        shares = _softmax(values[self._rows[task.name]])
+        probabilities = dict(zip(task.labels, shares.tolist(), strict=True))
+        best = int(shares.argmax())
+        return Prediction(
+            task.name,
+            query.people,
+            frame.index,
+            frame.time,
+            label=task.labels[best],
+            probabilities=probabilities,
+            raw=probabilities,
+            is_unsure=float(shares[best]) < task.threshold,
+        )
+
+
+def _head(task: Task) -> str:
+    return "gaze" if task.output == "heatmap" else "answer"
+
+
+def _prompt(prefix: Array, least: int, keep: Callable[[Array], Row]) -> _Prompt:
+    """Keys and values [L, 2, KV, P, HD], padded on the left to at least so many tokens."""
+    missing = max(least - prefix.shape[3], 0)
+    sides = ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0))
+    whole = np.pad(prefix, sides) if missing else prefix
+    padding = np.zeros(whole.shape[3], np.float32)
+    padding[:missing] = PADDING
+    return _Prompt(keep(whole[:-1]), keep(whole[-1]), keep(padding))
+
+
+def _masks(boxes: Sequence[tuple[Box, ...]], grid: int) -> Array:
+    """[B, grid * grid], 1 where a box touches the cell."""
+    return np.stack([patch_mask(marked, grid) for marked in boxes]).astype(np.float32)
+
+
+def _batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
+
+
+def _softmax(logits: Array) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares
+
+
+def _sigmoid(logits: Array) -> Array:
+    # By tanh: exp overflows on large negative logits.
+    return (0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)

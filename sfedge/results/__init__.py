@@ -1,0 +1,1 @@
+"""What a run leaves: records, the table, the annotated video and its sound."""

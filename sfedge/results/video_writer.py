@@ -1,0 +1,256 @@
+"""Annotated video: H.264 in MP4 with true frame times and the source's sound."""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange
+
+from sfedge.core.errors import OutputError
+from sfedge.core.structures import Image
+from sfedge.results.sound import Sound
+from sfedge.system.closing import Closing
+
+TICKS = 90_000  # per second; the error of a frame's time is below 6 microseconds
+_KEY_FRAME_EVERY = 1.0  # seconds; a player can start anywhere within this
+_MAX_SIDE = 8192  # pixels; what H.264 decoders go up to
+_BT709 = 1  # FFmpeg's number for it as matrix, primaries and transfer
+_ENCODER = {
+    "preset": "veryfast",
+    "crf": "21",
+    "forced-idr": "1",  # a player can start at each key frame
+    # No frame waits in the encoder for later ones: what was written is on its way to the disk.
+    "x264-params": "bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1",
+}
+# A fragment is complete, and on the disk, when the next key frame comes. The header waits for the
+# first packet of each track: some codecs tell only there what belongs in it.
+_FRAGMENTED = {
+    "movflags": "frag_keyframe+delay_moov+default_base_moof",
+    "flush_packets": "1",
+    "max_interleave_delta": "1000000",  # microseconds that picture waits for sound
+    "movie_timescale": f"{TICKS}",
+}
+_PLAIN = {"movflags": "faststart", "movie_timescale": f"{TICKS}"}
+_LATEST_SOUND = 1.0  # seconds; a later one would hold up the header
+
+
+class VideoWriter(Closing):
+    """Writes frames at their own times; nothing that was written is ever lost.
+
+    The file grows beside `path` as a fragmented MP4, `NAME.part.mp4`, which can be played whenever
+    the program ends, whatever ends it. `finish` turns it into a plain MP4 at `path`, in one step
+    and without encoding again; `close` alone leaves the partial file.
+
+    Args:
+        path: where the finished video goes; an older one is replaced only by a finished one.
+        width: of the picture in pixels; odd sizes are filled up by repeating the last column.
+        height: the same.
+        frame_rate: average, for the encoder's rate control and the last frame's length.
+        audio_from: file, or recording on the web, whose sound is copied, bit by bit where MP4 can
+            hold it, else as AAC.
+        start: seconds of the source that become zero, for picture and sound.
+        end: seconds of the source where the sound ends; None for all of it.
+
+    Raises:
+        OutputError: the file cannot be written, for example because the disk is full.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width: int,
+        height: int,
+        frame_rate: float | None,
+        audio_from: Path | str | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> None:
+        self.path, self.partial = path, path.with_name(f"{path.stem}.part.mp4")
+        self._audio_from, self._start, self._end = audio_from, start, end
+        self._size = _even_size(width, height)
+        self._rate = Fraction(frame_rate or 25).limit_denominator(1001)
+        self._ticks, self._key_ticks = -1, -TICKS  # of the last frame, of the last key frame
+        self._frames = 0
+        self._output: Any = None
+        self._sound: Sound | None = None
+        self._losses: tuple[str, ...] = ()
+        try:
+            with self._telling():
+                self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Sentences on what of the source could not be kept."""
+        return self._losses
+
+    def write(self, image: Image, time: float) -> None:
+        """Add a frame; it is on the disk, playable, a few frames later.
+
+        Args:
+            image: (H, W, 3) RGB; one of another size is fitted into the video's, on black.
+            time: seconds of the source, later than that of the frame before.
+        """
+        ticks = max(round((time - self._start) * TICKS), self._ticks + 1)
+        frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame.pts, frame.time_base = ticks, Fraction(1, TICKS)
+        if ticks - self._key_ticks >= _KEY_FRAME_EVERY * TICKS:
+            frame.pict_type = PictureType.I
+            self._key_ticks = ticks
+        with self._telling():
+            if self._sound is not None:
+                self._output.mux(list(self._sound.packets(ticks / TICKS)))
+            self._output.mux(self._picture.encode(frame))
+        self._ticks = ticks
+        self._frames += 1
+
+    def finish(self, place: Path | None = None) -> None:
+        """Move the finished video, with all of its sound, to its place.
+
+        Args:
+            place: in the same folder, also that of the partial file; None for `path`.
+
+        Raises:
+            OutputError: no frame was written, or the file cannot be; the partial file stays.
+        """
+        if self._ticks < 0:
+            raise OutputError("no frame was written", where=str(self.path))
+        final = self.path.with_name(f"{self.path.stem}.final.part.mp4")
+        try:
+            with self._telling():
+                self._end_part()
+                self._assemble(final)
+                final.replace(place or self.path)
+        finally:
+            final.unlink(missing_ok=True)
+        if place != self.partial:
+            self.partial.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Release the files; what was written and not finished stays, playable."""
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            self._end_part()
+            if self._ticks < 0:
+                self.partial.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._output = av.open(str(self.partial), "w", format="mp4", options=_FRAGMENTED)
+        self._picture = self._output.add_stream("libx264", rate=self._rate, options=_ENCODER)
+        self._picture.width, self._picture.height = self._size
+        self._picture.pix_fmt = "yuv420p"
+        self._picture.gop_size = 10_000  # key frames are placed by time
+        context = self._picture.codec_context
+        self._picture.time_base = context.time_base = Fraction(1, TICKS)
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = ColorRange.MPEG
+        sound = self._open_sound()
+        if sound is not None and sound.begins is not None and sound.begins <= _LATEST_SOUND:
+            sound.add_to(self._output)
+            self._sound = sound
+        self._output.start_encoding()
+
+    def _open_sound(self) -> Sound | None:
+        if self._audio_from is None:
+            return None
+        try:
+            sound = Sound(self._audio_from, start=self._start, end=self._end)
+        except (av.error.FFmpegError, OSError) as error:
+            problem = error.strerror or str(error)
+        else:
+            if not sound.problem:
+                self._losses = ()
+                return sound
+            sound.close()
+            problem = sound.problem
+        self._losses = (f"the sound could not be kept: {problem}",)
+        return None
+
+    def _end_part(self) -> None:
+        output, self._output = self._output, None
+        if output is None:
+            return
+        try:
+            if self._ticks >= 0:
+                output.mux(self._picture.encode(None))
+        finally:
+            output.close()
+            if self._sound is not None:
+                self._losses = self._sound.losses
+                self._sound.close()
+
+    def _assemble(self, final: Path) -> None:
+        """The partial file's picture and the source's sound as a plain MP4, its index in front."""
+        sound, found = self._open_sound(), 0
+        with (
+            av.open(str(self.partial)) as part,
+            av.open(str(final), "w", format="mp4", options=_PLAIN) as output,
+        ):
+            picture = output.add_stream_from_template(part.streams.video[0])
+            if sound is not None:
+                sound.add_to(output)
+            for packet in part.demux(video=0):
+                if packet.size == 0 or packet.pts is None:
+                    continue
+                if packet.pts == self._ticks:
+                    packet.duration = round(TICKS / self._rate)
+                if sound is not None:
+                    output.mux(list(sound.packets(packet.pts / TICKS)))
+                packet.stream = picture
+                output.mux(packet)
+                found += 1
+            if sound is not None:
+                output.mux(list(sound.packets(None)))
+                self._losses = sound.losses
+                sound.close()
+        if found < self._frames:  # FFmpeg tells no failure of the last write, at closing
+            raise OSError(f"the disk took {found} of {self._frames} frames")
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn what writing can raise into one sentence."""
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            raise OutputError(
+                f"the video cannot be written ({error.strerror or error})",
+                where=str(self.path),
+                fix="Check that the folder can be written to and the disk has room."
+                + (f" What was written so far is in {self.partial}." if self._ticks >= 0 else ""),
+            ) from error
+
+
+def _even_size(width: int, height: int) -> tuple[int, int]:
+    """The size of the coded picture: even, as its colours have half the resolution."""
+    scale = min(1.0, _MAX_SIDE / max(width, height))
+    if scale < 1:
+        width, height = max(round(width * scale), 1), max(round(height * scale), 1)
+    return width + width % 2, height + height % 2
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    """The picture at the coded size: odd edges repeated, another size scaled onto black."""
+    width, height = size
+    high, wide = image.shape[:2]
+    if not (0 <= width - wide <= 1 and 0 <= height - high <= 1):
+        scale = min(width / wide, height / high)
+        small = max(round(wide * scale), 1), max(round(high * scale), 1)
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        inner = cv2.resize(image, small, interpolation=way)
+        image = np.zeros((height, width, 3), np.uint8)
+        x, y = (width - small[0]) // 2, (height - small[1]) // 2
+        image[y : y + small[1], x : x + small[0]] = inner
+        return image
+    if (high, wide) != (height, width):
+        image = np.pad(image, ((0, height - high), (0, width - wide), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)

@@ -1,0 +1,1 @@
+"""A run from its source to its results, on files and live."""

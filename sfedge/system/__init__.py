@@ -1,0 +1,1 @@
+"""The machine: caches, memory, GPUs, shared libraries, closing."""

@@ -1,0 +1,1 @@
+"""From detections to people with ids over time."""

@@ -1,0 +1,200 @@
+"""Which faces, hands and bodies of one frame belong to one person."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfedge.core.boxes import Box, clamped, intersection, iou
+from sfedge.core.structures import Detection, Image
+from sfedge.tracking.assign import assign
+from sfedge.tracking.colours import skin_share
+
+# Sizes are told in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
+# Shoulders are then some 3 faces wide and, from half a face above the brows, a grown-up 7.5 faces
+# tall down to below the hips, which is as far as most pictures of people reach.
+BODY_WIDTH, BODY_HEIGHT, _CROWN = 3.0, 7.5, 0.5
+_REACH = 5.5  # from below the chin to a stretched hand: half the shoulders and an arm
+# A hand is at most as long as the face, but may be nearer to the camera. A camera wearer's own
+# hands are nearer than anybody's face, and show it by their size.
+_SMALLEST_HAND, _LARGEST_HAND, _LARGEST_HAND_EGOCENTRIC = 0.25, 2.5, 1.8
+_BOTTOM = 0.98  # a box that ends below this is cut by the picture's lower edge
+_SAME_THING = 0.7  # two boxes of one kind that overlap more are one thing found twice
+_FACE_MISFIT, _HAND_MISFIT = 0.6, 1.4  # no worse pair belongs together
+# A hand without its owner's skin wears a glove, or is another's: it must be nearer. Of one's own
+# hand at least this share has the colour of the face (see `sfedge.tracking.colours`).
+_FOREIGN_SKIN, _SKIN = 0.8, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One person in one frame."""
+
+    person: Box  # seen, or estimated from the face
+    face: Box | None
+    hands: tuple[Box, ...]  # two at most
+    score: float  # of the surest of face and body
+    is_person_seen: bool
+    track: str | None = None  # identity that the detections came with
+
+
+def group(
+    detections: Sequence[Detection], image: Image | None = None, *, egocentric: bool = False
+) -> list[Sighting]:
+    """One sighting per person; a face, its hands and its body are put together.
+
+    Hands that belong to nobody are left out, as are boxes found twice. The order of the
+    detections does not matter.
+
+    Args:
+        detections: all of one frame.
+        image: the frame's, for the colours of skin; None to go by the places alone.
+        egocentric: the camera is worn, so a hand that comes in over the lower edge, or is far
+            larger than the faces, is its wearer's and nobody else's.
+    """
+    detections = _distinct(detections)
+    faces = [d for d in detections if d.kind == "face"]
+    persons = [d for d in detections if d.kind == "person"]
+    hands = [d for d in detections if d.kind == "hand"]
+
+    misfit = np.array([[_face_misfit(f, p) for p in persons] for f in faces])
+    partner = assign(misfit.reshape(len(faces), len(persons)), _FACE_MISFIT)
+    sightings = [
+        _sighting(face, None if i is None else persons[i])
+        for face, i in zip(faces, partner, strict=True)
+    ]
+    sightings += [_sighting(None, person) for i, person in enumerate(persons) if i not in partner]
+
+    if egocentric:
+        hands = [hand for hand in hands if hand.box.y2 < _BOTTOM]
+    largest = _LARGEST_HAND_EGOCENTRIC if egocentric else _LARGEST_HAND
+    misfit = np.array([[_hand_misfit(h, s, largest, image) for s in sightings] for h in hands])
+    misfit = misfit.reshape(len(hands), len(sightings))
+    owner = assign(np.hstack([misfit, misfit]), _HAND_MISFIT)  # each person has two places
+    return [
+        Sighting(
+            person=s.person,
+            face=s.face,
+            hands=tuple(
+                hand.box
+                for hand, o in zip(hands, owner, strict=True)
+                if o is not None and o % len(sightings) == i
+            ),
+            score=s.score,
+            is_person_seen=s.is_person_seen,
+            track=s.track,
+        )
+        for i, s in enumerate(sightings)
+    ]
+
+
+def person_around(face: Box) -> Box:
+    """Where the body of a face is likely to be, as far as the picture reaches."""
+    x, top = face.centre[0], face.y1 - _CROWN * face.height
+    half = BODY_WIDTH / 2 * face.width
+    return clamped(x - half, top, x + half, top + BODY_HEIGHT * face.height)
+
+
+def face_misfit(face: Box, person: Box) -> float:
+    """How badly a face sits on a body: 0 is top and centre, infinity is not at all."""
+    inside = intersection(face, person) / face.area
+    depth = (face.centre[1] - person.y1) / person.height
+    # A stretched grown-up is 14 faces tall; a close-up shows little more than the face.
+    ratio = person.height / face.height
+    if inside < 0.5 or depth > 0.6 or not 0.9 <= ratio <= 16:
+        return math.inf
+    aside = abs(face.centre[0] - person.centre[0]) / person.width
+    return aside + max(face.y1 - person.y1, 0.0) / person.height
+
+
+def is_raised(hand: Box, face: Box | None, person: Box) -> bool:
+    """Whether a hand is held above the waist, as for a gesture, and does not hang down.
+
+    The waist lies about three faces below the chin. Where no face is seen it is taken at 45 % of
+    the body, or at two thirds of what the picture shows if the lower edge cuts the body.
+    """
+    if face is not None:
+        waist = face.y2 + 3.0 * face.height
+    else:
+        waist = person.y1 + (0.67 if person.y2 >= _BOTTOM else 0.45) * person.height
+    return hand.centre[1] < waist
+
+
+def _distinct(detections: Sequence[Detection]) -> list[Detection]:
+    """The detections in a fixed order, the surest of each thing only."""
+    kept: list[Detection] = []
+    for new in sorted(detections, key=lambda d: (-d.score, d.kind, d.box, d.track or "")):
+        is_known = any(
+            old.kind == new.kind
+            and (
+                (new.kind != "hand" and new.track is not None and old.track == new.track)
+                or (_may_be_one(old.track, new.track) and iou(old.box, new.box) > _SAME_THING)
+            )
+            for old in kept
+        )
+        if not is_known:
+            kept.append(new)
+    return sorted(kept, key=lambda d: (d.kind, d.box, d.track or ""))
+
+
+def _may_be_one(a: str | None, b: str | None) -> bool:
+    return a is None or b is None or a == b
+
+
+def _face_misfit(face: Detection, person: Detection) -> float:
+    if face.track is not None and face.track == person.track:
+        return -1.0  # said to be one person, wherever the boxes lie
+    if not _may_be_one(face.track, person.track):
+        return math.inf
+    return face_misfit(face.box, person.box)
+
+
+def _sighting(face: Detection | None, person: Detection | None) -> Sighting:
+    found = [d for d in (face, person) if d is not None]
+    return Sighting(
+        person=person.box if person else person_around(found[0].box),
+        face=face.box if face else None,
+        hands=(),
+        score=max(d.score for d in found),
+        is_person_seen=person is not None,
+        track=next((d.track for d in found if d.track is not None), None),
+    )
+
+
+def _hand_misfit(hand: Detection, sighting: Sighting, largest: float, image: Image | None) -> float:
+    """How badly a hand fits a person, by its place and its skin."""
+    misfit = _hand_displacement(hand, sighting, largest)
+    if image is None or sighting.face is None or not 0 <= misfit <= _HAND_MISFIT:
+        return misfit
+    share = skin_share(image, sighting.face, hand.box)
+    return misfit + _FOREIGN_SKIN * (1 - min(share / _SKIN, 1.0))
+
+
+def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> float:
+    """A hand's distance in arm's lengths, dearer outside the body; -1 where it is known to fit."""
+    if hand.track is not None and hand.track == sighting.track:
+        return -1.0
+    if not _may_be_one(hand.track, sighting.track):
+        return math.inf
+    person, box = sighting.person, hand.box
+    if sighting.face is not None:
+        width, height = sighting.face.width, sighting.face.height
+        x, y = sighting.face.centre[0], sighting.face.y2 + 0.3 * height
+    else:
+        width, height = person.width / BODY_WIDTH, person.height / BODY_HEIGHT
+        x, y = person.centre[0], person.y1 + 1.8 * height
+    size = max(box.width / width, box.height / height)
+    if not _SMALLEST_HAND <= size <= largest:
+        return math.inf
+    distance = math.hypot((box.centre[0] - x) / width, (box.centre[1] - y) / height) / _REACH
+    if not sighting.is_person_seen:
+        return distance + 0.15 if distance <= 1.0 else math.inf
+    # A seen body holds its hands: how far the hand lies outside, in widths and heights of it.
+    outside = max(
+        abs(box.centre[0] - person.centre[0]) / person.width,
+        abs(box.centre[1] - person.centre[1]) / person.height,
+    )
+    if outside > 0.75:
+        return math.inf
+    return min(distance, 1.0) + (0.0 if outside <= 0.55 else 0.3)

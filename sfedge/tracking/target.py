@@ -1,0 +1,231 @@
+"""One followed person: boxes over time, where to expect them, and what speaks for a sighting."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sfedge.core.boxes import Box, clamped, iou
+from sfedge.core.errors import DataError
+from sfedge.core.structures import Track
+from sfedge.tracking.appearance import Appearance, blend, similarity
+from sfedge.tracking.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_misfit, person_around
+
+STRANGER = 1.1  # a sighting that fits worse is somebody else
+
+# Distances are told in face widths (about 15 cm), times in seconds.
+_CARRY = 0.3  # a box not seen anew is shown this long: detectors of bodies and hands rest between
+_STALE = 1.0  # a body rides this long on a face in sight; older parts are forgotten
+# How far from the expected place one may be found: more the longer unseen, up to a limit.
+_NEAR, _SPEED, _FAR = 1.0, 5.0, 6.0
+_HIDDEN_COST = 0.6  # after a second out of sight, so that those in sight come first
+_VELOCITY_MEMORY = 0.25  # time constant of the running mean of the velocity
+_COASTING = 1.0  # time constant with which a person out of sight comes to rest
+_NEWEST = 0.1  # least share of the newest sight in the remembered appearance
+_SAME_HAND = 0.3  # intersection over union from which a carried hand is the one seen elsewhere
+
+
+class Place(NamedTuple):
+    """A box that may leave the picture, in fractions of it."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
+
+    def moved(self, dx: float, dy: float) -> "Place":
+        return Place(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
+
+    def box(self) -> Box | None:
+        """The part inside the picture, None where there is none."""
+        try:
+            return clamped(*self)
+        except DataError:
+            return None
+
+
+def _place(box: Box) -> Place:
+    return Place(box.x1, box.y1, box.x2, box.y2)
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """What the tracker knows of one person; without an id as long as unconfirmed."""
+
+    first_seen: float
+    last_seen: float
+    name: str | None
+    id: int | None = None
+    face: Place | None = None
+    face_seen: float = -math.inf
+    body: Place | None = None  # as a detector saw it, never the estimate
+    body_seen: float = -math.inf
+    hands: list[Place] = field(default_factory=list)
+    hands_seen: float = -math.inf
+    velocity: tuple[float, float] = (0.0, 0.0)  # fractions of the picture per second
+    sightings: int = 0
+    missed: int = 0  # updates since the last sight
+    hidden: float = 0.0  # seconds out of sight, as far as frames have shown it
+    score: float = 0.0  # highest so far
+    appearance: Appearance | None = None
+    is_ended: bool = False  # out of sight for longer than the gap allows
+
+    def advance(self, dt: float) -> None:
+        """Move to where the person is expected after `dt`."""
+        self._shift(self.velocity[0] * dt, self.velocity[1] * dt)
+        if self.missed:
+            self.hidden += dt
+            rest = math.exp(-dt / _COASTING)
+            self.velocity = (self.velocity[0] * rest, self.velocity[1] * rest)
+
+    def _shift(self, dx: float, dy: float) -> None:
+        self.face = self.face.moved(dx, dy) if self.face else None
+        self.body = self.body.moved(dx, dy) if self.body else None
+        self.hands = [hand.moved(dx, dy) for hand in self.hands]
+
+    def observe(self, sighting: Sighting, appearance: Appearance, time: float) -> None:
+        """Take over what was seen; what was not seen moves along."""
+        step = None
+        if sighting.face is not None and self.face is not None:
+            new, old = sighting.face.centre, self.face.centre
+            step = new[0] - old[0], new[1] - old[1]
+        elif sighting.is_person_seen and self.body is not None:
+            # The feet come and go at the picture's edge; the top edge stays on the head.
+            step = (
+                sighting.person.centre[0] - self.body.centre[0],
+                sighting.person.y1 - self.body.y1,
+            )
+        elapsed = time - self.last_seen
+        if step is not None and elapsed > 0:
+            share = max(1 - math.exp(-elapsed / _VELOCITY_MEMORY), 1 / (self.sightings + 1))
+            self._shift(*step)
+            self.velocity = (
+                self.velocity[0] + share * step[0] / elapsed,
+                self.velocity[1] + share * step[1] / elapsed,
+            )
+        if sighting.face is not None:
+            self.face, self.face_seen = _place(sighting.face), time
+        if sighting.is_person_seen:
+            self.body, self.body_seen = _place(sighting.person), time
+        if sighting.hands or sighting.is_person_seen:  # whoever looks for bodies looks for hands
+            self.hands, self.hands_seen = [_place(hand) for hand in sighting.hands], time
+        if self.appearance is None:
+            self.appearance = appearance
+        else:
+            share = max(_NEWEST, 1 / (self.sightings + 1))  # the mean of the first sights
+            self.appearance = blend(self.appearance, appearance, share)
+        if time - self.face_seen > _STALE:
+            self.face = None
+        if time - self.body_seen > _STALE:
+            self.body = None
+        self.last_seen, self.missed, self.hidden, self.is_ended = time, 0, 0.0, False
+        self.sightings += 1
+        self.score = max(self.score, sighting.score)
+        self.name = self.name or sighting.track
+
+    def leave_hands(self, hands: Sequence[Box]) -> None:
+        """Give up carried hands where others have now been seen to have theirs."""
+        self.hands = [
+            mine
+            for mine in self.hands
+            if (box := mine.box()) is None or all(iou(box, hand) <= _SAME_HAND for hand in hands)
+        ]
+
+    def expected(self) -> Sighting | None:
+        """How this person should be seen now; None outside the picture."""
+        face = self.face.box() if self.face else None
+        body = self.body.box() if self.body else None
+        if face is None and body is None:
+            return None
+        person = body or (person_around(face) if face else None)
+        return Sighting(person, face, (), self.score, body is not None) if person else None
+
+    def resume(self, newcomer: "Target") -> None:
+        """Go on as `newcomer`, who turned out to be this person."""
+        for part in ("face", "face_seen", "body", "body_seen", "hands", "hands_seen"):
+            setattr(self, part, getattr(newcomer, part))
+        self.last_seen, self.velocity = newcomer.last_seen, newcomer.velocity
+        self.missed, self.hidden, self.is_ended = 0, 0.0, False
+
+    def track(self, time: float) -> Track | None:
+        """The public view now, None where no box is recent or all have left the picture."""
+        if self.id is None or time - self.last_seen > _CARRY:
+            return None
+        face = self.face.box() if self.face and time - self.face_seen <= _CARRY else None
+        body = None
+        if self.body and time - self.body_seen <= (_STALE if face else _CARRY):
+            body = self.body.box()
+        person = body or (person_around(face) if face else None)
+        if person is None:
+            return None
+        has_hands = time - self.hands_seen <= _CARRY
+        hands = [hand.box() for hand in self.hands] if has_hands else []
+        return Track(
+            id=self.id,
+            person=person,
+            face=face,
+            hands=tuple(hand for hand in hands if hand is not None),
+            first_seen=self.first_seen,
+            last_seen=self.last_seen,
+            name=self.name,
+        )
+
+
+def misfit(person: Target, sighting: Sighting, look: Appearance, time: float) -> float:
+    """How unlike it is that a sighting is this person; infinity where it cannot be.
+
+    The sum of how far it is from where the person is expected, how long the person was hidden,
+    and how different it looks.
+    """
+    if sighting.track is not None or (person.name is not None and person.is_ended):
+        return -1.0 if sighting.track == person.name else math.inf
+    if person.is_ended:
+        return math.inf
+    reach = min(_NEAR + _SPEED * (time - person.last_seen), _FAR)
+    cost = _distance(person, sighting) / reach + _HIDDEN_COST * min(person.hidden, 1.0)
+    if cost > STRANGER or person.appearance is None:
+        return cost
+    alike, trust = similarity(person.appearance, look)
+    return cost + trust * (1 - alike)
+
+
+def _distance(person: Target, sighting: Sighting) -> float:
+    """Face widths between where a person is expected and a sighting."""
+    face, body = person.face, person.body
+    if sighting.face is not None and face is not None:
+        return _apart(face, _place(sighting.face))
+    if sighting.is_person_seen and body is not None:
+        seen = sighting.person
+        # From the middle of the top edge, in faces as wide and tall as the body suggests.
+        width, height = (seen.width + body.width) / 2, (seen.height + body.height) / 2
+        across = BODY_WIDTH * (seen.centre[0] - body.centre[0]) / width
+        down = BODY_HEIGHT * (seen.y1 - body.y1) / height
+        return math.hypot(across, down)
+    # One was known by the face alone and the other by the body alone.
+    known = face or body
+    box = known.box() if known else None
+    if box is None:
+        return math.inf
+    if sighting.face is None:
+        return BODY_WIDTH * face_misfit(box, sighting.person)
+    return BODY_WIDTH * face_misfit(sighting.face, box)
+
+
+def _apart(a: Place, b: Place) -> float:
+    """Distance of two faces in faces, dearer where their sizes differ."""
+    width, height = (a.width + b.width) / 2, (a.height + b.height) / 2
+    size = abs(math.log((a.width * a.height) / (b.width * b.height))) / 2
+    across, down = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]
+    return math.hypot(across / width, down / height) + size

@@ -1,0 +1,323 @@
+"""`sfedge-train`: draw a dataset, train, evaluate."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from sfedge.cli import ending
+from sfedge.core.errors import UsageError
+from sfedge.core.version import __version__
+from sfedge_training.analysis.agreement import agree
+from sfedge_training.analysis.challenge import lam_file
+from sfedge_training.analysis.check import check
+from sfedge_training.analysis.examples.examples_command import figure
+from sfedge_training.baselines.vlm.vlm_command import vlm_evaluate, vlm_train
+from sfedge_training.data.labelled_folder import tasks_in
+from sfedge_training.data.mixture import ViewSpec, pictures_opener
+from sfedge_training.data.sample import DRAWN_MARK, Dataset, Split
+from sfedge_training.loop.evaluate import evaluate, usual_device
+from sfedge_training.loop.features import FeatureStore, filled_store
+from sfedge_training.loop.options import (
+    FOLDER,
+    MODEL_OPTIONS,
+    dataset_names,
+    datasets_option,
+    in_full,
+    model_options,
+    preset_option,
+    recipe_of,
+    remote_code_option,
+    run_options,
+)
+from sfedge_training.loop.recipe import OWN, Recipe
+from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
+from sfedge_training.loop.train import this_process, train
+from sfedge_training.loop.training_run import Planned, social_fusion, train_and_save
+from sfedge_training.model.checkpoint import load_model, load_pretrained, load_recipe, read_json
+from sfedge_training.model.model_config import PRESETS, ModelConfig
+from sfedge_training.model.social_fusion import SocialFusion, build_model
+from sfedge_training.reproduce.reproduce_command import reproduce
+
+
+@click.group()
+def main() -> None:
+    """Train SocialFusion and its baselines, on the paper's datasets, your own or drawings."""
+
+
+@main.command()
+@click.argument("root", type=FOLDER)
+@click.option("--count", default=8000, show_default=True, help="Training samples a dataset.")
+@click.option("--val", default=300, show_default=True, help="Validation samples a dataset.")
+@click.option("--test", default=1000, show_default=True, help="Test samples a dataset.")
+@click.option("--seed", default=0, show_default=True, help="Decides every stroke.")
+def draw(root: Path, count: int, val: int, test: int, seed: int) -> None:
+    """Write a drawn dataset to ROOT, in the native layouts of the five datasets.
+
+    The people are made of simple shapes; face, hands, eyes and company show the label.
+    """
+    from sfedge_training.drawings import write_drawings
+
+    write_drawings(root, count=count, val=val, test=test, seed=seed)
+    made = {"count": count, "val": val, "test": test, "seed": seed, "sfedge": __version__}
+    (root / DRAWN_MARK).write_text(json.dumps(made) + "\n", encoding="utf-8")
+    click.echo(f"Drawings are in {root}")
+
+
+@main.command()
+@preset_option(name for name, config in PRESETS.items() if config.unpublished)
+@run_options
+@click.option(
+    "--encoder-epochs",
+    default=4,
+    show_default=True,
+    help="Epochs of the encoder alone under shallow heads, before the whole; 0 for none.",
+)
+def pretrain(
+    data: Path,
+    out: Path,
+    preset: str,
+    encoder_epochs: int,
+    workers: int,
+    stop_after: int | None,
+    save_every: float,
+    **settings: Any,
+) -> None:
+    """Train every part of a preset without published weights, on DATA.
+
+    First the encoder under shallow heads, then the whole network without LoRA. The encoder and
+    language model that come out stand in for CLIP and Llama in `train --pretrained`.
+    """
+    recipe = recipe_of({**settings, "pretraining": True})
+    if this_process().num_processes > 1 or recipe.accumulation > 1:
+        raise UsageError(
+            "pre-training normalises over whole batches",
+            where="pretrain",
+            fix="Run it in one process, without --accumulation.",
+        )
+    torch.manual_seed(recipe.seed)
+    model = build_model(PRESETS[preset], with_lora=False)
+    model.unfreeze_all()
+    loaded = recipe_datasets(data, recipe, "train")
+    recipe = _with_own_tasks(recipe, loaded)
+    if encoder_epochs:
+        train(
+            EncoderTeacher(model.encoder, recipe.tasks),
+            {dataset.name: dataset.samples for dataset in loaded},
+            replace(recipe, epochs=encoder_epochs, patience=0),
+            out / "encoder",
+            loss=teaching_loss,
+            opener=pictures_opener(ViewSpec(model.encoder.input, model.encoder.grid)),
+            mixes_gaze=True,  # batch normalisation wants every batch to look alike
+            workers=workers,
+            save_every=save_every,
+        )
+    train_and_save(
+        social_fusion(PRESETS[preset], lambda: model, batch=recipe.batch, workers=workers),
+        recipe,
+        loaded,
+        data,
+        out,
+        workers=workers,
+        stop_after=stop_after,
+        save_every=save_every,
+    )
+
+
+@main.command(name="train")
+@preset_option(PRESETS)
+@run_options
+@model_options
+@click.option(
+    "--pretrained",
+    type=FOLDER,
+    help="`model` folder of a pre-training; brings the parts that have no published weights.",
+)
+@click.option(
+    "--start-from",
+    type=FOLDER,
+    help="`model` folder of an earlier training: its network, with all that it learnt, learns on.",
+)
+@click.option(
+    "--features",
+    type=FOLDER,
+    help="Where the encoder's features of every view are stored, once; training then opens no "
+    "pictures. With --no-augment alone.",
+)
+@click.pass_context
+def train_command(
+    context: click.Context,
+    /,
+    data: Path,
+    out: Path,
+    preset: str,
+    pretrained: Path | None,
+    start_from: Path | None,
+    features: Path | None,
+    allow_remote_code: bool,
+    workers: int,
+    stop_after: int | None,
+    save_every: float,
+    **settings: Any,
+) -> None:
+    """Run the recipe on DATA: connector, box embedding, gaze head and LoRA are trained.
+
+    DATA holds one folder for each dataset, in its native layout. A run that was stopped goes on
+    where it was. `accelerate launch -m training train …` shares it among several GPUs.
+    """
+    chosen = {name: settings.pop(name) for name in MODEL_OPTIONS}
+    recipe = recipe_of(settings)
+    if features is not None and recipe.augment:
+        raise UsageError(
+            "stored features are of pictures as they are",
+            where="--features",
+            fix="Add --no-augment, or leave --features out.",
+        )
+    if start_from is None:
+        config = _config(preset, chosen, pretrained)
+    else:
+        given = {"preset": None, "pretrained": None, **chosen}
+        _refuse_beside_start(context, given)
+        if load_recipe(start_from).pretraining:
+            raise UsageError(
+                "this is a pre-training, whose language model has no LoRA",
+                where="--start-from",
+                fix="Name it with --pretrained.",
+            )
+        config = ModelConfig.from_json(read_json(start_from / "model.json"))
+
+    def build() -> SocialFusion:
+        torch.manual_seed(recipe.seed)
+        if start_from is not None:
+            return load_model(start_from, allow_remote_code=allow_remote_code)[0]
+        model = build_model(config, allow_remote_code=allow_remote_code)
+        if pretrained is not None:
+            load_pretrained(model, pretrained)
+        return model
+
+    loaded = recipe_datasets(data, recipe, "train")
+
+    def stored(model: SocialFusion, planned: Planned) -> FeatureStore | None:
+        if features is None:
+            return None
+        return filled_store(
+            features,
+            model.encoder,
+            planned(),
+            encoder_name=config.encoder,
+            layer=config.encoder_layer,
+            precision=recipe.precision,
+            device=usual_device(),
+            workers=workers,
+        )
+
+    train_and_save(
+        social_fusion(
+            *(config, build),
+            features=stored,
+            batch=max(recipe.batch // recipe.accumulation, 1),
+            workers=workers,
+        ),
+        _with_own_tasks(recipe, loaded),
+        loaded,
+        data,
+        out,
+        workers=workers,
+        stop_after=stop_after,
+        save_every=save_every,
+        origin=start_from or pretrained,
+    )
+
+
+def _config(preset: str, chosen: Mapping[str, Any], pretrained: Path | None) -> ModelConfig:
+    """The preset with what the options change."""
+    config = PRESETS[preset]
+    changes = {name: value for name, value in chosen.items() if value is not None}
+    if "encoder" in changes:  # another encoder's weights are others, too
+        changes.setdefault("encoder_weights", None)
+    for name in ("encoder_weights", "language"):
+        if changes.get(name) is not None:
+            changes[name] = in_full(changes[name])
+    if "language" in changes:
+        changes["language_weights"] = changes["language"] != "tiny"
+    config = replace(config, **changes)
+    if config.unpublished and pretrained is None:
+        raise UsageError(
+            f"there are no published weights for: {', '.join(config.unpublished)}",
+            where="--pretrained",
+            fix="Name them, or run `sfedge-train pretrain` first and name its `model` folder here.",
+        )
+    if pretrained is not None and not config.unpublished:
+        raise UsageError(
+            "encoder and language model have published weights",
+            where="--pretrained",
+            fix="Leave it out.",
+        )
+    return config
+
+
+def _refuse_beside_start(context: click.Context, names: Iterable[str]) -> None:
+    usual = click.core.ParameterSource.DEFAULT
+    given = [name for name in names if context.get_parameter_source(name) is not usual]
+    if given:
+        raise UsageError(
+            f"the model to start from decides about {', '.join(given)}",
+            where="--start-from",
+            fix="Leave them out.",
+        )
+
+
+@main.command(name="evaluate")
+@click.argument("model", type=FOLDER)
+@click.argument("data", type=FOLDER)
+@click.option(
+    "--split",
+    type=click.Choice(["val", "test"]),
+    default="test",
+    show_default=True,
+    help="Which samples to answer.",
+)
+@datasets_option
+@remote_code_option
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def evaluate_command(
+    model: Path,
+    data: Path,
+    split: Split,
+    datasets: str,
+    allow_remote_code: bool,
+    as_json: bool,
+) -> None:
+    """Print the scores of MODEL on a split of DATA."""
+    names = dataset_names(datasets)
+    network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
+    loaded = load_datasets(data, names, split, exact_faces=recipe.exact_faces)
+    figures = evaluate(network, samples_of(loaded), device=usual_device())
+    if as_json:
+        click.echo(json.dumps(figures, indent=1))
+    else:
+        print_figures(figures)
+
+
+def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
+    """The recipe with the tasks that occur in a user's own pictures, where they are read."""
+    own = [s for dataset in loaded if dataset.name == OWN for s in dataset.samples]
+    return replace(recipe, own_tasks=tasks_in(own))
+
+
+for _command in (check, agree, lam_file, vlm_train, vlm_evaluate, reproduce, figure):
+    main.add_command(_command)
+
+
+def run() -> None:
+    """Run `sfedge-train` and leave the program with its exit code."""
+    ending.run(main, "sfedge-train")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Looking at data and results: checks, agreement, conflict, examples."""

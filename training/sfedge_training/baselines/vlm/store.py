@@ -1,0 +1,59 @@
+"""Baselines on disk: a folder of JSON and safetensors, written whole or not at all.
+
+model.json           VlmConfig
+recipe.json          Recipe
+card.json            data, recipe, scores, versions: the model card
+trained.safetensors  LoRA; the rest is loaded from where `model.json` says
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from sfedge.core.errors import DataError
+from sfedge_training.baselines.vlm.load import build_baseline
+from sfedge_training.baselines.vlm.vlm_config import VlmConfig
+from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel
+from sfedge_training.loop.recipe import Recipe, recipe_from_json
+from sfedge_training.model.checkpoint import on_cpu, read_json, read_tensors, replacing, write_json
+
+
+def save_baseline(
+    folder: Path, model: VisionLanguageModel, recipe: Recipe, card: Mapping[str, Any]
+) -> None:
+    """Write the model to `folder`; an earlier one there is replaced when the new one is whole."""
+    with replacing(folder) as part:
+        write_json(part / "model.json", model.config.to_json())
+        write_json(part / "recipe.json", recipe.to_json())
+        write_json(part / "card.json", card)
+        save_file(on_cpu(model.trained_state()), part / "trained.safetensors")
+
+
+def load_baseline(
+    folder: Path, *, allow_remote_code: bool = False
+) -> tuple[VisionLanguageModel, Recipe, dict[str, Any]]:
+    """A baseline with its recipe and card, on the CPU in evaluation mode.
+
+    Raises:
+        DataError: the folder holds no whole model, or LoRA of another one.
+        ConfigError: the weights that it builds on cannot be had, see `build_baseline`.
+    """
+    config = VlmConfig.from_json(read_json(folder / "model.json"), where=str(folder))
+    recipe = recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
+    card = read_json(folder / "card.json")
+    tensors = read_tensors(folder / "trained.safetensors")
+    model = build_baseline(config, allow_remote_code=allow_remote_code)
+    own = model.trained_state()
+    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in own.items()}:
+        raise DataError(
+            "the LoRA does not fit the model that it builds on",
+            where=str(folder),
+            fix=f"Bring {config.source} to what it was in training, or train again.",
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+    return model.eval(), recipe, card

@@ -1,0 +1,78 @@
+"""Changes to a training picture that keep its label: flips, small shifts of the view, light.
+
+Boxes and gaze points move along. Every draw comes from the generator that is handed in, so that a
+resumed run sees the same pictures as an unbroken one.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sfedge.core.boxes import FULL, Box, clamped, union, within
+from sfedge.core.structures import Image
+from sfedge_training.data.sample import Sample
+
+_SHIFT = 0.08  # largest move of a view's edge, as a fraction of its side
+_LIGHT = 0.2  # largest change of brightness and contrast
+_HEAD_JITTER = 0.2  # largest move of a marked box's edge, as Gaze-LLE does
+
+
+def augmented(sample: Sample, random: np.random.Generator) -> Sample:
+    """The sample with its view cut a little differently; nothing that it points at is lost."""
+    if sample.points:
+        sample = replace(sample, boxes=tuple(_jittered(box, random) for box in sample.boxes))
+    if random.random() < 0.5:
+        return sample
+    keep = [*sample.boxes, *(_around(point) for point in sample.points)]
+    view = sample.view
+    edges = random.uniform(-_SHIFT, _SHIFT, 4) * np.array(
+        [view.width, view.height, view.width, view.height]
+    )
+    moved = clamped(view.x1 + edges[0], view.y1 + edges[1], view.x2 + edges[2], view.y2 + edges[3])
+    return replace(sample, view=union([moved, *keep]) if keep else moved)
+
+
+def flipped(sample: Sample, image: Image) -> tuple[Sample, Image]:
+    """Sample and picture mirrored left to right; no task's labels tell left from right."""
+    mirrored = replace(
+        sample,
+        view=_mirror(sample.view),
+        boxes=tuple(_mirror(box) for box in sample.boxes),
+        points=tuple((1.0 - x, y) for x, y in sample.points),
+    )
+    return mirrored, image[:, ::-1]
+
+
+def lit(image: Image, random: np.random.Generator) -> Image:
+    """The picture a little brighter or darker, with more or less contrast."""
+    gain, shift = 1 + random.uniform(-_LIGHT, _LIGHT), random.uniform(-_LIGHT, _LIGHT) * 128
+    changed = (image.astype(np.float32) - 128) * gain + 128 + shift
+    return np.asarray(np.clip(changed, 0, 255), dtype=np.uint8)
+
+
+def in_view(sample: Sample) -> tuple[tuple[Box, ...], tuple[tuple[float, float], ...]]:
+    """The sample's boxes and points in fractions of its view."""
+    view = sample.view
+    if view == FULL:
+        return sample.boxes, sample.points
+    points = tuple(
+        ((x - view.x1) / view.width, (y - view.y1) / view.height) for x, y in sample.points
+    )
+    return tuple(within(box, view) for box in sample.boxes), points
+
+
+def _mirror(box: Box) -> Box:
+    return Box(1.0 - box.x2, box.y1, 1.0 - box.x1, box.y2)
+
+
+def _around(point: tuple[float, float]) -> Box:
+    x, y = (min(max(value, 0.0), 1.0) for value in point)
+    return clamped(x - 0.02, y - 0.02, x + 0.02, y + 0.02)
+
+
+def _jittered(box: Box, random: np.random.Generator) -> Box:
+    dx1, dy1, dx2, dy2 = random.uniform(-_HEAD_JITTER, _HEAD_JITTER, 4)
+    width, height = box.width, box.height
+    return clamped(
+        box.x1 + dx1 * width, box.y1 + dy1 * height, box.x2 + dx2 * width, box.y2 + dy2 * height
+    )

@@ -1,0 +1,163 @@
+"""A user's own pictures and the answers to them, told by a table `labels.csv` beside them."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sfedge.core.boxes import FULL, Box, clamped, with_margin
+from sfedge.core.errors import DataError
+from sfedge.core.tasks import TASKS
+from sfedge_training.data.labels_table import Faults, Row, read_labels
+from sfedge_training.data.reading import MISSING, UNREADABLE, existing
+from sfedge_training.data.sample import Dataset, Report, Sample, Split
+from sfedge_training.data.sample_picture import upright_size
+
+NAME = "folder"
+TABLE = "labels.csv"
+_TEST, _VAL = 0.15, 0.10  # of the groups, where the table names no splits
+
+
+def load(root: Path, split: Split) -> Dataset:
+    """Read one split of `labels.csv`, with the columns that `labels_table` names.
+
+    Where the table names no splits, 15 % of the groups are for the test and 10 % for validation,
+    at least one each if there are three; a hash of their names decides. A row's group is its
+    picture, unless the table names another. In these two splits, gaze points of one person in one
+    picture are its annotators' and make one sample; in training each is one.
+
+    Raises:
+        DataError: the table is missing, or rows of it are wrong; the message names their lines.
+    """
+    table = existing(root, TABLE, what=TABLE)
+    faults = Faults(table)
+    rows = read_labels(table, faults)
+    splits = _splits(rows, faults)
+    faults.tell()
+    report = Report()
+    samples: list[Sample] = []
+    sizes: dict[Path, tuple[int, int] | str] = {}
+    for row in rows:
+        if splits[row.line] != split:
+            continue
+        report.meet(row.task, row.label)
+        where = f"{table}:{row.line}"
+        bare = Sample(image=root / row.picture, task=row.task, upright=True)
+        if bare.image not in sizes:
+            sizes[bare.image] = _size(bare)
+        size = sizes[bare.image]
+        if isinstance(size, str):
+            report.lose(size, f"{where}: {row.picture}")
+            continue
+        try:
+            samples.append(_sample(replace(bare, size=size), row, where, report))
+        except DataError as error:
+            faults.add(row.line, error.what)
+    faults.tell()
+    kept = _told_once(samples, table, report, joins_gaze=split != "train")
+    for sample in kept:
+        label = "" if sample.label is None else TASKS[sample.task].labels[sample.label]
+        report.kept[sample.task, label] += 1
+    return Dataset(NAME, split, tuple(kept), report)
+
+
+def tasks_in(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """Names of the tasks that occur, in the order of TASKS."""
+    found = {sample.task for sample in samples}
+    return tuple(task for task in TASKS if task in found)
+
+
+def _size(sample: Sample) -> tuple[int, int] | str:
+    """Width and height of the upright picture, or what is wrong with it."""
+    if not sample.image.is_file():
+        return MISSING
+    try:
+        return upright_size(sample)
+    except DataError:
+        return UNREADABLE
+
+
+def _splits(rows: Sequence[Row], faults: Faults) -> dict[int, Split]:
+    """The split of each row, by its line."""
+    told = [row for row in rows if row.split is not None]
+    if told:
+        for row in rows:
+            if row.split is None:
+                faults.add(row.line, "no split is given, as other rows have one")
+        return {row.line: row.split for row in told if row.split is not None}
+    groups = sorted({row.group for row in rows}, key=lambda g: hashlib.sha256(g.encode()).digest())
+    tests = max(round(_TEST * len(groups)), 1) if len(groups) > 1 else 0
+    vals = max(round(_VAL * len(groups)), 1) if len(groups) > 2 else 0
+    part: dict[str, Split] = {}
+    for place, group in enumerate(groups):
+        part[group] = "test" if place < tests else "val" if place < tests + vals else "train"
+    return {row.line: part[row.group] for row in rows}
+
+
+def _sample(bare: Sample, row: Row, where: str, report: Report) -> Sample:
+    """The row as a sample.
+
+    Raises:
+        DataError: a box or point lies outside the picture.
+    """
+    task, size = TASKS[row.task], bare.size or (1, 1)
+    boxes = tuple(_box(person.corners(size), where, report) for person in row.people)
+    view = FULL
+    if task.boxes == 0 and boxes and row.view != "picture":
+        view = boxes[0] if row.view == "box" else with_margin(boxes[0], task.margin)
+    return replace(
+        bare,
+        view=view,
+        boxes=boxes if task.boxes else (),
+        label=task.labels.index(row.label) if row.label else None,
+        points=() if row.gaze is None else (_point(row.gaze.at(size), where, report),),
+        group=row.group,
+        key=f"{row.picture}#{row.line}",
+    )
+
+
+def _box(corners: tuple[float, float, float, float], where: str, report: Report) -> Box:
+    x1, y1, x2, y2 = corners
+    if x1 > x2 or y1 > y2:
+        report.mend("box was inverted", where)
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+    if min(x1, y1) < 0 or max(x2, y2) > 1:
+        report.mend("box left the picture", where)
+    return clamped(x1, y1, x2, y2)
+
+
+def _point(point: tuple[float, float], where: str, report: Report) -> tuple[float, float]:
+    if not all(-0.5 <= value <= 1.5 for value in point):
+        raise DataError(f"gaze point {point} lies far outside the picture")
+    x, y = (min(max(value, 0.0), 1.0) for value in point)
+    if (x, y) != point:
+        report.mend("gaze point left the picture", where)
+    return x, y
+
+
+def _told_once(
+    samples: Sequence[Sample], table: Path, report: Report, *, joins_gaze: bool
+) -> list[Sample]:
+    """Rows that repeat another are left out, annotators of one gaze joined.
+
+    Raises:
+        DataError: two rows of the same question contradict each other.
+    """
+    kept: dict[tuple[object, ...], Sample] = {}
+    faults = Faults(table)
+    for sample in samples:
+        question: tuple[object, ...] = (sample.image, sample.task, sample.view, sample.boxes)
+        if sample.points and not joins_gaze:
+            question = (*question, sample.key)
+        first, line = kept.setdefault(question, sample), sample.key.rpartition("#")[2]
+        if first is sample:
+            continue
+        if sample.points:
+            kept[question] = replace(first, points=first.points + sample.points)
+        elif sample.label == first.label:
+            report.drop("row repeats an earlier one", f"{table}:{line}")
+        else:
+            other = first.key.rpartition("#")[2]
+            faults.add(int(line), f"the label contradicts that of line {other}")
+    faults.tell()
+    return list(kept.values())

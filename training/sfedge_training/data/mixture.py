@@ -1,0 +1,253 @@
+"""Samples of several datasets to batches: the paper's sampling, in an order that can resume."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.errors import ConfigError, DataError
+from sfedge.core.preprocess import InputSpec, crop, encoder_input
+from sfedge.core.structures import Image
+from sfedge_training.data.augment import augmented, flipped, in_view, lit
+from sfedge_training.data.sample import Sample
+from sfedge_training.data.sample_picture import read_picture, read_view
+from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.features import FeatureStore
+from sfedge_training.loop.losses import gaze_target
+
+Seed = tuple[int, ...]
+Points = tuple[tuple[float, float], ...]
+_Batch = TypeVar("_Batch")
+_Opened = TypeVar("_Opened", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """What a model wants to see: the encoder's input and the grid of image tokens."""
+
+    input: InputSpec
+    token_grid: int
+    features: FeatureStore | None = None  # of the encoder; pictures are then not opened
+
+
+def plan_epoch(
+    samples: Mapping[str, Sequence[Sample]],
+    *,
+    batch: int,
+    seed: int,
+    epoch: int,
+    mixes_gaze: bool = False,
+    most: int | None = None,
+) -> list[list[Sample]]:
+    """One epoch's batches (paper, section 3.2).
+
+    Every dataset is undersampled anew to the size of the smallest; where a dataset teaches two
+    tasks (PISC), they share its quota by halves. Classification tasks are mixed within batches,
+    gaze batches stand between them at random places. The last batch of each kind may be smaller.
+
+    Args:
+        samples: of each dataset, by its name.
+        batch: samples in a batch.
+        seed: of the run.
+        epoch: from 0; with the seed it decides everything.
+        mixes_gaze: gaze stands within the batches, as every other task.
+        most: samples of a dataset, where even the smallest has more.
+
+    Raises:
+        DataError: a dataset is empty.
+    """
+    empty = sorted(name for name, of in samples.items() if not of)
+    if empty:
+        raise DataError(f"no training samples in {', '.join(empty)}")
+    random = np.random.default_rng([seed, epoch, 0])
+    quota = min(len(of) for of in samples.values())
+    quota = quota if most is None else min(quota, most)
+    chosen = [s for of in samples.values() for s in _undersampled(of, quota, random)]
+    gaze = [] if mixes_gaze else _shuffled([s for s in chosen if s.points], random)
+    labelled = _shuffled([s for s in chosen if mixes_gaze or not s.points], random)
+    batches = [
+        kind[start : start + batch]
+        for kind in (labelled, gaze)
+        for start in range(0, len(kind), batch)
+    ]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def _undersampled(
+    samples: Sequence[Sample], quota: int, random: np.random.Generator
+) -> list[Sample]:
+    by_task: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_task.setdefault(sample.task, []).append(sample)
+    chosen: list[Sample] = []
+    # The smaller task first: what it cannot fill of its share goes to the other.
+    for place, of in enumerate(sorted(by_task.values(), key=len)):
+        share = (quota - len(chosen)) // (len(by_task) - place)
+        picks = random.choice(len(of), size=min(share, len(of)), replace=False)
+        chosen += [of[i] for i in picks]
+    return chosen
+
+
+def _shuffled(samples: list[Sample], random: np.random.Generator) -> list[Sample]:
+    return [samples[i] for i in random.permutation(len(samples))]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several processes opens of every planned batch, and in how many parts."""
+
+    process: int = 0
+    processes: int = 1
+    parts: int = 1  # for each process, one after the other
+
+
+class Opener(Protocol[_Opened]):
+    """Makes the dataset that opens planned batches as a model wants them."""
+
+    def __call__(
+        self,
+        batches: Sequence[Sequence[Sample]],
+        *,
+        augment: bool,
+        seed: Seed = (0,),
+        share: Share = Share(),
+    ) -> Dataset[_Opened]: ...
+
+
+class PlannedDataset(Dataset[_Batch], Generic[_Batch]):
+    """Opens, augments and stacks the samples of each planned batch.
+
+    Item i is batch i, or its own part of it: with n parts, those of batch i are the items from
+    n * i on. A sample's augmentation is drawn from its place in the whole plan, so that it does
+    not depend on how the plan is shared out.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Sequence[Sample]],
+        *,
+        augment: bool,
+        seed: Seed = (0,),
+        share: Share = Share(),
+    ) -> None:
+        self.batches, self.augment, self.seed, self.share = batches, augment, seed, share
+
+    def __len__(self) -> int:
+        return len(self.batches) * self.share.parts
+
+    def __getitem__(self, index: int) -> _Batch:
+        number, part = divmod(index, self.share.parts)
+        batch, share = self.batches[number], self.share
+        first, step = share.process + part * share.processes, share.processes * share.parts
+        places = range(first, len(batch), step)
+        rows: list[tuple[Sample, Seed | None]] = [
+            (batch[place], (*self.seed, number, place) if self.augment else None)
+            for place in places or (0,)
+        ]
+        return self.stack(rows, is_filler=not places)
+
+    @abstractmethod
+    def stack(self, rows: Sequence[tuple[Sample, Seed | None]], *, is_filler: bool) -> _Batch:
+        """A batch of samples, each with the seed of its augmentation, None for none."""
+
+
+class BatchDataset(PlannedDataset[Batch]):
+    """Planned batches as square encoder inputs or stored features, box masks and heatmaps.
+
+    Raises:
+        ConfigError: stored features are to be augmented.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Sequence[Sample]],
+        spec: ViewSpec,
+        *,
+        augment: bool,
+        seed: Seed = (0,),
+        share: Share = Share(),
+    ) -> None:
+        super().__init__(batches, augment=augment, seed=seed, share=share)
+        self.spec = spec
+        if augment and spec.features is not None:
+            raise ConfigError(
+                "stored features are of pictures as they are",
+                where="augment",
+                fix="Train without augmentation, or without stored features.",
+            )
+
+    def stack(self, rows: Sequence[tuple[Sample, Seed | None]], *, is_filler: bool) -> Batch:
+        images, masks, labels, heatmaps = [], [], [], []
+        for sample, seed in rows:
+            image, boxes, points = self._image(sample, seed)
+            images.append(image)
+            mask = patch_mask(boxes, self.spec.token_grid)
+            masks.append(torch.from_numpy(mask.astype(np.float32)))
+            labels.append(-1 if sample.label is None else sample.label)
+            if points:
+                heatmaps.append(gaze_target(points[0]))
+        return Batch(
+            images=torch.stack(images),
+            masks=torch.stack(masks),
+            tasks=tuple(sample.task for sample, _ in rows),
+            labels=torch.tensor(labels),
+            heatmaps=torch.stack(heatmaps) if heatmaps else None,
+            is_filler=is_filler,
+        )
+
+    def _image(self, sample: Sample, seed: Seed | None) -> tuple[Tensor, tuple[Box, ...], Points]:
+        if self.spec.features is not None:
+            return self.spec.features.get(sample), *in_view(sample)
+        view, boxes, points = open_view(sample, seed, size=self.spec.input.size)
+        return torch.from_numpy(encoder_input(view, self.spec.input)), boxes, points
+
+
+def pictures_opener(spec: ViewSpec) -> Opener[Batch]:
+    """Opens batches for a network that looks through an encoder."""
+    return partial(BatchDataset, spec=spec)
+
+
+def open_view(
+    sample: Sample, seed: Seed | None, *, size: int | None = None
+) -> tuple[Image, tuple[Box, ...], Points]:
+    """The view of a sample's picture with its boxes and gaze points in fractions of the view.
+
+    Args:
+        sample: what to open.
+        seed: of its augmentation; None for none.
+        size: of the square that the view will be stretched to; an augmented view is read for it
+            with less decoding. Without augmentation pixels are those of the runtime.
+
+    Raises:
+        DataError: the picture cannot be read.
+    """
+    if seed is None:
+        return crop(read_picture(sample), sample.view), *in_view(sample)
+    random = np.random.default_rng(seed)
+    sample = augmented(sample, random)
+    view = crop(read_picture(sample), sample.view) if size is None else read_view(sample, size)
+    if random.random() < 0.5:
+        sample, view = flipped(sample, view)
+    return lit(view, random), *in_view(sample)
+
+
+def batch_loader(
+    dataset: Dataset[_Batch], *, first: int = 0, workers: int = 0
+) -> DataLoader[_Batch]:
+    """The items from `first` on, in order, prepared ahead by `workers` processes."""
+    assert isinstance(dataset, Sized)
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(first, len(dataset)),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )

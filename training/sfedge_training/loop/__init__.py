@@ -1,0 +1,1 @@
+"""Training: the recipe, the loop, what it measures and writes."""

@@ -1,0 +1,55 @@
+"""When memory runs out: what to change, in one sentence instead of a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from sfedge.core.errors import SfedgeError
+from sfedge_training.loop.recipe import Recipe
+
+
+class MemoryExhaustedError(SfedgeError):
+    """The device's memory does not hold a step."""
+
+
+@contextmanager
+def memory_advice(recipe: Recipe) -> Iterator[None]:
+    """Turns what PyTorch raises when memory runs out into advice for this recipe.
+
+    Raises:
+        MemoryExhaustedError: the block ran out of memory.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _is_exhausted(error):
+            raise
+        raise MemoryExhaustedError(
+            f"memory ran out in a step of {recipe.batch} samples "
+            f"in {recipe.accumulation} part{'s' * (recipe.accumulation > 1)}",
+            where=str(error).splitlines()[0] if str(error) else "",
+            fix=f"{_advice(recipe)} What is done is kept.",
+        ) from error
+
+
+def _is_exhausted(error: Exception) -> bool:
+    if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+        return "can't allocate memory" in str(error)  # PyTorch's own words on a CPU
+    return True
+
+
+def _advice(recipe: Recipe) -> str:
+    ways = []
+    if recipe.accumulation < recipe.batch and not recipe.pretraining:
+        more = min(2 * recipe.accumulation, recipe.batch)
+        ways.append(f"--accumulation {more}: the same step in smaller parts")
+    if not recipe.recompute:
+        ways.append("--recompute: activations computed again in the backward pass, slower")
+    if recipe.precision == "fp32":
+        ways.append("--precision bf16: half of what activations and frozen parts take")
+    if recipe.batch > 1:
+        ways.append(f"--batch {recipe.batch // 2}: another recipe, in another --out")
+    if not ways:
+        return "Take a smaller model."
+    return f"Try, in this order: {'; '.join(ways)} (`reproduce`: --set recipe.NAME=VALUE)."

@@ -1,0 +1,205 @@
+"""Options that commands of `sfedge-train` share."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.model.encoders import ENCODERS
+from sfedge_training.model.model_config import ModelConfig
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+Command = Callable[..., None]
+
+
+def preset_option(names: Iterable[str]) -> Callable[[Command], Command]:
+    """`--preset`, one of these."""
+    return click.option(
+        "--preset",
+        type=click.Choice(sorted(names)),
+        default="tiny",
+        show_default=True,
+        help="Parts and size of the network.",
+    )
+
+
+def datasets_option(command: Command) -> Command:
+    """`--datasets`, a text with commas."""
+    return click.option(
+        "--datasets",
+        metavar="NAME,…",
+        default=",".join(DATASET_TASKS),
+        show_default=True,
+        help="Which of the folders in DATA to read.",
+    )(command)
+
+
+_USUAL = ModelConfig()
+LORA_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--lora-alpha", type=int, help=f"LoRA's scale. [{_USUAL.lora_alpha}]"),
+    click.option(
+        "--lora-dropout", type=float, help=f"Dropout before LoRA. [{_USUAL.lora_dropout}]"
+    ),
+)
+# What `model_options` may change of a preset: fields of ModelConfig.
+MODEL_OPTIONS = ("encoder", "encoder_weights", "language", "lora_alpha", "lora_dropout")
+
+
+def model_options(command: Command) -> Command:
+    """What may be changed of a preset, and `--allow-remote-code`."""
+    options: tuple[Callable[[Command], Command], ...] = (
+        click.option(
+            "--encoder",
+            type=click.Choice(sorted(ENCODERS)),
+            help="The vision tower. [the preset's]",
+        ),
+        click.option(
+            "--encoder-weights",
+            metavar="NAME",
+            help="Weights of the encoder: a tag of its library (open_clip, timm), a file, a folder "
+            "with one safetensors file or a saved model, or owner/name on the Hugging Face hub. "
+            "[the preset's]",
+        ),
+        click.option(
+            "--language",
+            metavar="NAME",
+            help="The Llama to adapt: a folder as transformers saves it, or owner/name on the "
+            "Hugging Face hub. [the preset's]",
+        ),
+        *LORA_OPTIONS,
+        remote_code_option,
+    )
+    return _with(options, command)
+
+
+def remote_code_option(command: Command) -> Command:
+    """`--allow-remote-code`."""
+    return click.option(
+        "--allow-remote-code",
+        is_flag=True,
+        help="Run the Python code that the hub delivers with MolmoE's and SAIL-VL's weights.",
+    )(command)
+
+
+def run_options(command: Command) -> Command:
+    """`DATA`, `--out`, and every setting of the recipe."""
+    usual = Recipe()
+    options: tuple[Callable[[Command], Command], ...] = (
+        click.argument("data", type=FOLDER),
+        click.option("--out", type=FOLDER, required=True, help="Folder of this run."),
+        datasets_option,
+        click.option(
+            "--epochs",
+            default=usual.epochs,
+            show_default=True,
+            help="In each, every dataset gives as many samples as the smallest has.",
+        ),
+        click.option("--batch", default=usual.batch, show_default=True, help="Samples in a step."),
+        click.option(
+            "--learning-rate",
+            default=usual.learning_rate,
+            show_default=True,
+            help="Its highest value, after the warm-up.",
+        ),
+        click.option(
+            "--warmup",
+            default=usual.warmup,
+            show_default=True,
+            help="Steps in which the learning rate rises.",
+        ),
+        click.option(
+            "--gaze-weight",
+            type=float,
+            help="Weight of the heatmap loss, the paper's lambda. [1 / number of datasets]",
+        ),
+        click.option(
+            "--augment/--no-augment",
+            default=usual.augment,
+            show_default=True,
+            help="Flips, small shifts and changes of light.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["fp32", "bf16"]),
+            default=usual.precision,
+            show_default=True,
+            help="Of the forward pass; weights stay fp32.",
+        ),
+        click.option(
+            "--weight-decay", default=usual.weight_decay, show_default=True, help="AdamW's."
+        ),
+        click.option(
+            "--patience",
+            default=usual.patience,
+            show_default=True,
+            help="Stop after so many epochs without a lower validation loss, and keep the best; "
+            "0 trains to the end.",
+        ),
+        click.option(
+            "--accumulation",
+            default=usual.accumulation,
+            show_default=True,
+            help="Work a batch off in so many parts: less memory, the same step.",
+        ),
+        click.option(
+            "--recompute",
+            is_flag=True,
+            help="Compute activations again in the backward pass: less memory, more time.",
+        ),
+        click.option(
+            "--exact-faces",
+            is_flag=True,
+            help="Crop Ego4D's faces to their exact box, as its challenge does, not with the "
+            "runtime's margin.",
+        ),
+        click.option(
+            "--seed",
+            default=usual.seed,
+            show_default=True,
+            help="Decides the start, the order and the augmentation.",
+        ),
+        click.option(
+            "--workers",
+            default=0,
+            show_default=True,
+            help="Processes that read pictures; 0 reads them between the steps.",
+        ),
+        click.option(
+            "--save-every",
+            default=300.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Time between two checkpoints.",
+        ),
+        click.option(
+            "--stop-after",
+            type=click.IntRange(min=1),
+            metavar="STEP",
+            help="Stop there; the same command goes on later.",
+        ),
+    )
+    return _with(options, command)
+
+
+def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def recipe_of(settings: dict[str, Any]) -> Recipe:
+    """What `run_options` says, as a recipe."""
+    return Recipe(datasets=dataset_names(settings.pop("datasets")), **settings)
+
+
+def dataset_names(text: str) -> tuple[str, ...]:
+    """The value of `--datasets`, taken apart."""
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def in_full(name: str) -> str:
+    """A local path from the root, so that a saved model finds it from anywhere; else `name`."""
+    path = Path(name)
+    return str(path.resolve()) if name and path.exists() else name

@@ -1,0 +1,1 @@
+"""The network in PyTorch: encoder, connector, language model, gaze head."""
