@@ -14,6 +14,8 @@ from sfedge.core.boxes import Box
 from sfedge.core.tasks import Task
 
 Kind = Literal["face", "hand", "person"]
+Side = Literal["left", "right", "both"]  # of a person's own hands, as they would say it
+AnswerKey = tuple[str, tuple[int, ...], tuple[int, ...]]  # task, people, hands
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
@@ -24,6 +26,8 @@ class Frame:
     image: Image
     index: int  # position in the source, from 0; counts frames that could not be decoded, too
     time: float  # presentation time, from the stream's own timestamps
+    file: str = ""  # file name of the picture in a folder; else the source's name
+    starts_scene: bool = False  # nothing before is connected: each photograph of a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,19 @@ class Detection:
     box: Box
     score: float
     track: str | None = None  # identity that the detection came with (precomputed tracks only)
+    side: Side | None = None  # of a hand, where the detector tells it
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """One hand over time, as last seen; ids count from 1, apart from those of people."""
+
+    id: int
+    box: Box
+    side: Side | None  # "left" or "right"; None where the detector does not tell
+    score: float  # of its detection, in [0, 1]
+    last_seen: float
+    is_wearers: bool = False  # of the person who wears the camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,8 @@ class Track:
     first_seen: float
     last_seen: float
     name: str | None = None
+    person_score: float | None = None  # of the body's last detection; None where none was seen
+    face_score: float | None = None  # likewise of the face
 
     @property
     def age(self) -> float:
@@ -55,13 +74,30 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """Who and what a tracker sees in one frame."""
+
+    people: tuple[Track, ...]  # ordered by id
+    hands: tuple[Hand, ...] = ()  # those that belong to none of the people
+    shot: int = 0  # counts from 0, up at every cut and at every new scene
+    is_cut: bool = False  # this frame is the first after a cut
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """One question about one person or an ordered pair, in one frame."""
+    """One question about one person, an ordered pair, or a hand of nobody, in one frame."""
 
     task: Task
-    people: tuple[int, ...]  # track ids, as many as task.people
+    people: tuple[int, ...]  # track ids, as many as task.people; none for a hand of nobody
     view: Box  # the part of the frame that the encoder sees, margin included
     boxes: tuple[Box, ...]  # as many as task.boxes, in fractions of the view
+    hands: tuple[int, ...] = ()  # ids of the hands that the question is about, if it is about any
+    side: Side | None = None  # of these hands; "both" for two
+
+    @property
+    def key(self) -> AnswerKey:
+        """What is asked of whom; the same as of its answer."""
+        return self.task.name, self.people, self.hands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,11 +115,14 @@ class Prediction:
     point: tuple[float, float] | None = None  # the heatmap's peak, in fractions of the frame
     peak: float | None = None  # the heatmap's value there
     is_unsure: bool = False  # below the task's threshold
+    hands: tuple[int, ...] = ()  # ids of the hands that the answer is about
+    side: Side | None = None  # of these hands; "both" for two
+    in_frame: float | None = None  # probability that the gaze's target is in the frame
 
     @property
-    def key(self) -> tuple[str, tuple[int, ...]]:
+    def key(self) -> AnswerKey:
         """What was asked of whom; a newer answer with the same key replaces an older one."""
-        return self.task, self.people
+        return self.task, self.people, self.hands
 
     def renamed(self, people: tuple[int, ...]) -> "Prediction":
         """The same answer about other ids, for tracks that turned out to be one person."""
@@ -98,6 +137,10 @@ class FrameResult:
     tracks: tuple[Track, ...]
     fresh: tuple[Prediction, ...]  # arrived with this frame
     carried: tuple[Prediction, ...]  # from earlier frames, still the newest of their key
+    shot: int = 0  # counts from 0, up at every cut and at every new scene
+    is_cut: bool = False  # this frame is the first after a cut
+    hands: tuple[Hand, ...] = ()  # those that belong to nobody in the frame
+    left_out: int = 0  # people who were found, but are beyond the caps
 
     @property
     def index(self) -> int:
@@ -112,6 +155,29 @@ class FrameResult:
         """Fresh and carried answers together."""
         return self.fresh + self.carried
 
+    def gesture_of(self, person: int) -> Prediction | None:
+        """The person's surest gesture that is not "no_gesture"; else the surest; else None."""
+        own = [
+            answer
+            for answer in self.predictions
+            if answer.task == "gesture" and answer.people == (person,) and answer.probabilities
+        ]
+        return max(own, key=_gesture_rank, default=None)
+
     def age(self, prediction: Prediction) -> float:
         """Seconds between the frame that was asked about and this one."""
         return max(self.time - prediction.time, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which a live source gave no frames."""
+
+    start: float  # time of the last frame before it
+    end: float | None  # time of the first frame after it; None while it lasts, or to the end
+    reason: str  # a sentence
+
+
+def _gesture_rank(answer: Prediction) -> tuple[bool, float]:
+    probability = (answer.probabilities or {}).get(answer.label or "", 0.0)
+    return answer.label != "no_gesture", probability

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sfedge.core.structures import Prediction, Track
+from sfedge.core.structures import AnswerKey, Prediction, Track
 
 
 class NewestAnswers:
@@ -14,7 +14,7 @@ class NewestAnswers:
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
-        self._answers: dict[tuple[str, tuple[int, ...]], Prediction] = {}
+        self._answers: dict[AnswerKey, Prediction] = {}
 
     def update(
         self, fresh: Iterable[Prediction], tracks: Iterable[Track], now: float

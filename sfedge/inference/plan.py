@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from sfedge.core.boxes import Box, iou
-from sfedge.core.structures import Query, Track
+from sfedge.core.structures import AnswerKey, Query, Track
 from sfedge.core.tasks import Task
 from sfedge.inference.crop import query_for
 from sfedge.tracking.people import is_raised
-
-_Key = tuple[str, tuple[int, ...]]  # task name and ids, as Prediction.key
 
 # How soon an answer may have changed, relative to the others: signs are brief, ties last.
 _WEIGHTS = {"gesture": 1.5, "domain": 0.1, "relation": 0.1}
@@ -45,7 +43,7 @@ class IntervalPlanner:
         self._candidates = _Candidates(tuple(tasks), max_people, max_pairs, egocentric)
         self._interval = interval
         self._tick: int | None = None
-        self._asked: set[_Key] = set()  # since the last tick
+        self._asked: set[AnswerKey] = set()  # since the last tick
 
     def plan(self, tracks: Sequence[Track], time: float) -> list[Query]:
         """The questions to ask about this frame, by task, then by people.
@@ -59,8 +57,8 @@ class IntervalPlanner:
         if tick is None or tick != self._tick:
             self._tick = tick
             self._asked.clear()
-        queries = [q for q in self._candidates.of(tracks, time) if _key(q) not in self._asked]
-        self._asked.update(_key(q) for q in queries)
+        queries = [q for q in self._candidates.of(tracks, time) if q.key not in self._asked]
+        self._asked.update(q.key for q in queries)
         return queries
 
 
@@ -83,7 +81,9 @@ class BudgetPlanner:
         self, tasks: Sequence[Task], *, max_people: int, max_pairs: int, egocentric: bool = False
     ) -> None:
         self._candidates = _Candidates(tuple(tasks), max_people, max_pairs, egocentric)
-        self._asked: dict[_Key, tuple[float, tuple[Box, ...]]] = {}  # time, and where they were
+        self._asked: dict[
+            AnswerKey, tuple[float, tuple[Box, ...]]
+        ] = {}  # time, and where they were
 
     def plan(self, tracks: Sequence[Track], time: float, limit: int) -> list[Query]:
         """At most `limit` questions about this frame, those on one view side by side.
@@ -98,23 +98,23 @@ class BudgetPlanner:
         }
         where = {track.id: track.person for track in tracks}
         queries = self._candidates.of(tracks, time)
-        urgency = {_key(q): self._urgency(q, where, time) for q in queries}
-        queue = sorted(queries, key=lambda q: -urgency[_key(q)])  # stable: ties by task and people
+        urgency = {q.key: self._urgency(q, where, time) for q in queries}
+        queue = sorted(queries, key=lambda q: -urgency[q.key])  # stable: ties by task and people
         chosen: list[Query] = []
         while queue and len(chosen) < limit:
             first = queue[0]
-            floor = _MATE_URGENCY * urgency[_key(first)]
-            mates = [q for q in queue if q.view == first.view and urgency[_key(q)] >= floor]
+            floor = _MATE_URGENCY * urgency[first.key]
+            mates = [q for q in queue if q.view == first.view and urgency[q.key] >= floor]
             chosen += mates[: limit - len(chosen)]
             queue = [q for q in queue if q not in mates]
         for query in chosen:
-            self._asked[_key(query)] = time, tuple(where[id_] for id_ in query.people)
+            self._asked[query.key] = time, tuple(where[id_] for id_ in query.people)
         return _side_by_side(chosen)
 
     def _urgency(self, query: Query, where: dict[int, Box], time: float) -> float:
-        if _key(query) not in self._asked:
+        if query.key not in self._asked:
             return math.inf
-        asked, then = self._asked[_key(query)]
+        asked, then = self._asked[query.key]
         now = [where[id_] for id_ in query.people]
         change = max(1 - iou(a, b) for a, b in zip(now, then, strict=True))  # in [0, 1]
         return (time - asked) * _WEIGHTS.get(query.task.name, 1.0) * (1 + change)
@@ -159,10 +159,6 @@ def _closeness(pair: tuple[Track, Track]) -> tuple[float, int, int]:
     across = (a.centre[0] - b.centre[0]) / ((a.width + b.width) / 2)
     down = (a.centre[1] - b.centre[1]) / ((a.height + b.height) / 2)
     return math.hypot(across, down), pair[0].id, pair[1].id
-
-
-def _key(query: Query) -> _Key:
-    return query.task.name, query.people
 
 
 def _side_by_side(queries: Sequence[Query]) -> list[Query]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.core.structures import Prediction
+from sfedge.core.structures import AnswerKey, Prediction
 from sfedge.core.tasks import Task
 
 _FRESH_START = 3.0  # time constants after which an old answer would count for less than 5 %
@@ -34,7 +34,7 @@ class Smoother:
     def __init__(self, tasks: Sequence[Task], time_constant: float) -> None:
         self._tasks: Mapping[str, Task] = {task.name: task for task in tasks}
         self._time_constant = time_constant
-        self._means: dict[tuple[str, tuple[int, ...]], _Mean] = {}
+        self._means: dict[AnswerKey, _Mean] = {}
 
     def update(self, predictions: Sequence[Prediction], time: float) -> list[Prediction]:
         """The same answers, smoothed, in the same order.
