@@ -6,13 +6,17 @@
         for answer in result.fresh:
             print(result.time, answer.task, answer.people, answer.label)
 
-Names are loaded when they are first used, so that the import itself costs nothing.
+Names are loaded when they are first used, so that the import itself costs nothing. It sets the
+environment variables that keep libraries from reporting their use (see `sfedge.system.telemetry`).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfedge.core.version import __version__
+from sfedge.system.telemetry import switch_off
+
+switch_off()
 
 if TYPE_CHECKING:
     from sfedge.annotate.theme import Theme

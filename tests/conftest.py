@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from scenes import Finished, Scene, make_scene
 
+import sfedge  # noqa: F401 - turns off the reports of libraries that tests import
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "agg")
 
