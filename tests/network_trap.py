@@ -5,6 +5,7 @@ whatever is said to anything but loopback is noted.
 lets users make namespaces, and nothing in it reaches a real network.
 """
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -67,9 +68,9 @@ def run_all(
     # Who is root already may lack what a user namespace needs, in a container.
     own = ["--user", "--map-root-user"] if os.geteuid() else []
     job = {"commands": commands, "environment": environment, "folder": str(folder)}
+    unshare = [str(_which("unshare")), *own, "--net", "--mount", "--fork", "--kill-child"]
     run = subprocess.run(
-        [str(_which("unshare")), *own, "--net", "--mount", "--fork", "--kill-child"]
-        + [sys.executable, __file__],
+        [*unshare, sys.executable, __file__],
         input=json.dumps(job),
         capture_output=True,
         text=True,
@@ -182,10 +183,8 @@ def _serve(server: socket.socket) -> None:
     def take(connection: socket.socket) -> None:
         with connection:
             connection.settimeout(5)
-            try:
+            with contextlib.suppress(OSError):
                 connection.recv(1 << 12)
-            except OSError:
-                pass
 
     while True:
         threading.Thread(target=take, args=(server.accept()[0],), daemon=True).start()
@@ -193,15 +192,15 @@ def _serve(server: socket.socket) -> None:
 
 def _set_up(home: str) -> None:
     """Make every address one of ours; our resolver the only one; `home` this user's home."""
-    ip = str(_which("ip"))
     for words in (
-        "link set lo up",
-        f"address add {_RESOLVER}/32 dev lo",
-        "route add local default dev lo",
+        ("link", "set", "lo", "up"),
+        ("address", "add", f"{_RESOLVER}/32", "dev", "lo"),
+        ("route", "add", "local", "default", "dev", "lo"),
+        ("-6", "route", "add", "local", "default", "dev", "lo"),
     ):
-        subprocess.run([ip, *words.split()], check=True)
-    # Where the kernel has no IPv6, nothing can be sent by it.
-    subprocess.run([ip, *"-6 route add local default dev lo".split()], stderr=subprocess.DEVNULL)
+        has_ipv6 = Path("/proc/net/if_inet6").exists()  # else nothing can be sent by it
+        if words[0] != "-6" or has_ipv6:
+            subprocess.run([str(_which("ip")), *words], check=True)
     files = {
         "resolv.conf": f"nameserver {_RESOLVER}\noptions timeout:1 attempts:1\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",  # not systemd-resolved

@@ -1,6 +1,7 @@
 """The demo clip: two people from photographs that packages carry, put in motion."""
 
 import contextlib
+import importlib.util
 import math
 import tempfile
 import wave
@@ -105,15 +106,20 @@ def make_demo_clip(path: Path, *, seconds: float = 12.0) -> Path:
 
 def _photographs() -> tuple[Image, Image]:
     """Eileen Collins (NASA), which scikit-image carries; Grace Hopper (US Navy), matplotlib."""
+    # Only its file is wanted: importing matplotlib would make folders in the user's home.
+    matplotlib = importlib.util.find_spec("matplotlib")
     try:
-        from matplotlib import cbook
         from skimage.data import astronaut
+
+        if matplotlib is None or matplotlib.origin is None:
+            raise ImportError("No module named 'matplotlib'")
     except ImportError as error:
         raise MissingExtraError(
             f"the demo clip is made from photographs of scikit-image and matplotlib ({error})",
             fix="Run: pip install scikit-image matplotlib.",
         ) from error
-    with Pillow.open(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))) as picture:
+    file = Path(matplotlib.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
+    with Pillow.open(file) as picture:
         hopper = np.array(picture.convert("RGB"))
     collins: Image = astronaut()  # type: ignore[no-untyped-call]
     return collins, hopper

@@ -106,10 +106,11 @@ def test_the_drawn_hand_is_skin_within_its_outline() -> None:
         assert (np.diff(row.astype(int)) == 1).sum() == parts
 
 
+@pytest.mark.parametrize("absent", ["skimage.data", "matplotlib"])
 def test_without_the_extra_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(MissingExtraError, match="pip install scikit-image matplotlib"):
         make_demo_clip(tmp_path / "demo.mp4", seconds=1)
     assert list(tmp_path.iterdir()) == []
