@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def installed_engines() -> list[str]:
     return found
 
 
-def run_all(folder: Path, commands: dict[str, Sequence[str]]) -> Runs:
+def run_all(folder: Path, commands: Mapping[str, Sequence[str]]) -> Runs:
     """Run commands as a user with an empty home, except for the detector networks."""
     for name in ("home", "temporary", "runtime", "work"):
         (folder / name).mkdir(mode=0o700, exist_ok=True)
