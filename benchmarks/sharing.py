@@ -19,7 +19,7 @@ from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.manifest import Manifest
 from sfedge.core.boxes import Box, clamped, patch_mask
 from sfedge.core.errors import BundleError
-from sfedge.core.structures import Query, Track
+from sfedge.core.structures import Hand, Query, Scene, Track
 from sfedge.core.tasks import Task
 from sfedge.diagnostics.bench import MAX_PAIRS, frame_products, frame_queries, graph_products
 from sfedge.diagnostics.products import work
@@ -113,7 +113,7 @@ def crowd(tasks: Sequence[Task], people: int, seed: int) -> list[Query]:
     """What is asked of so many people who stand anywhere in a wide frame, near and far."""
     random = np.random.default_rng(seed)
     planner = IntervalPlanner(tasks, interval=0.0, max_people=people, max_pairs=MAX_PAIRS)
-    return planner.plan([_somebody(number, random) for number in range(people)], 0.0)
+    return planner.plan(Scene(tuple(_somebody(number, random) for number in range(people))), 0.0)
 
 
 def _somebody(number: int, random: np.random.Generator) -> Track:
@@ -127,7 +127,15 @@ def _somebody(number: int, random: np.random.Generator) -> Track:
         id=number + 1,
         person=clamped(x, top, x + width, foot),
         face=clamped(middle - half, top, middle + half, top + head),
-        hands=(clamped(x + width - 2 * half, top, x + width, top + head),),
+        hands=(
+            Hand(
+                number + 1,
+                clamped(x + width - 2 * half, top, x + width, top + head),
+                None,
+                1.0,
+                0.0,
+            ),
+        ),
         first_seen=0.0,
         last_seen=0.0,
     )

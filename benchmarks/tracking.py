@@ -105,7 +105,7 @@ def follow(scene: Scene, seed: int, faults: Faults = FAULTS, *, has_colour: bool
     """What the tracker makes of a scene."""
     tracker = Tracker()
     history = [
-        (frame.time, tracker.update(found, frame))
+        (frame.time, tracker.update(found, frame).people)
         for found, frame in frames(
             scene.walkers, scene.seconds, faults, seed, has_colour=has_colour
         )

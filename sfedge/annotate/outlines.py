@@ -22,7 +22,7 @@ class Outlines:
             colour = self._theme.colour(track.id)
             self._corners(image, track.person, colour, width)
             for hand in track.hands:
-                self._frame(image, hand, colour, width)
+                self._frame(image, hand.box, colour, width)
             if track.face is not None:
                 self._frame(image, track.face, colour, width)
 

@@ -60,7 +60,7 @@ class Track:
     id: int
     person: Box  # seen, or estimated from the face where only that was seen
     face: Box | None
-    hands: tuple[Box, ...]
+    hands: tuple[Hand, ...]
     first_seen: float
     last_seen: float
     name: str | None = None

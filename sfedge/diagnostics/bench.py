@@ -18,7 +18,7 @@ from sfedge.bundle.manifest import GRAPHS, PREFIX_NAME, Manifest
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import EngineError
-from sfedge.core.structures import Frame, Query, Track
+from sfedge.core.structures import Frame, Hand, Query, Scene, Track
 from sfedge.core.tasks import Task
 from sfedge.diagnostics.products import Product, plain_seconds, work
 from sfedge.engines.cuda import load_cuda
@@ -169,7 +169,7 @@ def make_frame(width: int = 1280, height: int = 720) -> Frame:
 def frame_queries(tasks: Sequence[Task], people: int, max_pairs: int = MAX_PAIRS) -> list[Query]:
     """What is asked of a frame of so many people, everything that `sfedge run` would ask."""
     planner = IntervalPlanner(tasks, interval=0.0, max_people=people, max_pairs=max_pairs)
-    return planner.plan([_person(number, people) for number in range(people)], 0.0)
+    return planner.plan(Scene(tuple(_person(number, people) for number in range(people))), 0.0)
 
 
 def _person(number: int, people: int) -> Track:
@@ -182,7 +182,7 @@ def _person(number: int, people: int) -> Track:
         id=number + 1,
         person=part(0.1, 0.1, 0.9, 0.95),
         face=part(0.35, 0.15, 0.65, 0.4),
-        hands=(part(0.7, 0.2, 0.88, 0.35),),
+        hands=(Hand(number + 1, part(0.7, 0.2, 0.88, 0.35), None, 1.0, 0.0),),
         first_seen=0.0,
         last_seen=0.0,
     )

@@ -32,7 +32,7 @@ def view_of(track: Track, task: Task) -> Box | None:
         return FULL
     if task.view == "face":
         return with_margin(track.face, task.margin) if track.face else None
-    return with_margin(union((track.person, *track.hands)), task.margin)
+    return with_margin(union((track.person, *(hand.box for hand in track.hands))), task.margin)
 
 
 def query_for(task: Task, people: Sequence[Track]) -> Query | None:

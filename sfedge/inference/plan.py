@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from sfedge.core.boxes import Box, iou
-from sfedge.core.structures import AnswerKey, Query, Track
+from sfedge.core.structures import AnswerKey, Query, Scene, Track
 from sfedge.core.tasks import Task
 from sfedge.inference.crop import query_for
 from sfedge.tracking.people import is_raised
@@ -45,11 +45,11 @@ class IntervalPlanner:
         self._tick: int | None = None
         self._asked: set[AnswerKey] = set()  # since the last tick
 
-    def plan(self, tracks: Sequence[Track], time: float) -> list[Query]:
+    def plan(self, scene: Scene, time: float) -> list[Query]:
         """The questions to ask about this frame, by task, then by people.
 
         Args:
-            tracks: of this frame; those that were not seen in it are not asked about.
+            scene: of this frame; people who were not seen in it are not asked about.
             time: of the frame.
         """
         # Frame times are rounded by their container; 1 µs keeps a tick on its own frame.
@@ -57,7 +57,7 @@ class IntervalPlanner:
         if tick is None or tick != self._tick:
             self._tick = tick
             self._asked.clear()
-        queries = [q for q in self._candidates.of(tracks, time) if q.key not in self._asked]
+        queries = [q for q in self._candidates.of(scene.people, time) if q.key not in self._asked]
         self._asked.update(q.key for q in queries)
         return queries
 
@@ -85,19 +85,19 @@ class BudgetPlanner:
             AnswerKey, tuple[float, tuple[Box, ...]]
         ] = {}  # time, and where they were
 
-    def plan(self, tracks: Sequence[Track], time: float, limit: int) -> list[Query]:
+    def plan(self, scene: Scene, time: float, limit: int) -> list[Query]:
         """At most `limit` questions about this frame, those on one view side by side.
 
         Args:
-            tracks: of this frame; those that were not seen in it are not asked about.
+            scene: of this frame; people who were not seen in it are not asked about.
             time: of the frame.
             limit: how many questions there is time for.
         """
         self._asked = {
             key: asked for key, asked in self._asked.items() if 0 <= time - asked[0] <= _KEPT
         }
-        where = {track.id: track.person for track in tracks}
-        queries = self._candidates.of(tracks, time)
+        where = {track.id: track.person for track in scene.people}
+        queries = self._candidates.of(scene.people, time)
         urgency = {q.key: self._urgency(q, where, time) for q in queries}
         queue = sorted(queries, key=lambda q: -urgency[q.key])  # stable: ties by task and people
         chosen: list[Query] = []
@@ -150,7 +150,7 @@ def _is_askable(task: Task, people: Sequence[Track]) -> bool:
     """A task that sees the person asks about hands: only while one is held up."""
     if task.view != "person":
         return True
-    return any(is_raised(hand, t.face, t.person) for t in people for hand in t.hands)
+    return any(is_raised(hand.box, t.face, t.person) for t in people for hand in t.hands)
 
 
 def _closeness(pair: tuple[Track, Track]) -> tuple[float, int, int]:

@@ -248,7 +248,7 @@ def _person(track: Track, time: float) -> Row:
         "is_seen": track.last_seen == time,
         "person": _corners(track.person),
         "face": _corners(track.face),
-        "hands": [_corners(hand) for hand in track.hands],
+        "hands": [_corners(hand.box) for hand in track.hands],
     }
     if track.name is not None:
         person["name"] = track.name

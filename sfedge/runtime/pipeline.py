@@ -13,7 +13,7 @@ from sfedge import annotate
 from sfedge.bundle.bundle import Bundle, open_bundle
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import UsageError, unknown_name
-from sfedge.core.structures import Frame, FrameResult, Image, Prediction, Track
+from sfedge.core.structures import Frame, FrameResult, Image, Prediction, Scene
 from sfedge.detect import build_detector
 from sfedge.detect.detector import Detector
 from sfedge.inference import selftest
@@ -170,14 +170,14 @@ class Session(Closing):
         )
         for frame in self._timed_frames():
             self._frames += 1
-            tracks = self._locate(frame)
-            queries = planner.plan(tracks, frame.time)
+            scene = self._locate(frame)
+            queries = planner.plan(scene, frame.time)
             answers: list[Prediction] = []
             if queries:
                 self._asked += 1
                 with self.timed("ask"):
                     answers = self._model.answer(frame, queries)
-            yield self._result(frame, tracks, answers)
+            yield self._result(frame, scene, answers)
             self._running.wait()
             if self._stop.is_set():
                 return
@@ -195,15 +195,15 @@ class Session(Closing):
             if self._stop.is_set():
                 return
             for frame in capture:
-                tracks = self._locate(frame)
+                scene = self._locate(frame)
                 answers = asker.collect()
                 self._seconds["ask"] = asker.seconds
                 if asker.is_idle:
-                    queries = planner.plan(tracks, frame.time, asker.limit)
+                    queries = planner.plan(scene, frame.time, asker.limit)
                     if queries:
                         self._asked += 1
                         asker.ask(frame, queries)
-                yield self._result(frame, tracks, answers)
+                yield self._result(frame, scene, answers)
 
     def _timed_frames(self) -> Iterator[Frame]:
         frames = iter(self._source)
@@ -214,25 +214,31 @@ class Session(Closing):
                 return
             yield frame
 
-    def _locate(self, frame: Frame) -> tuple[Track, ...]:
+    def _locate(self, frame: Frame) -> Scene:
         """Where everybody is in the frame."""
         with self.timed("detect"):
             detections = self._detector.detect(frame)
         with self.timed("track"):
-            tracks = self._tracker.update(detections, frame)
+            scene = self._tracker.update(detections, frame)
         self._smoother.forget(self._tracker.ended)
         self._newest.forget(self._tracker.ended)
-        self._people.update(track.id for track in tracks)
-        return tracks
+        self._people.update(track.id for track in scene.people)
+        return scene
 
-    def _result(
-        self, frame: Frame, tracks: tuple[Track, ...], answers: list[Prediction]
-    ) -> FrameResult:
+    def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
         fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
-        carried = self._newest.update(fresh, tracks, frame.time)
+        carried = self._newest.update(fresh, scene.people, frame.time)
         self._answers.update(answer.task for answer in fresh)
         self._shown += 1
-        return FrameResult(frame, tracks, fresh, carried)
+        return FrameResult(
+            frame,
+            scene.people,
+            fresh,
+            carried,
+            shot=scene.shot,
+            is_cut=scene.is_cut,
+            hands=scene.hands,
+        )
 
     def _live_facts(self) -> str:
         """What the status line adds while running live."""

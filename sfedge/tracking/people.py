@@ -33,10 +33,20 @@ class Sighting:
 
     person: Box  # seen, or estimated from the face
     face: Box | None
-    hands: tuple[Box, ...]  # two at most
-    score: float  # of the surest of face and body
-    is_person_seen: bool
+    hands: tuple[Detection, ...]  # two at most
+    face_score: float | None = None  # None where no face is seen
+    person_score: float | None = None  # None where the body is estimated
     track: str | None = None  # identity that the detections came with
+
+    @property
+    def score(self) -> float:
+        """Of the surer of face and body."""
+        return max(self.face_score or 0.0, self.person_score or 0.0)
+
+    @property
+    def is_person_seen(self) -> bool:
+        """Whether a detector found the body."""
+        return self.person_score is not None
 
 
 def group(
@@ -77,12 +87,12 @@ def group(
             person=s.person,
             face=s.face,
             hands=tuple(
-                hand.box
+                hand
                 for hand, o in zip(hands, owner, strict=True)
                 if o is not None and o % len(sightings) == i
             ),
-            score=s.score,
-            is_person_seen=s.is_person_seen,
+            face_score=s.face_score,
+            person_score=s.person_score,
             track=s.track,
         )
         for i, s in enumerate(sightings)
@@ -156,8 +166,8 @@ def _sighting(face: Detection | None, person: Detection | None) -> Sighting:
         person=person.box if person else person_around(found[0].box),
         face=face.box if face else None,
         hands=(),
-        score=max(d.score for d in found),
-        is_person_seen=person is not None,
+        face_score=face.score if face else None,
+        person_score=person.score if person else None,
         track=next((d.track for d in found if d.track is not None), None),
     )
 

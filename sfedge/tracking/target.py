@@ -1,20 +1,17 @@
 """One followed person: boxes over time, where to expect them, and what speaks for a sighting."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from sfedge.core.boxes import Box, clamped, iou
-from sfedge.core.errors import DataError
-from sfedge.core.structures import Track
+from sfedge.core.structures import Hand, Track
 from sfedge.tracking.appearance import Appearance, blend, similarity
 from sfedge.tracking.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_misfit, person_around
+from sfedge.tracking.place import Place, place_of
 
 STRANGER = 1.1  # a sighting that fits worse is somebody else
 
 # Distances are told in face widths (about 15 cm), times in seconds.
-_CARRY = 0.3  # a box not seen anew is shown this long: detectors of bodies and hands rest between
+CARRY = 0.3  # a box not seen anew is shown this long: detectors of bodies and hands rest between
 _STALE = 1.0  # a body rides this long on a face in sight; older parts are forgotten
 # How far from the expected place one may be found: more the longer unseen, up to a limit.
 _NEAR, _SPEED, _FAR = 1.0, 5.0, 6.0
@@ -22,42 +19,6 @@ _HIDDEN_COST = 0.6  # after a second out of sight, so that those in sight come f
 _VELOCITY_MEMORY = 0.25  # time constant of the running mean of the velocity
 _COASTING = 1.0  # time constant with which a person out of sight comes to rest
 _NEWEST = 0.1  # least share of the newest sight in the remembered appearance
-_SAME_HAND = 0.3  # intersection over union from which a carried hand is the one seen elsewhere
-
-
-class Place(NamedTuple):
-    """A box that may leave the picture, in fractions of it."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
-
-    @property
-    def width(self) -> float:
-        return self.x2 - self.x1
-
-    @property
-    def height(self) -> float:
-        return self.y2 - self.y1
-
-    def moved(self, dx: float, dy: float) -> "Place":
-        return Place(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
-
-    def box(self) -> Box | None:
-        """The part inside the picture, None where there is none."""
-        try:
-            return clamped(*self)
-        except DataError:
-            return None
-
-
-def _place(box: Box) -> Place:
-    return Place(box.x1, box.y1, box.x2, box.y2)
 
 
 @dataclass(slots=True, eq=False)
@@ -70,11 +31,12 @@ class Target:
     id: int | None = None
     face: Place | None = None
     face_seen: float = -math.inf
+    face_score: float | None = None
     body: Place | None = None  # as a detector saw it, never the estimate
     body_seen: float = -math.inf
-    hands: list[Place] = field(default_factory=list)
-    hands_seen: float = -math.inf
+    body_score: float | None = None
     velocity: tuple[float, float] = (0.0, 0.0)  # fractions of the picture per second
+    travelled: tuple[float, float] = (0.0, 0.0)  # the sum of all moves, by which the hands follow
     sightings: int = 0
     missed: int = 0  # updates since the last sight
     hidden: float = 0.0  # seconds out of sight, as far as frames have shown it
@@ -93,7 +55,7 @@ class Target:
     def _shift(self, dx: float, dy: float) -> None:
         self.face = self.face.moved(dx, dy) if self.face else None
         self.body = self.body.moved(dx, dy) if self.body else None
-        self.hands = [hand.moved(dx, dy) for hand in self.hands]
+        self.travelled = self.travelled[0] + dx, self.travelled[1] + dy
 
     def observe(self, sighting: Sighting, appearance: Appearance, time: float) -> None:
         """Take over what was seen; what was not seen moves along."""
@@ -116,11 +78,11 @@ class Target:
                 self.velocity[1] + share * step[1] / elapsed,
             )
         if sighting.face is not None:
-            self.face, self.face_seen = _place(sighting.face), time
+            self.face, self.face_seen = place_of(sighting.face), time
+            self.face_score = sighting.face_score
         if sighting.is_person_seen:
-            self.body, self.body_seen = _place(sighting.person), time
-        if sighting.hands or sighting.is_person_seen:  # whoever looks for bodies looks for hands
-            self.hands, self.hands_seen = [_place(hand) for hand in sighting.hands], time
+            self.body, self.body_seen = place_of(sighting.person), time
+            self.body_score = sighting.person_score
         if self.appearance is None:
             self.appearance = appearance
         else:
@@ -135,14 +97,6 @@ class Target:
         self.score = max(self.score, sighting.score)
         self.name = self.name or sighting.track
 
-    def leave_hands(self, hands: Sequence[Box]) -> None:
-        """Give up carried hands where others have now been seen to have theirs."""
-        self.hands = [
-            mine
-            for mine in self.hands
-            if (box := mine.box()) is None or all(iou(box, hand) <= _SAME_HAND for hand in hands)
-        ]
-
     def expected(self) -> Sighting | None:
         """How this person should be seen now; None outside the picture."""
         face = self.face.box() if self.face else None
@@ -150,36 +104,43 @@ class Target:
         if face is None and body is None:
             return None
         person = body or (person_around(face) if face else None)
-        return Sighting(person, face, (), self.score, body is not None) if person else None
+        if person is None:
+            return None
+        return Sighting(person, face, (), self.face_score, self.body_score if body else None)
 
     def resume(self, newcomer: "Target") -> None:
         """Go on as `newcomer`, who turned out to be this person."""
-        for part in ("face", "face_seen", "body", "body_seen", "hands", "hands_seen"):
+        for part in ("face", "face_seen", "face_score", "body", "body_seen", "body_score"):
             setattr(self, part, getattr(newcomer, part))
         self.last_seen, self.velocity = newcomer.last_seen, newcomer.velocity
         self.missed, self.hidden, self.is_ended = 0, 0.0, False
 
-    def track(self, time: float) -> Track | None:
-        """The public view now, None where no box is recent or all have left the picture."""
-        if self.id is None or time - self.last_seen > _CARRY:
+    def track(self, hands: tuple[Hand, ...], time: float) -> Track | None:
+        """The public view now, None where no box is recent or all have left the picture.
+
+        Args:
+            hands: this person's.
+            time: of the frame.
+        """
+        if self.id is None or time - self.last_seen > CARRY:
             return None
-        face = self.face.box() if self.face and time - self.face_seen <= _CARRY else None
+        face = self.face.box() if self.face and time - self.face_seen <= CARRY else None
         body = None
-        if self.body and time - self.body_seen <= (_STALE if face else _CARRY):
+        if self.body and time - self.body_seen <= (_STALE if face else CARRY):
             body = self.body.box()
         person = body or (person_around(face) if face else None)
         if person is None:
             return None
-        has_hands = time - self.hands_seen <= _CARRY
-        hands = [hand.box() for hand in self.hands] if has_hands else []
         return Track(
             id=self.id,
             person=person,
             face=face,
-            hands=tuple(hand for hand in hands if hand is not None),
+            hands=hands,
             first_seen=self.first_seen,
             last_seen=self.last_seen,
             name=self.name,
+            person_score=self.body_score if body else None,
+            face_score=self.face_score if face else None,
         )
 
 
@@ -205,7 +166,7 @@ def _distance(person: Target, sighting: Sighting) -> float:
     """Face widths between where a person is expected and a sighting."""
     face, body = person.face, person.body
     if sighting.face is not None and face is not None:
-        return _apart(face, _place(sighting.face))
+        return _apart(face, place_of(sighting.face))
     if sighting.is_person_seen and body is not None:
         seen = sighting.person
         # From the middle of the top edge, in faces as wide and tall as the body suggests.

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfedge.core.boxes import iou
-from sfedge.core.structures import Detection, Frame, Track
+from sfedge.core.structures import Detection, Frame, Scene
 from sfedge.tracking.appearance import Appearance, appearances, similarity
 from sfedge.tracking.assign import assign
+from sfedge.tracking.hands import HandTracker, SeenHand
 from sfedge.tracking.people import Sighting, group
 from sfedge.tracking.target import STRANGER, Target, misfit
 
@@ -42,6 +43,7 @@ class Tracker:
     ) -> None:
         self._max_gap, self._remember, self._egocentric = max_gap, remember, egocentric
         self._people: list[Target] = []
+        self._hands = HandTracker()
         self._by_name: dict[str, int] = {}
         self._time: float | None = None
         self._last_id = 0
@@ -52,8 +54,8 @@ class Tracker:
         """Ids that the last update gave up, in order."""
         return self._ended
 
-    def update(self, detections: Sequence[Detection], frame: Frame) -> tuple[Track, ...]:
-        """The people of this frame, ordered by id.
+    def update(self, detections: Sequence[Detection], frame: Frame) -> Scene:
+        """The people of this frame, ordered by id, and their hands.
 
         A person who was missed in this frame is among them for 0.3 s, moved along, with a
         `last_seen` before the frame's time.
@@ -75,6 +77,7 @@ class Tracker:
         seen = [person for person in partners if person is not None]
         for person in self._people:
             person.missed += person not in seen
+        hands: list[SeenHand] = []
         for sighting, look, partner in zip(sightings, looks, partners, strict=True):
             if partner is None:
                 if _is_double(sighting, seen):
@@ -82,17 +85,16 @@ class Tracker:
                 partner = Target(time, time, sighting.track)
                 self._people.append(partner)
             partner.observe(sighting, look, time)
-        hands = [hand for sighting in sightings for hand in sighting.hands]
-        for person in self._people:
-            if person.hands_seen < time:
-                person.leave_hands(hands)
+            hands += [SeenHand(hand, partner) for hand in sighting.hands]
+        # Whoever looks for bodies looks for hands.
+        self._hands.update(hands, [p for p in self._people if p.body_seen == time], time)
 
         for person in list(self._people):
             if person.id is None and person.missed == 0:
                 self._confirm(person, time)
         self._forget(time)
-        tracks = [person.track(time) for person in self._people]
-        return tuple(sorted((t for t in tracks if t is not None), key=lambda t: t.id))
+        tracks = [person.track(self._hands.of(person, time), time) for person in self._people]
+        return Scene(tuple(sorted((t for t in tracks if t is not None), key=lambda t: t.id)))
 
     def _match(
         self, sightings: Sequence[Sighting], looks: Sequence[Appearance], time: float
@@ -121,6 +123,7 @@ class Tracker:
             has_waited = time - person.first_seen >= _DECISION
             if known is not None and (is_settled or has_waited):
                 known.resume(person)
+                self._hands.hand_over(person, known)
                 self._people.remove(person)
                 return
             if not has_waited and not (is_settled and likeness < _RESEMBLES):

@@ -28,7 +28,7 @@ def seen(image: np.ndarray, face_px: tuple[int, ...], shift: float = 0.0) -> Sig
     dx, dy = shift * (x2 - x1), shift * (y2 - y1)
     height, width = image.shape[:2]
     face = from_pixels(x1 + dx, y1 - dy, x2 + dx, y2 - dy, width=width, height=height)
-    return Sighting(person_around(face), face, (), 0.9, False)
+    return Sighting(person_around(face), face, (), 0.9)
 
 
 def look(image: np.ndarray, face_px: tuple[int, ...], shift: float = 0.0) -> Appearance:
@@ -72,7 +72,7 @@ def test_clothes_outside_the_picture_are_not_trusted() -> None:
     image = astronaut()
     low = from_pixels(200, 430, 280, 510, width=512, height=512)
 
-    (alone,) = appearances(image, [Sighting(person_around(low), low, (), 0.9, False)], [])
+    (alone,) = appearances(image, [Sighting(person_around(low), low, (), 0.9)], [])
 
     assert not alone.is_clear
     assert alone.trust[0] == 1.0
@@ -121,6 +121,6 @@ def test_somebody_near_is_told_by_what_the_lower_edge_leaves_of_the_clothes() ->
 def test_a_picture_of_one_pixel_is_no_obstacle() -> None:
     box = Box(0.2, 0.2, 0.8, 0.8)
 
-    (only,) = appearances(np.zeros((1, 1, 3), np.uint8), [Sighting(box, box, (), 1.0, True)], [])
+    (only,) = appearances(np.zeros((1, 1, 3), np.uint8), [Sighting(box, box, (), 1.0, 1.0)], [])
 
     assert np.isfinite(only.histograms).all()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfedge.core.boxes import FULL, Box, clamped, with_margin
-from sfedge.core.structures import Track
+from sfedge.core.structures import Hand, Track
 from sfedge.core.tasks import TASKS, Task
 from sfedge.inference.crop import head_box, query_for, view_of
 
@@ -14,8 +14,12 @@ BODY = Box(0.30, 0.10, 0.60, 0.90)
 HAND = Box(0.62, 0.30, 0.70, 0.42)
 
 
+def held(boxes: tuple[Box, ...]) -> tuple[Hand, ...]:
+    return tuple(Hand(i + 1, box, None, 0.9, 1.0) for i, box in enumerate(boxes))
+
+
 def track(id_: int = 1, *, face: Box | None = FACE, hands: tuple[Box, ...] = ()) -> Track:
-    return Track(id_, BODY, face, hands, 0.0, 1.0)
+    return Track(id_, BODY, face, held(hands), 0.0, 1.0)
 
 
 @st.composite
@@ -27,7 +31,7 @@ def tracks(draw: st.DrawFn, id_: int) -> Track:
 
     face = box() if draw(st.booleans()) else None
     hands = tuple(box() for _ in range(draw(st.integers(0, 2))))
-    return Track(id_, box(), face, hands, 0.0, 1.0)
+    return Track(id_, box(), face, held(hands), 0.0, 1.0)
 
 
 def test_a_face_is_seen_with_the_tasks_own_margin() -> None:

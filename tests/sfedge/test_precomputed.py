@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sfedge.core.boxes import Box
 from sfedge.core.errors import DataError
-from sfedge.core.structures import Detection, Frame, FrameResult, Track
+from sfedge.core.structures import Detection, Frame, FrameResult, Hand, Track
 from sfedge.detect import build_detector
 from sfedge.results import records
 
@@ -168,7 +168,7 @@ def _run_row() -> dict[str, Any]:
 
 
 def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> None:
-    hands = (Box(0.4, 0.4, 0.5, 0.5),)
+    hands = (Hand(1, Box(0.4, 0.4, 0.5, 0.5), None, 0.9, 0.2),)
     tracks = (
         Track(4, Box(0.1, 0, 0.5, 1), Box(0.2, 0.1, 0.3, 0.3), hands, 0, last_seen=0.2),
         Track(7, Box(0.6, 0, 0.9, 1), None, (), 0, last_seen=0.2),
@@ -182,7 +182,7 @@ def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> N
     assert _detections(path, index=5) == [
         Detection("person", tracks[0].person, 1.0, "4"),
         Detection("face", Box(0.2, 0.1, 0.3, 0.3), 1.0, "4"),
-        Detection("hand", tracks[0].hands[0], 1.0, "4"),
+        Detection("hand", tracks[0].hands[0].box, 1.0, "4"),
         Detection("person", tracks[1].person, 1.0, "7"),
     ]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import DataError, OutputError
-from sfedge.core.structures import Frame, FrameResult, Prediction, Track
+from sfedge.core.structures import Frame, FrameResult, Hand, Prediction, Track
 from sfedge.core.tasks import TASKS
 from sfedge.results import records
 from sfedge.results.record_writer import RecordWriter
@@ -48,9 +48,8 @@ VALIDATOR = jsonschema.Draft202012Validator(records.record_schema())
 
 def track(person: int, x: float = 0.1, name: str | None = None) -> Track:
     face = Box(x + 0.01, 0.1, x + 0.05, 0.2)
-    return Track(
-        person, Box(x, 0.05, x + 0.2, 0.9), face, (Box(x, 0.5, x + 0.05, 0.6),), 0, SEEN, name
-    )
+    hand = Hand(person, Box(x, 0.5, x + 0.05, 0.6), None, 0.9, SEEN)
+    return Track(person, Box(x, 0.05, x + 0.2, 0.9), face, (hand,), 0, SEEN, name)
 
 
 def label(task: str, people: tuple[int, ...], frame: int, time: float) -> Prediction:

@@ -71,7 +71,7 @@ def shown(people: Sequence[Person], seconds: float) -> list[tuple[float, tuple[T
     result = []
     for index in range(int(seconds * RATE)):
         frame, found = scene(people, index, noise)
-        result.append((frame.time, tracker.update(found, frame), len(found)))
+        result.append((frame.time, tracker.update(found, frame).people, len(found)))
     return result
 
 

@@ -27,6 +27,10 @@ def face(box: Box, score: float = 0.9, track: str | None = None) -> Detection:
     return Detection("face", box, score, track)
 
 
+def boxes(track: Track) -> tuple[Box, ...]:
+    return tuple(hand.box for hand in track.hands)
+
+
 def shifted(box: Box, dx: float) -> Box:
     return clamped(box.x1 + dx, box.y1, box.x2 + dx, box.y2)
 
@@ -70,7 +74,7 @@ def test_a_gap_shorter_than_a_second_keeps_the_id_and_a_longer_one_ends_it() -> 
             # Everything changes its look meanwhile, so that nothing can be recognised.
             shade = 40 if time < 1.0 else 220
             image = np.full((90, 160, 3), shade, np.uint8)
-            for track in tracker.update(found, Frame(image, index, time)):
+            for track in tracker.update(found, Frame(image, index, time)).people:
                 ids.append(track.id)
             ended += tracker.ended
         assert sorted(set(ids)) == expected
@@ -108,13 +112,13 @@ def test_bodies_and_hands_ride_along_between_their_detections_and_are_then_dropp
                 Detection("person", shifted(body, dx), 0.9),
                 Detection("hand", shifted(hand, dx), 0.9),
             ]
-        (at[index],) = tracker.update(found, picture(index / RATE, index))
+        (at[index],) = tracker.update(found, picture(index / RATE, index)).people
 
     assert at[9].hands == ()
     for index in (10, 14, 18):
         (carried,) = at[index].hands
         expected = hand.x1 + 0.1 * index / RATE
-        assert carried.x1 == pytest.approx(expected, abs=0.1 * FACE[0])
+        assert carried.box.x1 == pytest.approx(expected, abs=0.1 * FACE[0])
         assert at[index].person.height == pytest.approx(body.height)
     assert at[20].hands == ()  # 0.33 s later
     assert at[35].person.height == pytest.approx(body.height)  # carried by the face
@@ -126,8 +130,8 @@ def test_a_carried_hand_ends_where_a_look_at_its_body_does_not_find_it() -> None
     tracker = Tracker()
 
     def hands(time: float, *found: Detection) -> tuple[Box, ...]:
-        (track,) = tracker.update([face(FACE_A), *found], picture(time))
-        return track.hands
+        (track,) = tracker.update([face(FACE_A), *found], picture(time)).people
+        return boxes(track)
 
     seen, up = Detection("person", body, 0.9), Detection("hand", hand, 0.9)
     assert hands(0.0, seen, up) == (hand,)
@@ -142,7 +146,7 @@ def test_a_hand_seen_to_be_anothers_is_not_carried_on() -> None:
 
     def hands(time: float, *found: Detection) -> list[tuple[Box, ...]]:
         faces = face(FACE_A), face(near)
-        return [t.hands for t in tracker.update([*faces, *found], picture(time))]
+        return [boxes(t) for t in tracker.update([*faces, *found], picture(time)).people]
 
     hand = Detection("hand", between, 0.9)
     first = Detection("person", Box(0.15, 0.24, 0.33, 0.95), 0.9)
@@ -154,12 +158,12 @@ def test_a_missed_person_is_shown_a_little_longer_as_not_seen_now() -> None:
     tracker = Tracker()
     for index in range(10):
         tracker.update([face(FACE_A)], picture(index / RATE))
-    (track,) = tracker.update([], picture(0.4))
+    (track,) = tracker.update([], picture(0.4)).people
 
     assert track.last_seen == pytest.approx(9 / RATE)
     assert track.last_seen < 0.4
-    assert tracker.update([], picture(0.7)) == ()
-    (back,) = tracker.update([face(FACE_A)], picture(0.8))
+    assert tracker.update([], picture(0.7)).people == ()
+    (back,) = tracker.update([face(FACE_A)], picture(0.8)).people
     assert (back.id, back.last_seen, back.first_seen) == (1, 0.8, 0.0)
 
 
@@ -167,7 +171,7 @@ def test_a_doubtful_face_needs_a_second_sight() -> None:
     tracker = Tracker()
 
     def shown(time: float, *found: Detection) -> list[tuple[int, Box | None]]:
-        return [(t.id, t.face) for t in tracker.update(found, picture(time))]
+        return [(t.id, t.face) for t in tracker.update(found, picture(time)).people]
 
     ghost, sure = face(FACE_A, 0.5), face(FACE_B, 0.9)
     assert shown(0.0, ghost, sure) == [(1, FACE_B)]
@@ -184,16 +188,18 @@ def test_a_second_box_on_somebody_is_nobody_new() -> None:
         # The second body sits too low for the face, so that it cannot be put together with it.
         bodies = [Detection("person", body, 0.9)] if index < 10 else []
         low = [Detection("person", misplaced, 0.9)] if index >= 10 else []
-        tracks = tracker.update([face(FACE_A), *bodies, *low], picture(index / RATE))
+        tracks = tracker.update([face(FACE_A), *bodies, *low], picture(index / RATE)).people
 
     assert [t.id for t in tracks] == [1]
 
 
 def test_a_given_identity_is_one_id_however_long_the_gap_and_wherever_it_is() -> None:
     tracker = Tracker()
-    (first,) = tracker.update([face(FACE_A, track="anna")], picture(0.0))
-    both = tracker.update([face(FACE_A, track="ben"), face(FACE_B, track="anna")], picture(0.1))
-    (later,) = tracker.update([face(FACE_A, 0.1, track="anna")], picture(500.0))
+    (first,) = tracker.update([face(FACE_A, track="anna")], picture(0.0)).people
+    both = tracker.update(
+        [face(FACE_A, track="ben"), face(FACE_B, track="anna")], picture(0.1)
+    ).people
+    (later,) = tracker.update([face(FACE_A, 0.1, track="anna")], picture(500.0)).people
 
     assert (first.id, first.name) == (1, "anna")
     assert {t.name: t.id for t in both} == {"anna": 1, "ben": 2}
@@ -217,7 +223,7 @@ def test_pictures_two_seconds_apart_keep_the_ids_of_those_who_stay() -> None:
     ids = []
     for index in range(8):
         found = [face(FACE_B)] if index == 4 else [face(FACE_A), face(FACE_B)]
-        ids.append([t.id for t in tracker.update(found, picture(2.0 * index))])
+        ids.append([t.id for t in tracker.update(found, picture(2.0 * index)).people])
 
     assert ids == [[1, 2]] * 4 + [[2]] + [[1, 2]] * 3
 
@@ -249,10 +255,11 @@ def test_ids_are_unique_and_do_not_depend_on_the_detections_order(
     names: dict[str, int] = {}
     for index, found in enumerate(scene):
         frame = Frame(noise, index, index * step)
-        tracks = one.update(found, frame)
+        seen = one.update(found, frame)
+        tracks = seen.people
         shuffled = list(found)
         random.shuffle(shuffled)
-        assert other.update(shuffled, frame) == tracks
+        assert other.update(shuffled, frame) == seen
         assert other.ended == one.ended
 
         ids = [t.id for t in tracks]

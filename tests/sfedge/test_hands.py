@@ -1,0 +1,66 @@
+import numpy as np
+
+from sfedge.core.boxes import Box, clamped
+from sfedge.core.structures import Detection, Frame, Hand, Side
+from sfedge.tracking.track import Tracker
+
+FACE, BODY = Box(0.20, 0.30, 0.25, 0.39), Box(0.13, 0.24, 0.32, 0.95)
+LEFT, RIGHT = Box(0.27, 0.42, 0.30, 0.48), Box(0.15, 0.42, 0.18, 0.48)
+
+
+def picture(time: float) -> Frame:
+    return Frame(np.full((90, 160, 3), 90, np.uint8), 0, time)
+
+
+def person(dx: float = 0.0) -> list[Detection]:
+    return [
+        Detection("face", shifted(FACE, dx), 0.9),
+        Detection("person", shifted(BODY, dx), 0.9),
+    ]
+
+
+def hand(box: Box, side: Side | None = None, dx: float = 0.0) -> Detection:
+    return Detection("hand", shifted(box, dx), 0.8, side=side)
+
+
+def shifted(box: Box, dx: float) -> Box:
+    return clamped(box.x1 + dx, box.y1, box.x2 + dx, box.y2)
+
+
+def hands_of(tracker: Tracker, time: float, *found: Detection) -> dict[int, Box]:
+    (track,) = tracker.update(found, picture(time)).people
+    return {hand.id: hand.box for hand in track.hands}
+
+
+def test_the_hands_of_a_walker_keep_their_ids_through_a_gap() -> None:
+    tracker = Tracker()
+    for index in range(12):
+        time, dx = 0.2 * index, 0.02 * index
+        found = person(dx) + ([] if index in (4, 5) else [hand(LEFT, dx=dx), hand(RIGHT, dx=dx)])
+        seen = hands_of(tracker, time, *found)
+        expected = {} if index in (4, 5) else {1: shifted(RIGHT, dx), 2: shifted(LEFT, dx)}
+        assert seen == expected
+
+
+def test_a_hand_unseen_for_more_than_a_second_ends() -> None:
+    tracker = Tracker()
+    hands_of(tracker, 0.0, *person(), hand(LEFT))
+    for time in (0.5, 1.0, 1.5):
+        hands_of(tracker, time, *person())
+
+    assert hands_of(tracker, 1.6, *person(), hand(LEFT)) == {2: LEFT}
+
+
+def test_sides_tell_two_hands_apart_that_cross_between_two_looks() -> None:
+    tracker = Tracker()
+    a, b = Box(0.20, 0.42, 0.23, 0.48), Box(0.22, 0.42, 0.25, 0.48)
+    hands_of(tracker, 0.0, *person(), hand(a, "right"), hand(b, "left"))
+
+    assert hands_of(tracker, 0.2, *person(), hand(b, "right"), hand(a, "left")) == {1: b, 2: a}
+
+
+def test_a_hand_says_what_its_detector_said() -> None:
+    (track,) = Tracker().update([*person(), hand(LEFT, "left")], picture(3.0)).people
+
+    assert track.hands == (Hand(1, LEFT, "left", 0.8, last_seen=3.0),)
+    assert (track.face_score, track.person_score) == (0.9, 0.9)
