@@ -179,7 +179,7 @@ def _check(manifest: Manifest, where: str) -> None:
             (bool(absent), f"files are not listed: {absent}"),
             (not manifest.precisions, "no precision is listed"),
             (not manifest.tasks, "no task is listed"),
-            (len({t.name for t in manifest.tasks}) != len(manifest.tasks), "a task stands twice"),
+            (len({t.name for t in manifest.tasks}) != len(manifest.tasks), "duplicate task"),
             (bool(missing_rows), f"answers without a row: {missing_rows}"),
             # A heatmap's cells are places in the frame, smoothed as such while the person moves.
             (bool(cropped), f"a heatmap of less than the whole frame: {cropped}"),

@@ -1,26 +1,30 @@
-"""What the model is asked: each task's prompt, answers, view, boxes and output.
+"""What the model is asked: one `Task` says all that any part of the program knows of a question.
 
-Prompts, answers and labels are those of the paper (appendix D); they stand in `tasks.json`.
+The six tasks of the paper (prompts, labels and answers of its appendix D) are the entries of
+`tasks.json`. A bundle carries its own tasks in the same form.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, Literal, get_args
 
 from sfedge.core.errors import DataError, unknown_name
 
-View = Literal["face", "person", "frame"]
+View = Literal["face", "person", "hand", "frame"]
 Output = Literal["label", "heatmap"]
+Condition = Literal["person", "face", "raised_hand"]  # see `sfedge.inference.conditions`
+Mark = Literal["face", "person"]
 
 HEATMAP_SIZE = 64  # side of the gaze heatmap in cells (paper, section 3.4; Gaze-LLE)
 
-# Crop margins as a fraction of the box, on each side. The two face tasks share one, so that they
+# Crop margins as a fraction of the box, on each side. Tasks of one view share one, so that they
 # share the encoder's pass; the frame is seen whole.
-_MARGINS: dict[str, float] = {"face": 0.15, "person": 0.10, "frame": 0.0}
+_MARGINS: Mapping[str, float] = {"face": 0.15, "person": 0.10, "hand": 0.5, "frame": 0.0}
 
 _PEAK = 0.2  # a heatmap whose highest cell is below this points nowhere in particular
+_MOST_GLYPH = 3  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,85 +39,182 @@ class Task:
     boxes: int  # how many boxes are marked in the view
     output: Output
     margin: float  # grown on each side of the view's box, as a fraction of it
-    threshold: float = 0.0  # below this probability (or heatmap peak) an answer is "unsure"
+    threshold: float  # below this probability (or heatmap peak) an answer is "unsure"
+    condition: Condition  # when it may be asked
+    urgency: float  # how soon an answer may have changed, relative to 1 for an expression
+    mark: Mark  # the box of a person that the question is about; marked in the view if `boxes`
+    everyone_if_egocentric: bool  # with a worn camera, asked of all people, not of the largest
+    title: str  # heads a column of answers
+    glyph: str  # stands for the title where space is short; at most three characters
+    phrase: str  # how an answer reads; "{label}" is replaced by the label's words
+    dataset: str = ""  # what teaches it: a loader in sfedge_training.data
 
     @property
     def people(self) -> int:
-        """How many people one query is about."""
+        """How many people one query is about (none, where it is about a hand of nobody)."""
         return max(self.boxes, 1)
+
+    @property
+    def is_about_hands(self) -> bool:
+        """Whether an answer belongs to hands: those of a person, or one of nobody."""
+        return self.condition == "raised_hand"
+
+    def words(self, label: str | None) -> str:
+        """An answer in words; `label` is None for a heatmap."""
+        return self.phrase.replace("{label}", (label or "").replace("_", " "))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `task_from_json` reads back."""
-        return {
-            "name": self.name,
-            "prompt": self.prompt,
-            "labels": list(self.labels),
-            "answers": list(self.answers),
-            "view": self.view,
-            "boxes": self.boxes,
-            "output": self.output,
-            "margin": self.margin,
-            "threshold": self.threshold,
-        }
+        return asdict(self) | {"labels": list(self.labels), "answers": list(self.answers)}
 
 
-def task_from_json(data: dict[str, Any], *, where: str = "") -> Task:
+def task_from_json(data: Mapping[str, Any], *, where: str = "") -> Task:
     """A task from its JSON object, checked.
+
+    Only `name`, `prompt` and `view` are needed, and for an output of labels `labels` and
+    `answers`. What else is left out, as in older bundles, is that of the paper's task of this
+    name, or follows from the view.
 
     Raises:
         DataError: a field is missing, of a wrong type or out of range.
     """
     try:
+        fields = _defaults(data) | dict(data)
         task = Task(
-            name=str(data["name"]),
-            prompt=str(data["prompt"]),
-            labels=tuple(str(label) for label in data["labels"]),
-            answers=tuple(str(answer) for answer in data["answers"]),
-            view=data["view"],
-            boxes=int(data["boxes"]),
-            output=data["output"],
-            margin=float(data["margin"]),
-            threshold=float(data["threshold"]),
+            name=_text(fields["name"]),
+            prompt=_text(fields["prompt"]),
+            labels=tuple(_text(label) for label in fields["labels"]),
+            answers=tuple(_text(answer) for answer in fields["answers"]),
+            view=fields["view"],
+            boxes=int(fields["boxes"]),
+            output=fields["output"],
+            margin=float(fields["margin"]),
+            threshold=float(fields["threshold"]),
+            condition=fields["condition"],
+            urgency=float(fields["urgency"]),
+            mark=fields["mark"],
+            everyone_if_egocentric=bool(fields["everyone_if_egocentric"]),
+            title=_text(fields["title"]),
+            glyph=_text(fields["glyph"]),
+            phrase=_text(fields["phrase"]),
+            dataset=_text(fields["dataset"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"a task is malformed ({error!r})", where=where) from error
-    problems = [
-        text
-        for is_wrong, text in (
-            (task.view not in get_args(View), f"view {task.view!r}"),
-            (task.output not in get_args(Output), f"output {task.output!r}"),
-            (len(task.labels) != len(task.answers), "labels and answers differ in number"),
-            (task.output == "label" and len(task.labels) < 2, "fewer than two labels"),
-            (len(set(task.labels)) != len(task.labels), "a label stands twice"),
-            (len(set(task.answers)) != len(task.answers), "an answer stands twice"),
-            (task.boxes not in (0, 1, 2), f"{task.boxes} boxes"),
-            (not 0.0 <= task.margin <= 2.0, f"margin {task.margin}"),
-            (not 0.0 <= task.threshold <= 1.0, f"threshold {task.threshold}"),
-        )
-        if is_wrong
-    ]
-    if problems:
+    if problems := _problems(task):
         raise DataError(f"task {task.name!r} is malformed: {'; '.join(problems)}", where=where)
     return task
 
 
-def _paper_tasks() -> dict[str, Task]:
-    text = resources.files("sfedge.core").joinpath("tasks.json").read_text(encoding="utf-8")
-    tasks = {}
-    for name, data in json.loads(text).items():
-        fields = {"name": name, "margin": _MARGINS[data["view"]], "threshold": _threshold(data)}
-        tasks[name] = task_from_json(fields | data, where="sfedge/core/tasks.json")
-    return tasks
+def _problems(task: Task) -> list[str]:
+    is_glyph = 1 <= len(task.glyph) <= _MOST_GLYPH and task.glyph.isprintable()
+    is_phrase = task.phrase.strip() and not set("{}") & set(task.phrase.replace("{label}", ""))
+    return [
+        text
+        for is_wrong, text in (
+            (not task.name.isidentifier(), "its name is not made of letters, digits and _"),
+            (task.view not in get_args(View), f"view {task.view!r}"),
+            (task.output not in get_args(Output), f"output {task.output!r}"),
+            (task.condition not in get_args(Condition), f"condition {task.condition!r}"),
+            (task.mark not in get_args(Mark), f"mark {task.mark!r}"),
+            (len(task.labels) != len(task.answers), "labels and answers differ in number"),
+            (task.output == "label" and len(task.labels) < 2, "fewer than two labels"),
+            (task.output == "heatmap" and bool(task.labels), "a heatmap with labels"),
+            (len(set(task.labels)) != len(task.labels), "duplicate label"),
+            (len(set(task.answers)) != len(task.answers), "duplicate answer"),
+            (task.boxes not in (0, 1, 2), f"{task.boxes} boxes"),
+            (
+                task.view == "hand" and task.condition != "raised_hand",
+                "the view of a hand without the condition raised_hand",
+            ),
+            (
+                task.condition == "raised_hand" and task.boxes > 0,
+                "the condition raised_hand with marked boxes",
+            ),
+            (not 0.0 <= task.margin <= 2.0, f"margin {task.margin}"),
+            (not 0.0 <= task.threshold <= 1.0, f"threshold {task.threshold}"),
+            (not 0.0 < task.urgency <= 1000.0, f"urgency {task.urgency}"),
+            (not task.title.strip(), "no title"),
+            (not is_glyph, f"glyph {task.glyph!r}, not one to {_MOST_GLYPH} characters"),
+            (not is_phrase, f"phrase {task.phrase!r}"),
+        )
+        if is_wrong
+    ]
 
 
-def _threshold(data: dict[str, Any]) -> float:
-    """Halfway from chance to certainty; a bundle may bring its own, measured on its model."""
-    if data["output"] == "heatmap":
-        return _PEAK
-    return round((1 + 1 / len(data["labels"])) / 2, 3)
+def _defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that an entry may leave out."""
+    view, boxes = data["view"], data.get("boxes", 0)
+    output = data.get("output", "label")
+    title = str(data["name"]).replace("_", " ").capitalize()
+    is_of_face = view == "face" or (view == "frame" and boxes == 1)
+    fields: dict[str, Any] = {
+        "boxes": 0,
+        "output": "label",
+        "margin": _MARGINS.get(view, 0.0),
+        "threshold": _PEAK,
+        "condition": "face" if is_of_face else "raised_hand" if view == "hand" else "person",
+        "urgency": 1.0,
+        "mark": "face" if is_of_face else "person",
+        "everyone_if_egocentric": False,
+        "title": title,
+        "glyph": title[:1],
+        "phrase": "{label}" if output == "label" else title.lower(),
+        "dataset": "",
+    }
+    if output == "heatmap":
+        return fields | {"labels": [], "answers": []} | _known(data)
+    # Halfway from chance to certainty; a bundle may bring its own, measured on its model.
+    threshold = round((1 + 1 / max(len(data["labels"]), 1)) / 2, 3)
+    return fields | {"threshold": threshold} | _known(data)
 
 
-TASKS: dict[str, Task] = _paper_tasks()
+# What a bundle of before version 2 of the records does not say of the paper's tasks.
+_NEWER = (
+    *("condition", "urgency", "mark", "everyone_if_egocentric", "title", "glyph", "phrase"),
+    "dataset",
+)
+
+
+def _known(data: Mapping[str, Any]) -> dict[str, Any]:
+    task = TASKS.get(data["name"])
+    return {name: getattr(task, name) for name in _NEWER} if task else {}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+TASKS: dict[str, Task] = {}  # by name; training adds those of `--task FOLDER`
+
+
+def add_tasks(text: str, *, where: str) -> tuple[Task, ...]:
+    """Add the entries of a JSON text, an object of tasks by name, to `TASKS`.
+
+    Returns:
+        The tasks added.
+
+    Raises:
+        DataError: it is no such text, an entry is malformed, or there is a task of its name.
+    """
+    try:
+        entries = json.loads(text)
+        named = {name: {"name": name, **data} for name, data in entries.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DataError(f"this is no object of tasks ({error})", where=where) from error
+    if known := [name for name in named if name in TASKS]:
+        raise DataError(f"there is a task {known[0]!r} already", where=where)
+    added = {name: task_from_json(data, where=where) for name, data in named.items()}
+    TASKS.update(added)
+    return tuple(added.values())
+
+
+add_tasks(
+    resources.files("sfedge.core").joinpath("tasks.json").read_text(encoding="utf-8"),
+    where="sfedge/core/tasks.json",
+)
 
 
 def select_tasks(names: str | Iterable[str], known: Iterable[str] = TASKS) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from sfedge.bundle.bundle import Bundle
 from sfedge.bundle.graph_io import graph_io
 from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.decode import answered, values_of
 from sfedge.core.preprocess import crop, encoder_input
 from sfedge.core.structures import Frame, Prediction, Query
-from sfedge.core.tasks import HEATMAP_SIZE, Task, select_tasks
+from sfedge.core.tasks import Task, select_tasks
 from sfedge.engines import ENGINES, Engine, choose_engine
 from sfedge.engines.compiled import folder_of
 from sfedge.engines.engine import Row, Rows
@@ -217,37 +218,16 @@ class Model(Closing):
 
     def _prediction(self, frame: Frame, query: Query, values: Array) -> Prediction:
         task = self._manifest.task(query.task.name)
-        if task.output == "heatmap":
-            heatmap = _sigmoid(values)
-            row, column = divmod(int(heatmap.argmax()), HEATMAP_SIZE)
-            x, y = (column + 0.5) / HEATMAP_SIZE, (row + 0.5) / HEATMAP_SIZE
-            peak = float(heatmap[row, column])
-            return Prediction(
-                task.name,
-                query.people,
-                frame.index,
-                frame.time,
-                heatmap=heatmap,
-                point=(
-                    query.view.x1 + x * query.view.width,
-                    query.view.y1 + y * query.view.height,
-                ),
-                peak=peak,
-                is_unsure=peak < task.threshold,
-            )
-        shares = _softmax(values[self._rows[task.name]])
-        probabilities = dict(zip(task.labels, shares.tolist(), strict=True))
-        best = int(shares.argmax())
-        return Prediction(
+        logits = values if task.output == "heatmap" else values[self._rows[task.name]]
+        asked = Prediction(
             task.name,
             query.people,
             frame.index,
             frame.time,
-            label=task.labels[best],
-            probabilities=probabilities,
-            raw=probabilities,
-            is_unsure=float(shares[best]) < task.threshold,
+            hands=query.hands,
+            side=query.side,
         )
+        return answered(asked, task, values_of(task, logits[None])[0], query.view)
 
 
 def _head(task: Task) -> str:
@@ -272,14 +252,3 @@ def _masks(boxes: Sequence[tuple[Box, ...]], grid: int) -> Array:
 def _batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
     for start in range(0, len(items), most):
         yield items[start : start + most]
-
-
-def _softmax(logits: Array) -> NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    shares: NDArray[np.float64] = powers / powers.sum()
-    return shares
-
-
-def _sigmoid(logits: Array) -> Array:
-    # By tanh: exp overflows on large negative logits.
-    return (0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sfedge.core.decode import answered
 from sfedge.core.structures import AnswerKey, Prediction
 from sfedge.core.tasks import Task
 
@@ -63,30 +64,13 @@ class Smoother:
     def _smooth(self, prediction: Prediction) -> Prediction:
         task = self._tasks[prediction.task]
         if prediction.heatmap is not None:
-            mean = self._mean(prediction, prediction.heatmap.astype(np.float64))
-            row, column = np.unravel_index(int(mean.argmax()), mean.shape)
-            heatmap = mean.astype(np.float32)
-            peak = float(heatmap[row, column])
-            return replace(
-                prediction,
-                heatmap=heatmap,
-                point=((int(column) + 0.5) / mean.shape[1], (int(row) + 0.5) / mean.shape[0]),
-                peak=peak,
-                is_unsure=peak < task.threshold,
-            )
-        raw = prediction.probabilities
-        if raw is None:
+            values = prediction.heatmap.astype(np.float64)
+        elif prediction.probabilities is not None:
+            values = np.array([prediction.probabilities[label] for label in task.labels])
+        else:
             return prediction
-        values = self._mean(prediction, np.array([raw[label] for label in task.labels]))
-        probabilities = {label: float(p) for label, p in zip(task.labels, values, strict=True)}
-        label = task.labels[int(values.argmax())]
-        return replace(
-            prediction,
-            label=label,
-            probabilities=probabilities,
-            raw=raw,
-            is_unsure=probabilities[label] < task.threshold,
-        )
+        as_came = replace(prediction, raw=prediction.probabilities)
+        return answered(as_came, task, self._mean(prediction, values))
 
     def _mean(self, prediction: Prediction, value: NDArray[np.float64]) -> NDArray[np.float64]:
         """The running mean with `value` taken in."""

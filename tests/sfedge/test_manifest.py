@@ -69,7 +69,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "None is not text": lambda d: d.update(name=None),
     "not enough values to unpack": lambda d: d["input"].update(mean=[0.5]),
     "could not convert": lambda d: d["input"].update(std=["a", "b", "c"]),
-    "view 'hand'": lambda d: d["tasks"][0].update(view="hand"),
+    "view 'foot'": lambda d: d["tasks"][0].update(view="foot"),
     "a file is listed twice": lambda d: d["files"].append(d["files"][0]),
     "files are not listed: ['fp32/gaze.onnx']": lambda d: d.update(
         files=[f for f in d["files"] if f["path"] != "fp32/gaze.onnx"]
@@ -77,7 +77,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "files are not listed: ['fp16/encoder.onnx'": lambda d: d["precisions"].append("fp16"),
     "no precision is listed": lambda d: d.update(precisions=[]),
     "no task is listed": lambda d: d.update(tasks=[]),
-    "a task stands twice": lambda d: d["tasks"].append(d["tasks"][0]),
+    "duplicate task": lambda d: d["tasks"].append(d["tasks"][0]),
     "answers without a row: ['Yes']": lambda d: d["answers"].remove("Yes"),
     "a heatmap of less than the whole frame: ['gaze']": lambda d: next(
         task for task in d["tasks"] if task["name"] == "gaze"

@@ -110,7 +110,7 @@ def assert_equals_reference(
 ) -> None:
     square = small_bundle.square_of(frame.image, query.view)
     logits = small.values(query.task.name, square, query.boxes)
-    assert prediction.key == (query.task.name, query.people)
+    assert prediction.key == query.key
     assert (prediction.frame, prediction.time) == (frame.index, frame.time)
     if query.task.output == "heatmap":
         expected = 1 / (1 + np.exp(-logits))

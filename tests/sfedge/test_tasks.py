@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sfedge.core.errors import DataError, UnknownNameError
-from sfedge.core.tasks import TASKS, Task, select_tasks, task_from_json
+from sfedge.core.tasks import TASKS, Task, add_tasks, select_tasks, task_from_json
 
 
 def test_the_paper_s_six_tasks_have_its_numbers_of_labels() -> None:
@@ -55,12 +55,26 @@ def test_a_task_survives_the_way_through_json(task: Task) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"view": "hand"}, "view 'hand'"),
+        ({"view": "foot"}, "view 'foot'"),
+        ({"view": "hand"}, "the view of a hand without the condition raised_hand"),
+        ({"condition": "raised_hand"}, "the condition raised_hand with marked boxes"),
+        ({"condition": "awake"}, "condition 'awake'"),
+        ({"mark": "hand"}, "mark 'hand'"),
+        ({"urgency": 0}, r"urgency 0\.0"),
+        ({"urgency": float("inf")}, "urgency inf"),
+        ({"title": " "}, "no title"),
+        ({"glyph": "four"}, "glyph 'four'"),
+        ({"glyph": "\n"}, "glyph"),
+        ({"phrase": "{what}"}, "phrase '{what}'"),
+        ({"phrase": 1}, "malformed"),
+        ({"name": "a b"}, "its name"),
+        ({"labels": [1, 2, 3]}, "malformed"),
+        ({"output": "heatmap"}, "a heatmap with labels"),
         ({"output": "text"}, "output 'text'"),
         ({"labels": ["a", "b"]}, "labels and answers differ in number"),
         ({"labels": ["x"], "answers": ["a"]}, "fewer than two labels"),
-        ({"labels": ["x", "x"], "answers": ["a", "b"]}, "a label stands twice"),
-        ({"labels": ["x", "y"], "answers": ["a", "a"]}, "an answer stands twice"),
+        ({"labels": ["x", "x"], "answers": ["a", "b"]}, "duplicate label"),
+        ({"labels": ["x", "y"], "answers": ["a", "a"]}, "duplicate answer"),
         ({"boxes": 3}, "3 boxes"),
         ({"margin": -0.1}, r"margin -0\.1"),
         ({"margin": float("nan")}, "margin nan"),
@@ -80,6 +94,61 @@ def test_a_missing_field_is_refused() -> None:
     del data["prompt"]
     with pytest.raises(DataError, match="prompt"):
         task_from_json(data)
+
+
+def test_a_bundle_from_before_the_fields_of_planning_and_words_takes_those_of_the_paper() -> None:
+    newer = {"condition", "urgency", "mark", "title", "glyph", "phrase", "dataset"}
+    newer.add("everyone_if_egocentric")
+    for task in TASKS.values():
+        old = {name: value for name, value in task.to_json().items() if name not in newer}
+        assert task_from_json(old) == task
+
+
+@pytest.mark.parametrize(
+    ("entry", "wanted"),
+    [
+        ({"view": "face"}, {"condition": "face", "mark": "face", "margin": 0.15}),
+        ({"view": "person"}, {"condition": "person", "mark": "person", "margin": 0.10}),
+        ({"view": "hand"}, {"condition": "raised_hand", "mark": "person", "margin": 0.5}),
+        ({"view": "frame", "boxes": 1}, {"condition": "face", "mark": "face"}),
+        ({"view": "frame", "boxes": 2}, {"condition": "person", "mark": "person"}),
+        (
+            {"view": "frame", "boxes": 1, "output": "heatmap"},
+            {"threshold": 0.2, "labels": (), "phrase": "where to"},
+        ),
+    ],
+)
+def test_what_an_entry_leaves_out_follows_from_its_view_and_output(
+    entry: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    labels = {} if entry.get("output") else {"labels": ["x", "y_z"], "answers": ["a", "b"]}
+    task = task_from_json({"name": "where_to", "prompt": "Where to?", **labels, **entry})
+
+    assert {name: getattr(task, name) for name in wanted} == wanted
+    assert (task.urgency, task.title, task.glyph) == (1.0, "Where to", "W")
+    if labels:
+        assert (task.output, task.threshold, task.words("y_z")) == ("label", 0.75, "y z")
+
+
+def test_answers_read_as_people_say_them() -> None:
+    assert TASKS["looking_at_me"].words("not_looking") == "not looking at me"
+    assert TASKS["gesture"].words("thumb_index") == "gesture thumb index"
+    assert TASKS["gaze"].words(None) == "gaze"
+
+
+def test_entries_with_a_known_name_are_refused_and_leave_the_tasks_as_they_were() -> None:
+    before = dict(TASKS)
+    new = {"prompt": "?", "view": "face", "labels": ["x", "y"], "answers": ["a", "b"]}
+    for text in (
+        json.dumps({"mood": new, "gaze": new}),
+        json.dumps({"mood": {**new, "view": "foot"}}),
+        "[]",
+        "nothing",
+        '{"mood": 1}',
+    ):
+        with pytest.raises(DataError, match=r"there is a task|view 'foot'|no object of tasks"):
+            add_tasks(text, where="tasks.json")
+    assert before == TASKS
 
 
 def test_chosen_tasks_come_once_and_in_the_tables_order() -> None:
