@@ -4,15 +4,16 @@ BIN := .venv/bin
 LOCK := constraints/py311.txt
 EXTRAS := --extra cpu --extra gpu --extra demo --extra desktop --extra training --extra export --extra dev
 
-.PHONY: demo test test-all check bench lock wheel demo-bundle clean
+.PHONY: demo test test-all check python libraries bench lock wheel demo-bundle clean
+.NOTPARALLEL:
 
 demo: .venv/.runtime
 	$(BIN)/sfedge demo --out out
 
-test: .venv/.dev check
+test: libraries .venv/.dev check
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/.dev check
+test-all: libraries .venv/.dev check
 	$(BIN)/python -m pytest
 
 check: .venv/.dev
@@ -28,15 +29,21 @@ bench: .venv/.dev
 	$(BIN)/python -m benchmarks.detectors
 	$(BIN)/python -m benchmarks.tracking
 
-# The pinned versions begin at 3.11.
+# The environment's, or what it will be made with; the pinned versions begin at 3.11.
+OUR_PYTHON = $(firstword $(wildcard $(BIN)/python) $(PYTHON))
 OLD := import sys; sys.version_info < (3, 11) and sys.exit( \
   "Python 3.11 or newer is needed, %s is %d.%d. Run: rm -rf .venv && make $(MAKECMDGOALS) " \
   "PYTHON=python3.11" % (sys.executable, *sys.version_info[:2]))
+python:
+	@$(OUR_PYTHON) -c '$(OLD)'
+
+# What the tests need of the system: installed where that may be, else named before all else.
+libraries: python
+	@PYTHONPATH=. $(OUR_PYTHON) tests/install_libraries.py
 
 # The runtime alone: no torch.
-.venv/.runtime: pyproject.toml $(LOCK)
-	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -c '$(OLD)'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+.venv/.runtime: pyproject.toml $(LOCK) | python
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK) -e ".[cpu,demo]"
 	touch $@
 

@@ -35,3 +35,20 @@ def test_an_older_python_is_told_in_one_sentence_and_nothing_is_set_up(
     assert first.endswith(" is 3.10. Run: rm -rf .venv && make demo PYTHON=python3.11")
     assert "Traceback" not in ended.stderr
     assert set(tmp_path.rglob("*")) == before
+
+
+def test_missing_libraries_end_make_test_before_anything_is_set_up(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "constraints", tmp_path / "constraints")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "install_libraries.py").write_text("raise SystemExit('libabsent9')\n")
+    before = set(tmp_path.rglob("*"))
+
+    words = ["make", "test", f"PYTHON={sys.executable}"]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+
+    assert ended.returncode != 0
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines()[0] == "libabsent9"
+    assert set(tmp_path.rglob("*")) == before

@@ -215,7 +215,7 @@ def screen() -> Iterator[str]:
     """A virtual screen's name, as DISPLAY tells it."""
     if shutil.which("Xvfb") is None:
         if os.environ.get("CI") == "true":
-            pytest.fail("there is no Xvfb, which .ci/run installs")
+            pytest.fail("there is no Xvfb, which `make test` installs where it may")
         pytest.skip("there is no Xvfb: apt install xvfb")
     reading, writing = os.pipe()
     server = subprocess.Popen(
