@@ -21,8 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # Networks for documentation (RFC 5737, 3849): real programs have no business there.
-_RESOLVER, _HOST, _HOST6, _MARK = "192.0.2.53", "203.0.113.7", "2001:db8::7", "198.51.100.9"
+_HOST, _HOST6, _MARK = "203.0.113.7", "2001:db8::7", "198.51.100.9"
 _PORTS = (80, 443)
+_DNS = 53
+_IP_PKTINFO = 8  # Python has the name since 3.14 only
 _SECONDS = 300  # for one command
 _A, _AAAA = 1, 28  # DNS record types
 _TCP, _UDP = 6, 17
@@ -59,18 +61,20 @@ def run_all(
 
     Args:
         commands: name: words.
-        environment: all of theirs. What the system says is this user's home becomes `HOME`, too.
+        environment: all of theirs. What the system says is this user's home becomes `HOME`, too,
+            unless there can be no mounts of one's own, as in a chroot.
         folder: where they start.
 
     Raises:
         subprocess.CalledProcessError: the network cannot be made.
     """
     # Who is root already may lack what a user namespace needs, in a container.
-    own = ["--user", "--map-root-user"] if os.geteuid() else []
+    unshare = [str(_which("unshare")), *(["--user", "--map-root-user"] if os.geteuid() else [])]
+    has_mounts = not subprocess.run([*unshare, "--mount", "true"], capture_output=True).returncode
+    mount = ["--mount"] if has_mounts else []
     job = {"commands": commands, "environment": environment, "folder": str(folder)}
-    unshare = [str(_which("unshare")), *own, "--net", "--mount", "--fork", "--kill-child"]
     run = subprocess.run(
-        [*unshare, sys.executable, __file__],
+        [*unshare, "--net", *mount, "--fork", "--kill-child", sys.executable, __file__, *mount],
         input=json.dumps(job),
         capture_output=True,
         text=True,
@@ -91,20 +95,15 @@ class _Trap:
         self._marked = threading.Event()
         self._sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
         self._sniffer.bind(("lo", _EVERY_PROTOCOL))
-        self._resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._resolver.bind((_RESOLVER, 53))
-        servers = [socket.create_server(("0.0.0.0", port), backlog=64) for port in _PORTS]
-        if socket.has_dualstack_ipv6():
-            for server in servers:
-                server.close()
-            servers = [
-                socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-                for port in _PORTS
+        threading.Thread(target=self._sniff, daemon=True).start()
+        families = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
+        for family, every in families if _has_ipv6() else families[:1]:
+            works = [(_resolve, _open_resolver(family, every))]
+            works += [
+                (_serve, socket.create_server((every, port), family=family)) for port in _PORTS
             ]
-        for work in (self._sniff, self._resolve):
-            threading.Thread(target=work, daemon=True).start()
-        for server in servers:
-            threading.Thread(target=_serve, args=(server,), daemon=True).start()
+            for work, place in works:
+                threading.Thread(target=work, args=(place,), daemon=True).start()
 
     def take(self) -> list[str]:
         """What was seen since the last call."""
@@ -131,11 +130,6 @@ class _Trap:
                 else:
                     self._note(said)
 
-    def _resolve(self) -> None:
-        while True:
-            question, asker = self._resolver.recvfrom(1 << 12)
-            self._resolver.sendto(_answer(question), asker)
-
 
 def _said(packet: bytes) -> Iterator[str]:
     """What a packet asks of whom, unless it stays on loopback or only answers."""
@@ -143,14 +137,16 @@ def _said(packet: bytes) -> Iterator[str]:
         protocol, target, rest = packet[9], packet[16:20], packet[(packet[0] & 15) * 4 :]
     else:
         protocol, target, rest = packet[6], packet[24:40], packet[40:]
+    if protocol not in (_TCP, _UDP):
+        return
     address = ipaddress.ip_address(target)
-    if address.is_loopback or protocol not in (_TCP, _UDP):
-        return
     source, port = struct.unpack_from("!HH", rest)
-    if protocol == _UDP and source == 53:  # our own answers
+    if protocol == _UDP and source == _DNS:  # our own answers
         return
-    if protocol == _UDP and port == 53:
+    if protocol == _UDP and port == _DNS:  # on loopback, too: resolvers listen there
         yield f"asks for {_question(rest[8:])[0]}"
+    elif address.is_loopback:
+        return
     elif protocol == _UDP:
         yield f"udp {address}:{port}"
     elif rest[13] & 0x12 == 0x02:  # SYN without ACK
@@ -164,6 +160,24 @@ def _question(message: bytes) -> tuple[str, int, int]:
         labels.append(message[at + 1 : at + 1 + length].decode("latin-1"))
         at += 1 + length
     return ".".join(labels), struct.unpack_from("!H", message, at + 1)[0], at + 5
+
+
+def _open_resolver(family: socket.AddressFamily, every: str) -> socket.socket:
+    resolver = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        resolver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        resolver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        resolver.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    resolver.bind((every, _DNS))
+    return resolver
+
+
+def _resolve(resolver: socket.socket) -> None:
+    """Answer for whatever resolver is asked: what says where that was, says where from, too."""
+    while True:
+        question, place, _, asker = resolver.recvmsg(1 << 12, 1 << 8)
+        resolver.sendmsg([_answer(question)], place, 0, asker)
 
 
 def _answer(message: bytes) -> bytes:
@@ -190,19 +204,17 @@ def _serve(server: socket.socket) -> None:
         threading.Thread(target=take, args=(server.accept()[0],), daemon=True).start()
 
 
-def _set_up(home: str) -> None:
-    """Make every address one of ours; our resolver the only one; `home` this user's home."""
-    for words in (
-        ("link", "set", "lo", "up"),
-        ("address", "add", f"{_RESOLVER}/32", "dev", "lo"),
-        ("route", "add", "local", "default", "dev", "lo"),
-        ("-6", "route", "add", "local", "default", "dev", "lo"),
-    ):
-        has_ipv6 = Path("/proc/net/if_inet6").exists()  # else nothing can be sent by it
-        if words[0] != "-6" or has_ipv6:
-            subprocess.run([str(_which("ip")), *words], check=True)
+def _set_up_network() -> None:
+    """Make every address one of ours."""
+    route = ("route", "add", "local", "default", "dev", "lo")
+    for words in (("link", "set", "lo", "up"), route, *([("-6", *route)] if _has_ipv6() else [])):
+        subprocess.run([str(_which("ip")), *words], check=True)
+
+
+def _set_up_files(home: str) -> None:
+    """Make DNS the way to all names, and `home` this user's home, whoever asks."""
     files = {
-        "resolv.conf": f"nameserver {_RESOLVER}\noptions timeout:1 attempts:1\n",
+        "resolv.conf": "nameserver 192.0.2.53\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",  # not systemd-resolved
         "passwd": f"root:x:0:0:root:{home}:/bin/sh\n",
     }
@@ -215,10 +227,16 @@ def _set_up(home: str) -> None:
                 subprocess.run(["mount", "--bind", str(own), str(place)], check=True)
 
 
+def _has_ipv6() -> bool:
+    return Path("/proc/net/if_inet6").exists()  # else nothing can be sent by it
+
+
 def _main() -> None:
     job = json.load(sys.stdin)
     environment = job["environment"]
-    _set_up(environment.get("HOME", "/root"))
+    _set_up_network()
+    if "--mount" in sys.argv:
+        _set_up_files(environment.get("HOME", "/root"))
     trap, outcomes = _Trap(), {}
     for name, words in job["commands"].items():
         run = subprocess.run(
