@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,15 +95,12 @@ class _Trap:
         self._marked = threading.Event()
         self._sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
         self._sniffer.bind(("lo", _EVERY_PROTOCOL))
-        threading.Thread(target=self._sniff, daemon=True).start()
+        _start(self._sniff)
         families = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
         for family, every in families if _has_ipv6() else families[:1]:
-            works = [(_resolve, _open_resolver(family, every))]
-            works += [
-                (_serve, socket.create_server((every, port), family=family)) for port in _PORTS
-            ]
-            for work, place in works:
-                threading.Thread(target=work, args=(place,), daemon=True).start()
+            _start(_resolve, _open_resolver(family, every))
+            for port in _PORTS:
+                _start(_serve, socket.create_server((every, port), family=family))
 
     def take(self) -> list[str]:
         """What was seen since the last call."""
@@ -129,6 +126,10 @@ class _Trap:
                     self._marked.set()
                 else:
                     self._note(said)
+
+
+def _start(work: Callable[..., None], *given: socket.socket) -> None:
+    threading.Thread(target=work, args=given, daemon=True).start()
 
 
 def _said(packet: bytes) -> Iterator[str]:
@@ -201,7 +202,7 @@ def _serve(server: socket.socket) -> None:
                 connection.recv(1 << 12)
 
     while True:
-        threading.Thread(target=take, args=(server.accept()[0],), daemon=True).start()
+        _start(take, server.accept()[0])
 
 
 def _set_up_network() -> None:
