@@ -1,14 +1,18 @@
-"""Which part of the frame a task sees of a person, and which boxes are marked in it."""
+"""Which part of the frame a task sees, and which boxes are marked in it."""
 
 from collections.abc import Sequence
 
 from sfedge.core.boxes import FULL, Box, clamped, union, with_margin, within
-from sfedge.core.structures import Query, Track
+from sfedge.core.structures import Hand, Query, Side, Track
 from sfedge.core.tasks import Task
 
 # A detected face reaches from the brows to the chin; GazeFollow's boxes hold the whole head. The
 # crown lies about a third of the face above the brows, ears and jaw stand out a little.
 _HEAD_SIDE, _HEAD_UP, _HEAD_DOWN = 0.10, 0.35, 0.05  # of the face's width and height
+
+# Where nobody's body is known, a task that sees the person sees this much around the hand, on each
+# side, in sizes of the hand: the wrist and the forearm.
+_AROUND_HAND = 1.0
 
 
 def head_box(face: Box) -> Box:
@@ -25,6 +29,10 @@ def head_box(face: Box) -> Box:
 def view_of(track: Track, task: Task) -> Box | None:
     """The part of the frame that `task` sees of a person, margin included.
 
+    Args:
+        track: the person.
+        task: of any view but that of a hand.
+
     Returns:
         None where the task sees a face and none is known.
     """
@@ -35,13 +43,26 @@ def view_of(track: Track, task: Task) -> Box | None:
     return with_margin(union((track.person, *(hand.box for hand in track.hands))), task.margin)
 
 
+def hand_view(hand: Box, margin: float, aspect: float) -> Box:
+    """A square of pixels around a hand, moved into the picture where it would leave it.
+
+    Args:
+        hand: its box.
+        margin: added on each side, in fractions of the box's longer side.
+        aspect: the picture's width divided by its height, in pixels.
+    """
+    side = (1 + 2 * margin) * max(hand.width * aspect, hand.height)  # in heights of the picture
+    width, height = min(side / aspect, 1.0), min(side, 1.0)
+    x = min(max(hand.centre[0] - width / 2, 0.0), 1.0 - width)
+    y = min(max(hand.centre[1] - height / 2, 0.0), 1.0 - height)
+    return clamped(x, y, x + width, y + height)
+
+
 def query_for(task: Task, people: Sequence[Track]) -> Query | None:
     """The question of `task` about one person, or about two (in any order, lower id first).
 
-    One marked person is marked by the head, two are marked by their bodies, as in the datasets.
-
     Args:
-        task: what to ask.
+        task: what to ask, of any view but that of a hand.
         people: as many as `task.people`.
 
     Returns:
@@ -49,15 +70,59 @@ def query_for(task: Task, people: Sequence[Track]) -> Query | None:
     """
     people = sorted(people, key=lambda track: track.id)
     view = view_of(people[0], task)
-    if view is None or (task.boxes == 1 and people[0].face is None):
+    marks = [_mark(task, track) for track in people[: task.boxes]]
+    known = [mark for mark in marks if mark is not None]
+    if view is None or len(known) < len(marks):
         return None
-    if task.boxes == 1 and people[0].face is not None:
-        marks: tuple[Box, ...] = (head_box(people[0].face),)
-    else:
-        marks = tuple(track.person for track in people[: task.boxes])
     return Query(
         task=task,
         people=tuple(track.id for track in people),
         view=view,
-        boxes=tuple(within(mark, view) for mark in marks),
+        boxes=tuple(within(mark, view) for mark in known),
     )
+
+
+def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float) -> list[Query]:
+    """The questions of `task`, which is about hands, about some of a person's hands.
+
+    A view of the person shows both hands and cannot tell them apart, so that one question is
+    about both; a view of the hand shows one.
+
+    Args:
+        task: what to ask.
+        track: the person.
+        hands: of theirs, in the order of their ids; at least one.
+        aspect: the picture's width divided by its height, in pixels.
+    """
+    if task.view == "hand":
+        return [_hand_query(task, (track.id,), hand, task.margin, aspect) for hand in hands]
+    view = view_of(track, task)
+    if view is None:
+        return []
+    side: Side | None = hands[0].side if len(hands) == 1 else "both"
+    return [Query(task, (track.id,), view, (), tuple(hand.id for hand in hands), side)]
+
+
+def free_hand_query(task: Task, hand: Hand, aspect: float) -> Query:
+    """The question of `task`, which is about hands, about a hand that belongs to nobody in sight.
+
+    Args:
+        task: what to ask.
+        hand: the hand.
+        aspect: the picture's width divided by its height, in pixels.
+    """
+    margin = task.margin if task.view == "hand" else _AROUND_HAND
+    return _hand_query(task, (), hand, margin, aspect)
+
+
+def _hand_query(
+    task: Task, people: tuple[int, ...], hand: Hand, margin: float, aspect: float
+) -> Query:
+    return Query(task, people, hand_view(hand.box, margin, aspect), (), (hand.id,), hand.side)
+
+
+def _mark(task: Task, track: Track) -> Box | None:
+    """The box that is marked of a person: the whole head, or the body (as in the datasets)."""
+    if task.mark == "person":
+        return track.person
+    return head_box(track.face) if track.face else None

@@ -1,37 +1,60 @@
-"""The newest answer to each question about each person, for as long as it holds."""
+"""The newest answer to each question about each person or hand, for as long as it holds."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
-from sfedge.core.structures import AnswerKey, Prediction, Track
+from sfedge.core.structures import AnswerKey, Prediction, Scene
+from sfedge.inference.conditions import raised_hands
 
 
 class NewestAnswers:
-    """Holds answers until a newer one comes, their person leaves, or they are too old.
+    """Holds answers until a newer one comes, whom they are about leaves, or they are too old.
+
+    An answer about hands is replaced by a newer one about any of them, and is not shown while none
+    of them is held up, as nobody is then asked anew.
 
     Args:
-        longest: seconds that an answer holds.
+        longest: seconds that an answer holds; infinity where only a newer one replaces it.
     """
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float = math.inf) -> None:
         self._longest = longest
         self._answers: dict[AnswerKey, Prediction] = {}
 
     def update(
-        self, fresh: Iterable[Prediction], tracks: Iterable[Track], now: float
+        self, fresh: Sequence[Prediction], scene: Scene, now: float
     ) -> tuple[Prediction, ...]:
-        """Take in fresh answers; return the older ones that hold for the people in sight."""
+        """Take in fresh answers; return the older ones that hold for whom is in sight.
+
+        Args:
+            fresh: newest answers of each key.
+            scene: of this frame.
+            now: its time.
+        """
         new = {answer.key: answer for answer in fresh}
-        present = {track.id for track in tracks}
-        self._answers = {
+        held = {
             key: answer
-            for key, answer in (self._answers | new).items()
-            if now - answer.time <= self._longest
-        }
-        return tuple(
-            answer
             for key, answer in self._answers.items()
-            if key not in new and present.issuperset(answer.people)
+            if key in new
+            or (
+                now - answer.time <= self._longest
+                and not any(_is_of_same_hand(newer, answer) for newer in fresh)
+            )
+        }
+        people = {track.id for track in scene.people}
+        hands = {hand.id for hand in scene.hands}
+        hands |= {hand.id for track in scene.people for hand in raised_hands(track)}
+        carried = tuple(
+            answer
+            for key, answer in held.items()
+            if key not in new
+            and people.issuperset(answer.people)
+            and (not answer.hands or not hands.isdisjoint(answer.hands))
         )
+        # A hand of nobody has no owner to come back with.
+        held = {key: a for key, a in held.items() if a.people or hands.issuperset(a.hands)}
+        self._answers = held | new  # in this order, so that answers keep their places
+        return carried
 
     def forget(self, people: Iterable[int]) -> None:
         """Drop all that was said about people who have left."""
@@ -42,3 +65,8 @@ class NewestAnswers:
                 for key, answer in self._answers.items()
                 if left.isdisjoint(answer.people)
             }
+
+
+def _is_of_same_hand(newer: Prediction, older: Prediction) -> bool:
+    is_of_same = (newer.task, newer.people) == (older.task, older.people)
+    return is_of_same and not {*newer.hands}.isdisjoint(older.hands)

@@ -99,7 +99,7 @@ class RecordWriter:
     def _row(self, prediction: Prediction, result: FrameResult) -> Row:
         """An answer with what was marked or cut out of each person: the face or all of them."""
         task = self._tasks[prediction.task]
-        is_face = task.view == "face" or task.output == "heatmap"
+        is_face = task.mark == "face"
         _, seen = self._seen.get(prediction.frame, (0.0, {}))
         tracks = [seen.get(person) for person in prediction.people]
         boxes: list[Box | None] = []

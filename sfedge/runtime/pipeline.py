@@ -171,13 +171,13 @@ class Session(Closing):
         for frame in self._timed_frames():
             self._frames += 1
             scene = self._locate(frame)
-            queries = planner.plan(scene, frame.time)
+            queries = planner.plan(scene, frame.time, aspect=_aspect(frame))
             answers: list[Prediction] = []
             if queries:
                 self._asked += 1
                 with self.timed("ask"):
                     answers = self._model.answer(frame, queries)
-            yield self._result(frame, scene, answers)
+            yield self._result(frame, scene, answers, planner.left_out(scene, frame.time))
             self._running.wait()
             if self._stop.is_set():
                 return
@@ -199,11 +199,11 @@ class Session(Closing):
                 answers = asker.collect()
                 self._seconds["ask"] = asker.seconds
                 if asker.is_idle:
-                    queries = planner.plan(scene, frame.time, asker.limit)
+                    queries = planner.plan(scene, frame.time, asker.limit, aspect=_aspect(frame))
                     if queries:
                         self._asked += 1
                         asker.ask(frame, queries)
-                yield self._result(frame, scene, answers)
+                yield self._result(frame, scene, answers, planner.left_out(scene, frame.time))
 
     def _timed_frames(self) -> Iterator[Frame]:
         frames = iter(self._source)
@@ -225,9 +225,11 @@ class Session(Closing):
         self._people.update(track.id for track in scene.people)
         return scene
 
-    def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
+    def _result(
+        self, frame: Frame, scene: Scene, answers: list[Prediction], left_out: int
+    ) -> FrameResult:
         fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
-        carried = self._newest.update(fresh, scene.people, frame.time)
+        carried = self._newest.update(fresh, scene, frame.time)
         self._answers.update(answer.task for answer in fresh)
         self._shown += 1
         return FrameResult(
@@ -238,6 +240,7 @@ class Session(Closing):
             shot=scene.shot,
             is_cut=scene.is_cut,
             hands=scene.hands,
+            left_out=left_out,
         )
 
     def _live_facts(self) -> str:
@@ -257,6 +260,12 @@ class Session(Closing):
             yield
         finally:
             self._seconds[stage] += time.perf_counter() - begun
+
+
+def _aspect(frame: Frame) -> float:
+    """Width divided by height."""
+    height, width = frame.image.shape[:2]
+    return float(width / height)
 
 
 def open_session(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sfedge.core.boxes import FULL, Box, clamped, with_margin
 from sfedge.core.structures import Hand, Track
 from sfedge.core.tasks import TASKS, Task
-from sfedge.inference.crop import head_box, query_for, view_of
+from sfedge.inference.crop import free_hand_query, hand_view, head_box, query_for, view_of
 
 FACE = Box(0.40, 0.20, 0.50, 0.36)
 BODY = Box(0.30, 0.10, 0.60, 0.90)
@@ -92,3 +92,56 @@ def test_every_query_has_as_many_boxes_and_people_as_its_task_says(
     if query is not None:
         assert len(query.boxes) == task.boxes
         assert len(query.people) == task.people
+
+
+@given(
+    st.floats(0.001, 0.4),
+    st.floats(0.001, 0.4),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 2),
+    st.floats(0.3, 3),
+)
+def test_the_view_of_a_hand_is_a_square_that_holds_it(
+    width: float, height: float, x: float, y: float, margin: float, aspect: float
+) -> None:
+    x, y = x * (1 - width), y * (1 - height)
+    box = clamped(x, y, x + width, y + height)
+
+    view = hand_view(box, margin, aspect)
+
+    # In heights of the picture, which is `aspect` wide.
+    side = (1 + 2 * margin) * max(box.width * aspect, box.height)
+    assert view.width * aspect == pytest.approx(min(side, aspect), abs=1e-9)
+    assert view.height == pytest.approx(min(side, 1.0), abs=1e-9)
+    assert view.x1 <= box.x1 + 1e-9
+    assert view.y1 <= box.y1 + 1e-9
+    assert view.x2 >= box.x2 - 1e-9
+    assert view.y2 >= box.y2 - 1e-9
+    if view.x1 > 0 and view.x2 < 1:
+        assert view.centre[0] == pytest.approx(box.centre[0])
+
+
+def test_a_hand_without_a_body_is_seen_with_its_forearm_where_the_task_sees_people() -> None:
+    (hand,) = held((HAND,))
+
+    query = free_hand_query(TASKS["gesture"], hand, 1.5)
+
+    assert query.view == hand_view(HAND, 1.0, 1.5)
+    assert (query.people, query.hands, query.boxes) == ((), (1,), ())
+    near = replace(TASKS["gesture"], view="hand", margin=0.25)
+    assert free_hand_query(near, hand, 1.5).view == hand_view(HAND, 0.25, 1.5)
+
+
+def test_what_is_marked_is_said_by_the_task() -> None:
+    bodies = replace(TASKS["gaze"], mark="person")
+    heads = replace(TASKS["domain"], mark="face")
+    second = replace(track(2), person=Box(0.7, 0.1, 0.9, 0.9), face=Box(0.75, 0.2, 0.8, 0.3))
+
+    query = query_for(bodies, [track(face=None)])
+    assert query is not None
+    assert query.boxes == (BODY,)
+    query = query_for(heads, [track(1), second])
+    assert query is not None
+    assert query.boxes == (head_box(FACE), head_box(Box(0.75, 0.2, 0.8, 0.3)))
+    assert query_for(heads, [track(1), replace(second, face=None)]) is None

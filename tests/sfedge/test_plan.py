@@ -28,6 +28,19 @@ def scene(*people: Track) -> Scene:
     return Scene(people)
 
 
+def raising(id_: int, time: float, *ids: int, x: float = 0.1) -> Track:
+    """Somebody who holds up the hands with these ids."""
+    hands = tuple(
+        Hand(each, Box(x + 0.03 * i, 0.22, x + 0.03 * i + 0.02, 0.25), side, 0.9, time)
+        for i, (each, side) in enumerate(zip(ids, ("left", "right"), strict=False))
+    )
+    return replace(someone(id_, time, x=x), hands=hands)
+
+
+def free_hand(id_: int, time: float, x: float = 0.5, size: float = 0.05) -> Hand:
+    return Hand(id_, Box(x, 0.4, x + size, 0.4 + size), "right", 0.9, time)
+
+
 def keys(queries: list[Query]) -> list[tuple[str, tuple[int, ...]]]:
     return [(q.task.name, q.people) for q in queries]
 
@@ -149,6 +162,90 @@ def test_a_gesture_is_asked_only_while_a_hand_is_raised() -> None:
     assert plan(scene(replace(someone(1, 0.2, raised=True), hands=())), 0.2) == []
 
 
+def test_a_gesture_belongs_to_the_raised_hands_and_is_asked_once_about_both() -> None:
+    plan = planner((TASKS["gesture"],), interval=0).plan
+    lowered = Hand(7, Box(0.1, 0.6, 0.12, 0.63), "right", 0.9, 0.0)
+    one = raising(1, 0.0, 4)
+
+    (query,) = plan(scene(replace(one, hands=(lowered, *one.hands))), 0.0)
+    assert (query.people, query.hands, query.side) == ((1,), (4,), "left")
+    (query,) = plan(scene(raising(1, 0.0, 4, 7)), 0.0)
+    assert (query.people, query.hands, query.side) == ((1,), (4, 7), "both")
+
+
+def test_a_task_that_sees_the_hand_is_asked_once_about_each() -> None:
+    task = replace(TASKS["gesture"], view="hand", margin=0.5)
+    plan = planner((task,), interval=0.5).plan
+
+    queries = plan(Scene((raising(1, 0.0, 4, 7),), (free_hand(9, 0.0),)), 0.0, aspect=2.0)
+
+    assert [(q.people, q.hands, q.side) for q in queries] == [
+        ((1,), (4,), "left"),
+        ((1,), (7,), "right"),
+        ((), (9,), "right"),
+    ]
+    assert len({q.view for q in queries}) == 3
+    assert plan(Scene((raising(1, 0.1, 4, 7),), (free_hand(9, 0.1),)), 0.1, aspect=2.0) == []
+
+
+def test_a_hand_of_nobody_is_asked_for_its_gesture_and_is_in_no_pair_or_count() -> None:
+    hands = (free_hand(1, 0.0), free_hand(2, 0.0, x=0.7), free_hand(3, -1.0, x=0.9))
+    both = planner(max_people=1)
+
+    queries = both.plan(Scene((someone(1, 0.0),), hands), 0.0)
+
+    of_hands = [(q.task.name, q.hands) for q in queries if not q.people]
+    assert of_hands == [("gesture", (1,))]  # the caps hold for hands, too
+    assert {q.task.name for q in queries if q.people} == {"expression", "looking_at_me", "gaze"}
+    assert both.left_out(Scene((someone(1, 0.0),), hands), 0.0) == 0
+    assert keys(planner().plan(Scene((), hands), 0.0)) == [("gesture", ())] * 2
+
+
+def test_of_more_hands_than_the_cap_the_largest_are_asked() -> None:
+    hands = tuple(free_hand(i, 0.0, x=0.15 * i, size=0.01 * (i + 1)) for i in range(1, 5))
+
+    queries = planner(max_people=2).plan(Scene((), hands), 0.0)
+
+    assert [q.hands for q in queries] == [(3,), (4,)]
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
+def test_people_beyond_the_cap_are_counted(live: bool) -> None:
+    caps = {"max_people": 3, "max_pairs": 2}
+    plan = BudgetPlanner(ALL, **caps) if live else IntervalPlanner(ALL, interval=1.0, **caps)
+    people = [someone(i, 1.0, x=0.15 * i) for i in range(5)]
+    away = someone(9, 0.9, x=0.9)
+
+    assert plan.left_out(scene(*people, away), 1.0) == 2
+    assert plan.left_out(scene(*people[:3], away), 1.0) == 0
+
+
+def test_what_is_asked_of_everybody_with_a_worn_camera_is_said_by_the_task() -> None:
+    people = [someone(i + 1, 0.0, x=0.15 * i) for i in range(5)]
+    tasks = tuple(
+        replace(TASKS[name], everyone_if_egocentric=name == "expression")
+        for name in ("expression", "looking_at_me")
+    )
+
+    for egocentric in (False, True):
+        plan = planner(tasks, max_people=2, egocentric=egocentric).plan
+        counts = Counter(q.task.name for q in plan(scene(*people), 0.0))
+        assert counts == {"expression": 5 if egocentric else 2, "looking_at_me": 2}
+
+
+def test_a_task_that_needs_the_face_is_not_asked_without_one() -> None:
+    faceless = replace(someone(1, 0.0, raised=True), face=None)
+    posture = replace(TASKS["gesture"], name="posture", condition="person")
+    tasks = (*ALL, posture)
+
+    assert keys(planner(tasks).plan(scene(faceless), 0.0)) == [
+        ("gesture", (1,)),
+        ("posture", (1,)),
+    ]
+    lowered = replace(faceless, hands=())
+    assert keys(planner(tasks).plan(scene(lowered), 0.0)) == [("posture", (1,))]
+
+
 def test_who_is_not_seen_now_is_not_asked_about() -> None:
     tracks = [someone(1, 0.9, raised=True), someone(2, 1.0, x=0.5, raised=True)]
 
@@ -184,6 +281,89 @@ def test_under_any_budget_every_question_gets_its_turn(people: int, limit: int, 
     # The dullest question (weight 0.1) waits at most 30 times as long as the liveliest (1.5 x 2),
     # which itself is asked no more than once a round.
     assert longest <= 30 * (total / limit + 1)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.booleans(), st.integers(1, 4), st.integers(1, 4))
+def test_hands_whose_ids_change_all_the_time_starve_nobody(
+    sees_hands: bool, limit: int, hands: int
+) -> None:
+    gesture = TASKS["gesture"]
+    if sees_hands:
+        gesture = replace(gesture, view="hand")
+    budget = BudgetPlanner((TASKS["expression"], gesture), max_people=8, max_pairs=6)
+    last: dict[object, int] = {}
+    longest = 0
+    for index in range(200):
+        time = index * 0.1
+        new = index * 10
+        free = tuple(free_hand(new + i, time, x=0.1 * i) for i in range(hands))
+        people = (raising(1, time, new + 8, new + 9), raising(2, time, 3, 4, x=0.5))
+        for query in budget.plan(Scene(people, free), time, limit):
+            # The new hands of one place stand for each other.
+            key = (query.task.name, query.people, query.hands if 3 in query.hands else ())
+            longest = max(longest, index - last.get(key, -1))
+            last[key] = index
+    assert {("expression", (1,), ()), ("expression", (2,), ()), ("gesture", (), ())} <= set(last)
+    assert {key[:2] for key in last} >= {("gesture", (1,)), ("gesture", (2,))}
+    longest = max(longest, *(200 - index for index in last.values()))
+    assert longest <= 3 * (4 + 2 + hands)
+
+
+def test_an_urgent_task_is_asked_sooner_by_its_weight() -> None:
+    """With one question a round, questions are asked as often as their weights say."""
+    sign = replace(TASKS["gesture"], urgency=4.5)  # the fifth turn is the other's
+    for tasks in ((TASKS["expression"], sign), (sign, TASKS["expression"])):
+        budget = BudgetPlanner(tasks, max_people=8, max_pairs=6)
+        asked = Counter(
+            query.task.name
+            for index in range(500)
+            for query in budget.plan(scene(someone(1, float(index), raised=True)), index, 1)
+        )
+        assert asked["gesture"] / asked["expression"] == pytest.approx(4.0, rel=0.1)
+
+
+def test_the_paper_s_tasks_have_the_urgencies_that_live_running_was_tuned_with() -> None:
+    """A sign is brief: with one question a round, it is asked more often than a face."""
+    budget = BudgetPlanner(ALL, max_people=8, max_pairs=6)
+    asked = Counter(
+        query.task.name
+        for index in range(3000)
+        for query in budget.plan(
+            scene(someone(1, index, raised=True), someone(2, index, x=0.5)), index, 1
+        )
+    )
+    assert asked["gesture"] > 1.2 * asked["gaze"] / 2
+    assert asked["gaze"] / 2 > 5 * asked["relation"]
+    assert min(asked.values()) > 10
+
+
+@pytest.mark.parametrize(("urgency", "comes_along"), [(0.55, True), (0.45, False)])
+def test_a_question_on_the_same_view_comes_along_if_it_is_half_as_urgent(
+    urgency: float, comes_along: bool
+) -> None:
+    tasks = (TASKS["expression"], replace(TASKS["looking_at_me"], urgency=urgency))
+    budget = BudgetPlanner((*tasks, TASKS["gaze"]), max_people=8, max_pairs=6)
+    budget.plan(scene(someone(1, 0.0)), 0.0, 9)
+
+    # The gaze is as urgent as the expression, and more than its mate.
+    names = [q.task.name for q in budget.plan(scene(someone(1, 1.0)), 1.0, 2)]
+
+    assert names == ["expression", "looking_at_me" if comes_along else "gaze"]
+
+
+@pytest.mark.parametrize(("away", "first"), [(59.0, "posture"), (61.0, "gaze")])
+def test_a_question_that_could_not_be_asked_for_a_minute_counts_as_never_asked(
+    away: float, first: str
+) -> None:
+    posture = replace(TASKS["gesture"], name="posture", condition="person", urgency=100.0)
+    budget = BudgetPlanner((posture, TASKS["gaze"]), max_people=8, max_pairs=6)
+    budget.plan(scene(someone(1, 0.0)), 0.0, 9)
+    budget.plan(scene(replace(someone(1, away - 1), face=None)), away - 1, 9)
+
+    (query,) = budget.plan(scene(someone(1, away)), away, 1)
+
+    assert query.task.name == first
 
 
 def test_what_was_never_asked_comes_first_and_then_the_oldest() -> None:
