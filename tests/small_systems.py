@@ -20,7 +20,9 @@ from tiny_vlms import internvl3_parts, qwen2_vl_parts, tokenizer
 from transformers import LlamaForCausalLM
 
 from sfedge_training.baselines.vlm import load
-from sfedge_training.model.encoders import ENCODERS, Encoder, TimmEncoder, open_clip_encoder
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.encoders import ENCODERS
+from sfedge_training.model.image_encoders import TimmEncoder, open_clip_encoder
 from sfedge_training.model.language import tiny_llama
 from sfedge_training.model.tokenizer import build_word_tokenizer
 from sfedge_training.model.towers import qwen2_vl_encoder

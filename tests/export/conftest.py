@@ -22,7 +22,8 @@ from sfedge.inference.model import Model
 from sfedge_export.package import export_bundle, extend_bundle
 from sfedge_export.precisions import PRECISIONS
 from sfedge_training.model.connector import unpool_mask
-from sfedge_training.model.encoders import ClipEncoder, Encoder
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.image_encoders import ClipEncoder
 from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, add_lora
 from sfedge_training.model.tokenizer import build_tiny_tokenizer

@@ -19,7 +19,7 @@ from sfedge.core.tasks import TASKS
 from sfedge_export.package import export_bundle
 from sfedge_export.parity import TOLERANCE
 from sfedge_export.place import pack
-from sfedge_training.model.encoders import Encoder
+from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.social_fusion import SocialFusion
 
 CREATED = "2026-01-02T03:04:05Z"

@@ -15,7 +15,7 @@ from sfedge.bundle.manifest import GRAPHS
 from sfedge.core.errors import BundleError, EngineError
 from sfedge_export.exported_graphs import Connector, Encoder
 from sfedge_export.onnx_graphs import random_inputs, write_graph
-from sfedge_training.model.encoders import TimmEncoder
+from sfedge_training.model.image_encoders import TimmEncoder
 from sfedge_training.model.social_fusion import SocialFusion
 
 

@@ -15,13 +15,9 @@ from safetensors.torch import save_file
 
 from sfedge.core.errors import ConfigError, UnknownNameError
 from sfedge.core.preprocess import InputSpec, encoder_input
-from sfedge_training.model.encoders import (
-    ENCODERS,
-    Encoder,
-    build_encoder,
-    open_clip_encoder,
-    timm_encoder,
-)
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.encoders import ENCODERS, build_encoder
+from sfedge_training.model.image_encoders import open_clip_encoder, timm_encoder
 
 SMALL_CLIP = "small-test-clip"
 SMALL_DINO = "vit_small_patch14_dinov2"
@@ -215,3 +211,26 @@ def test_a_full_sized_encoder_gives_its_grid(name: str, grid: int, width: int) -
 
 def test_the_registry_holds_the_papers_encoders() -> None:
     assert {"clip-l14-336", "dfn-h14-378", "dinov2-l14", "hybrid-tiny"} <= set(ENCODERS)
+
+
+def test_images_are_normalised_as_timm_says_of_the_model() -> None:
+    siglip = timm_encoder("vit_base_patch16_siglip_224", None, -1, image_size=32)
+    assert siglip.input == InputSpec(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert siglip(photograph(siglip.input)).shape == (2, 4, 768)
+    dino = timm_encoder(SMALL_DINO, None, -1, image_size=28)
+    assert dino.input.mean == pytest.approx((0.485, 0.456, 0.406))
+
+
+def test_images_are_normalised_as_open_clips_registry_says_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "clip.safetensors"
+    save_file(open_clip.create_model(SMALL_CLIP).state_dict(), file)
+    assert open_clip_encoder(SMALL_CLIP, str(file), -1).input.mean == pytest.approx(
+        open_clip.OPENAI_DATASET_MEAN
+    )
+
+    entry = {"half": {"url": "", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.1)}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL_CLIP, entry)
+    spec = open_clip_encoder(SMALL_CLIP, str(file), -1).input
+    assert (spec.mean, spec.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))

@@ -31,7 +31,8 @@ from sfedge_training.loop.losses import loss
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.reports import load_datasets
 from sfedge_training.loop.train import train
-from sfedge_training.model.encoders import Encoder, build_encoder
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.encoders import build_encoder
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model
 from sfedge_training.model.states import trained_state

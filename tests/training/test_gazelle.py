@@ -28,7 +28,8 @@ from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.evaluate import predict
 from sfedge_training.loop.losses import gaze_target
 from sfedge_training.loop.train import train
-from sfedge_training.model.encoders import Encoder, build_encoder
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.encoders import build_encoder
 
 CPU = torch.device("cpu")
 GRID = 6  # of hybrid-tiny

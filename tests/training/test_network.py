@@ -19,7 +19,7 @@ from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import TASKS
 from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.losses import gaze_target, loss
-from sfedge_training.model.encoders import ClipEncoder
+from sfedge_training.model.image_encoders import ClipEncoder
 from sfedge_training.model.model_config import PRESETS, ModelConfig, Pool
 from sfedge_training.model.social_fusion import SocialFusion, add_lora, build_model, cast_frozen
 from sfedge_training.model.states import frozen_state, trained_state

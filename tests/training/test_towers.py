@@ -94,6 +94,18 @@ def test_qwen_features_are_the_towers_own_row_by_row(
                 )
 
 
+def test_a_towers_images_are_normalised_as_the_processor_beside_its_weights_says(
+    qwen: Qwen2VLForConditionalGeneration, tmp_path: Path
+) -> None:
+    qwen.save_pretrained(tmp_path)
+    usual = qwen2_vl_encoder(str(tmp_path), -1, image_size=84).input
+    assert usual.mean == pytest.approx(Qwen2VLImageProcessor().image_mean)
+
+    Qwen2VLImageProcessor(image_mean=[0.5] * 3, image_std=[0.25] * 3).save_pretrained(tmp_path)
+    own = qwen2_vl_encoder(str(tmp_path), -1, image_size=84).input
+    assert (own.mean, own.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
 def test_qwen_features_are_what_its_merger_merges(
     qwen: Qwen2VLForConditionalGeneration, qwen_folder: Path
 ) -> None:

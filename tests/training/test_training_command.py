@@ -19,7 +19,9 @@ from sfedge_training.__main__ import main
 from sfedge_training.drawings import write_drawings
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.model.checkpoint import load_model, save_model
-from sfedge_training.model.encoders import ENCODERS, Encoder, open_clip_encoder
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.encoders import ENCODERS
+from sfedge_training.model.image_encoders import open_clip_encoder
 from sfedge_training.model.language import tiny_llama
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model

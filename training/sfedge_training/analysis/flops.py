@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from sfedge.core.tasks import TASKS
-from sfedge_training.model.encoders import Encoder
+from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.social_fusion import SocialFusion
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sfedge.core.tasks import HEATMAP_SIZE
 from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.encoders import Encoder, features_of
+from sfedge_training.model.encoder import Encoder, features_of
 
 WIDTH = 256  # of the tokens that learn
 

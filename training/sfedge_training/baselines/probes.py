@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import TASKS
 from sfedge_training.loop.batch import Batch
-from sfedge_training.model.encoders import Encoder, features_of
+from sfedge_training.model.encoder import Encoder, features_of
 
 
 class LinearProbes(nn.Module):

@@ -26,7 +26,7 @@ from sfedge_training.loop.metrics import (
     mean_average_precision,
     peak_point,
 )
-from sfedge_training.model.encoders import Encoder
+from sfedge_training.model.encoder import Encoder
 
 Figures = dict[str, float]
 Answers = NDArray[np.floating]

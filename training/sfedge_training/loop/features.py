@@ -31,7 +31,7 @@ from sfedge.core.errors import ConfigError, DataError, OutputError
 from sfedge.core.preprocess import InputSpec, crop, encoder_input
 from sfedge_training.data.sample import Sample
 from sfedge_training.data.sample_picture import read_picture
-from sfedge_training.model.encoders import Encoder
+from sfedge_training.model.encoder import Encoder
 
 Precision = Literal["fp32", "bf16"]
 _WAY = "decoded in full, cropped to whole pixels, stretched with bicubic"  # as at run time

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sfedge.core.tasks import TASKS
 from sfedge_training.baselines.probes import flattened, label_heads
 from sfedge_training.loop.batch import Batch
-from sfedge_training.model.encoders import Encoder
+from sfedge_training.model.encoder import Encoder
 
 
 class EncoderTeacher(nn.Module):

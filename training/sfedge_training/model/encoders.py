@@ -1,87 +1,12 @@
-"""The frozen vision towers, by name; each turns images into patch features."""
+"""The frozen encoders, by name."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from pickle import UnpicklingError  # what torch raises at a file that holds no tensors
-from typing import Any
-
-import torch
-from huggingface_hub import HfApi, hf_hub_download
-from safetensors import SafetensorError
-from torch import Tensor, nn
 
 from sfedge.core.errors import ConfigError, unknown_name
-from sfedge.core.preprocess import InputSpec
-
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # open_clip's OPENAI_DATASET_MEAN and _STD
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class Encoder(nn.Module):
-    """A vision tower that gives one feature per patch.
-
-    Attributes:
-        grid: patches per side, G.
-        width: of a feature, d_v.
-        input: what an image must be prepared to.
-    """
-
-    def __init__(self, *, grid: int, width: int, input: InputSpec) -> None:  # noqa: A002
-        super().__init__()
-        self.grid, self.width, self.input = grid, width, input
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, 3, S, S] to [B, G*G, d_v], row-major."""
-        raise NotImplementedError
-
-
-class ClipEncoder(Encoder):
-    """open_clip's VisionTransformer: tokens of one block after `ln_post`, without CLS."""
-
-    def __init__(self, visual: Any, *, layer: int) -> None:
-        size, (grid, _) = int(visual.image_size[0]), visual.grid_size
-        spec = InputSpec(size, _CLIP_MEAN, _CLIP_STD)
-        super().__init__(grid=int(grid), width=visual.ln_post.normalized_shape[0], input=spec)
-        check_layer(layer, len(visual.transformer.resblocks))
-        visual.prune_intermediate_layers([layer])  # nothing runs or is stored for nothing
-        self.visual = visual
-
-    def forward(self, images: Tensor) -> Tensor:
-        taken = self.visual.forward_intermediates(
-            images,
-            indices=[len(self.visual.transformer.resblocks) - 1],
-            normalize_intermediates=True,
-            intermediates_only=True,
-            output_fmt="NLC",
-        )
-        features: Tensor = taken["image_intermediates"][0]
-        return features
-
-
-class TimmEncoder(Encoder):
-    """A timm VisionTransformer: tokens of one block after the final norm, without CLS."""
-
-    def __init__(self, visual: Any, *, layer: int) -> None:
-        size, (grid, _) = int(visual.patch_embed.img_size[0]), visual.patch_embed.grid_size
-        spec = InputSpec(size, _IMAGENET_MEAN, _IMAGENET_STD)
-        super().__init__(grid=int(grid), width=int(visual.embed_dim), input=spec)
-        check_layer(layer, len(visual.blocks))
-        visual.prune_intermediate_layers([layer], prune_norm=False, prune_head=True)
-        self.visual = visual
-
-    def forward(self, images: Tensor) -> Tensor:
-        taken: list[Tensor] = self.visual.forward_intermediates(
-            images,
-            indices=[len(self.visual.blocks) - 1],
-            norm=True,
-            intermediates_only=True,
-            output_fmt="NLC",
-        )
-        return taken[0]
+from sfedge_training.model import towers
+from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.image_encoders import TimmEncoder, open_clip_encoder, timm_encoder
 
 
 def clip_l14_336(weights: str | None, layer: int) -> Encoder:
@@ -149,37 +74,27 @@ def qwen2_vl_2b(weights: str | None, layer: int) -> Encoder:
 
     392 pixels, 28 x 28 tokens: what Qwen2-VL's own processor makes of the 378 pixels of DFN.
     """
-    from sfedge_training.model.towers import qwen2_vl_encoder
-
-    return qwen2_vl_encoder(weights, layer, image_size=392)
+    return towers.qwen2_vl_encoder(weights, layer, image_size=392)
 
 
 def internvl3_2b(weights: str | None, layer: int) -> Encoder:
     """The tower of InternVL3 2B, an InternViT-300M (OpenGVLab/InternVL3-2B-hf)."""
-    from sfedge_training.model.towers import internvl_encoder
-
-    return internvl_encoder(weights, layer)
+    return towers.internvl_encoder(weights, layer)
 
 
 def molmoe_1b(weights: str | None, layer: int, *, allow_remote_code: bool = False) -> Encoder:
     """The tower of MolmoE 1B: CLIP ViT-L/14-336 after pre-training (allenai/MolmoE-1B-0924)."""
-    from sfedge_training.model.towers import molmo_encoder
-
-    return molmo_encoder(weights, layer, allow_remote_code=allow_remote_code)
+    return towers.molmo_encoder(weights, layer, allow_remote_code=allow_remote_code)
 
 
 def sailvit_huge(weights: str | None, layer: int, *, allow_remote_code: bool = False) -> Encoder:
     """SAILViT: SAIL-VL's encoder before (BytedanceDouyinContent/SAILViT-Huge-600M-448px)."""
-    from sfedge_training.model.towers import sailvit_encoder
-
-    return sailvit_encoder(weights, layer, allow_remote_code=allow_remote_code)
+    return towers.sailvit_encoder(weights, layer, allow_remote_code=allow_remote_code)
 
 
 def sail_vl_2b(weights: str | None, layer: int, *, allow_remote_code: bool = False) -> Encoder:
     """The tower of SAIL-VL 1.5 2B, SAILViT after (BytedanceDouyinContent/SAIL-VL-1d5-2B)."""
-    from sfedge_training.model.towers import sail_vl_encoder
-
-    return sail_vl_encoder(weights, layer, allow_remote_code=allow_remote_code)
+    return towers.sail_vl_encoder(weights, layer, allow_remote_code=allow_remote_code)
 
 
 # Built by Python code that comes with their weights; it runs only where the caller allows it.
@@ -223,99 +138,3 @@ def build_encoder(
     if allow_remote_code and name in REMOTE_CODE:
         build = partial(REMOTE_CODE[name], allow_remote_code=True)
     return build(weights, layer).requires_grad_(False).eval()
-
-
-def features_of(encoder: Encoder, images: Tensor) -> Tensor:
-    """What the rest of a network reads, without gradient while the encoder is frozen.
-
-    Args:
-        encoder: of the network.
-        images: [B, 3, S, S] pictures, or [B, G*G, d_v] features that were stored before.
-
-    Returns:
-        [B, G*G, d_v].
-    """
-    if images.ndim == 3:
-        return images
-    learns = any(parameter.requires_grad for parameter in encoder.parameters())
-    with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-        features: Tensor = encoder(images)
-    return features
-
-
-def open_clip_encoder(architecture: str, weights: str | None, layer: int) -> Encoder:
-    """The vision tower of one of open_clip's models, its text tower dropped."""
-    import open_clip
-
-    if weights is None:
-        return ClipEncoder(open_clip.create_model(architecture).visual, layer=layer)
-    with _explained(weights):
-        source = str(_weights_file(weights) or weights)
-        clip = open_clip.create_model(architecture, pretrained=source)
-    return ClipEncoder(clip.visual, layer=layer)
-
-
-def timm_encoder(name: str, weights: str | None, layer: int, *, image_size: int) -> Encoder:
-    """A vision transformer of timm, its position embeddings resampled to `image_size`."""
-    import timm
-
-    size: dict[str, Any] = {"img_size": image_size, "num_classes": 0}
-    if weights is None:
-        return TimmEncoder(timm.create_model(name, **size), layer=layer)
-    with _explained(weights):
-        file = _weights_file(weights)
-        if file is None:
-            visual = timm.create_model(f"{name}.{weights}", pretrained=True, **size)
-        else:
-            overlay = {"file": str(file)}
-            visual = timm.create_model(
-                name, pretrained=True, pretrained_cfg_overlay=overlay, **size
-            )
-    return TimmEncoder(visual, layer=layer)
-
-
-def _weights_file(weights: str) -> Path | None:
-    """Where the weights lie, fetched from the hub if need be; None for a library's tag."""
-    path = Path(weights)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        if len(files) != 1:
-            raise ValueError(f"the folder holds {len(files)} safetensors files, not one")
-        return files[0]
-    if "/" not in weights:
-        return None
-    # The file names of open_clip's and of timm's repositories.
-    names = ("open_clip_model.safetensors", "model.safetensors")
-    listed = HfApi().list_repo_files(weights)
-    for name in names:
-        if name in listed:
-            return Path(hf_hub_download(weights, name))
-    raise ValueError(f"the repository has neither {names[0]} nor {names[1]}")
-
-
-@contextmanager
-def _explained(weights: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"the encoder's weights cannot be loaded ({reason})",
-            where=f"encoder_weights {weights}",
-            fix="Name a tag, a file, a folder with one safetensors file or a hub repository that "
-            "holds them; without a network, copy them here and name the file.",
-        ) from error
-
-
-def check_layer(layer: int, layers: int) -> None:
-    """Refuse a block that is not there.
-
-    Raises:
-        ConfigError: `layer`, counted from the end, is none of `layers` blocks.
-    """
-    if not -layers <= layer <= -1:
-        raise ConfigError(
-            f"the encoder has no block {layer}", where="encoder_layer", fix=f"-1 to -{layers}."
-        )

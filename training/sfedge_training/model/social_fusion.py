@@ -16,7 +16,8 @@ from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import TASKS
 from sfedge_training.model import decoder, language
 from sfedge_training.model.connector import Connector, unpool_mask
-from sfedge_training.model.encoders import Encoder, build_encoder, features_of
+from sfedge_training.model.encoder import Encoder, features_of
+from sfedge_training.model.encoders import build_encoder
 from sfedge_training.model.gaze_head import GazeHead
 from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.tokenizer import answer_ids, prompt_ids

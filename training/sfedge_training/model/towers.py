@@ -25,18 +25,19 @@ from transformers import (
     InternVLVisionModel,
     PreTrainedConfig,
 )
+from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
-from transformers.utils.constants import (
-    IMAGENET_DEFAULT_MEAN,
-    IMAGENET_DEFAULT_STD,
-    OPENAI_CLIP_MEAN,
-    OPENAI_CLIP_STD,
-)
 
 from sfedge.core.errors import ConfigError
-from sfedge.core.preprocess import InputSpec
-from sfedge_training.model.encoders import Encoder, check_layer
+from sfedge_training.model.encoder import (
+    CLIP,
+    IMAGENET,
+    Encoder,
+    Normalisation,
+    check_layer,
+    input_spec,
+)
 
 
 class Qwen2VLEncoder(Encoder):
@@ -49,13 +50,17 @@ class Qwen2VLEncoder(Encoder):
         tower: transformers' Qwen2VisionTransformerPretrainedModel; loses its merger.
         image_size: in pixels, a multiple of two patches. Qwen2-VL itself takes any.
         layer: block whose tokens are used, from the end.
+        normalisation: of its images.
     """
 
-    def __init__(self, tower: Any, *, image_size: int, layer: int) -> None:
+    def __init__(
+        self, tower: Any, *, image_size: int, layer: int, normalisation: Normalisation = CLIP
+    ) -> None:
         config = tower.config
         patch, side = int(config.patch_size), int(config.spatial_merge_size)
         grid = image_size // patch
-        super().__init__(grid=grid, width=int(config.embed_dim), input=_clip_input(image_size))
+        spec = input_spec(image_size, normalisation)
+        super().__init__(grid=grid, width=int(config.embed_dim), input=spec)
         self.patch, self.frames = patch, int(config.temporal_patch_size)
         tower.blocks = _up_to(tower.blocks, layer)
         tower.merger = tower.merger.ln_q
@@ -80,12 +85,15 @@ class InternVLEncoder(Encoder):
     Args:
         tower: transformers' InternVLVisionModel.
         layer: block whose tokens are used, from the end.
+        normalisation: of its images.
     """
 
-    def __init__(self, tower: Any, *, layer: int) -> None:
+    def __init__(self, tower: Any, *, layer: int, normalisation: Normalisation = IMAGENET) -> None:
         size, patch = int(tower.config.image_size[0]), int(tower.config.patch_size[0])
         super().__init__(
-            grid=size // patch, width=int(tower.config.hidden_size), input=_imagenet_input(size)
+            grid=size // patch,
+            width=int(tower.config.hidden_size),
+            input=input_spec(size, normalisation),
         )
         tower.encoder.layer = _up_to(tower.encoder.layer, layer)
         self.tower = tower
@@ -102,13 +110,16 @@ class MolmoEncoder(Encoder):
         tower: `VisionTransformer` of Molmo's remote code: from flattened patches, channels last,
             to a list of every block's tokens.
         layer: block whose tokens are used, from the end.
+        normalisation: of its images.
     """
 
-    def __init__(self, tower: Any, *, layer: int) -> None:
+    def __init__(self, tower: Any, *, layer: int, normalisation: Normalisation = CLIP) -> None:
         embedding, grid = tower.patch_embedding, isqrt(tower.positional_embedding.shape[0] - 1)
         patch = isqrt(embedding.in_features // 3)
         super().__init__(
-            grid=grid, width=int(embedding.out_features), input=_clip_input(grid * patch)
+            grid=grid,
+            width=int(embedding.out_features),
+            input=input_spec(grid * patch, normalisation),
         )
         self.patch = patch
         tower.transformer.resblocks = _up_to(tower.transformer.resblocks, layer)
@@ -126,12 +137,15 @@ class SailEncoder(Encoder):
     Args:
         tower: `AIMv2Model` of SAIL-VL's remote code, or SAILViT's.
         layer: block whose tokens are used, from the end.
+        normalisation: of its images.
     """
 
-    def __init__(self, tower: Any, *, layer: int) -> None:
+    def __init__(self, tower: Any, *, layer: int, normalisation: Normalisation = IMAGENET) -> None:
         size, patch = int(tower.config.image_size), int(tower.config.patch_size)
         super().__init__(
-            grid=size // patch, width=int(tower.config.hidden_size), input=_imagenet_input(size)
+            grid=size // patch,
+            width=int(tower.config.hidden_size),
+            input=input_spec(size, normalisation),
         )
         tower.trunk.blocks = _up_to(tower.trunk.blocks, layer)
         self.tower = tower
@@ -148,7 +162,12 @@ def qwen2_vl_encoder(weights: str | None, layer: int, *, image_size: int) -> Enc
         tower = Qwen2VisionTransformerPretrainedModel(sizes)
     else:
         tower = _tower(Qwen2VisionTransformerPretrainedModel, weights, "qwen2_vl", "visual")
-    return Qwen2VLEncoder(tower, image_size=image_size, layer=layer)
+    return Qwen2VLEncoder(
+        tower,
+        image_size=image_size,
+        layer=layer,
+        normalisation=_normalisation(weights, CLIP),
+    )
 
 
 def internvl_encoder(weights: str | None, layer: int) -> Encoder:
@@ -157,39 +176,40 @@ def internvl_encoder(weights: str | None, layer: int) -> Encoder:
         tower = InternVLVisionModel(InternVLVisionConfig(attention_bias=True))
     else:
         tower = _tower(InternVLVisionModel, weights, "internvl", "vision_tower")
-    return InternVLEncoder(tower, layer=layer)
+    return InternVLEncoder(tower, layer=layer, normalisation=_normalisation(weights, IMAGENET))
 
 
 def molmo_encoder(weights: str | None, layer: int, *, allow_remote_code: bool) -> Encoder:
     """The tower of a Molmo, whose code lies on the hub beside its weights."""
     name = "model.vision_backbone.image_vit"
     tower = _remote_tower(AutoModelForCausalLM, weights, name, allow_remote_code=allow_remote_code)
-    return MolmoEncoder(tower, layer=layer)
+    return MolmoEncoder(tower, layer=layer, normalisation=_normalisation(weights, CLIP))
 
 
 def sailvit_encoder(weights: str | None, layer: int, *, allow_remote_code: bool) -> Encoder:
     """SAILViT by itself, whose code lies on the hub beside its weights."""
     tower = _remote_tower(AutoModel, weights, "", allow_remote_code=allow_remote_code)
-    return SailEncoder(tower, layer=layer)
+    return SailEncoder(tower, layer=layer, normalisation=_normalisation(weights, IMAGENET))
 
 
 def sail_vl_encoder(weights: str | None, layer: int, *, allow_remote_code: bool) -> Encoder:
     """The tower of a SAIL-VL, whose code lies on the hub beside its weights."""
     tower = _remote_tower(AutoModel, weights, "vision_model", allow_remote_code=allow_remote_code)
-    return SailEncoder(tower, layer=layer)
+    return SailEncoder(tower, layer=layer, normalisation=_normalisation(weights, IMAGENET))
 
 
-def _clip_input(size: int) -> InputSpec:
-    return InputSpec(size, _three(OPENAI_CLIP_MEAN), _three(OPENAI_CLIP_STD))
-
-
-def _imagenet_input(size: int) -> InputSpec:
-    return InputSpec(size, _three(IMAGENET_DEFAULT_MEAN), _three(IMAGENET_DEFAULT_STD))
-
-
-def _three(values: list[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
+def _normalisation(weights: str | None, usual: Normalisation) -> Normalisation:
+    """Mean and standard deviation of the image processor that is saved beside the weights."""
+    if weights is None:
+        return usual
+    try:
+        saved, _ = ImageProcessingMixin.get_image_processor_dict(weights)
+    except OSError:  # none is saved; a missing network shows when the weights are loaded
+        return usual
+    return {
+        "mean": saved.get("image_mean", usual["mean"]),
+        "std": saved.get("image_std", usual["std"]),
+    }
 
 
 def _patches(images: Tensor, patch: int) -> Tensor:
