@@ -21,11 +21,11 @@ from sfedge.core.boxes import FULL, Box
 from sfedge.core.preprocess import InputSpec, crop, encoder_input, resize
 from sfedge.core.structures import Image
 from sfedge_training.analysis.flops import step_flops
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.features import filled_store
 from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader
 from sfedge_training.data.sample import Sample
 from sfedge_training.data.sample_picture import LEAST_LEFT, read_picture, read_view
-from sfedge_training.loop.batch import Batch
-from sfedge_training.loop.features import filled_store
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 

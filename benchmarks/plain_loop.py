@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.flops import Work
-from sfedge_training.loop.batch import Batch
+from sfedge_training.data.batch import Batch
 from sfedge_training.loop.losses import answer_targets
 from sfedge_training.loop.recipe import DATASET_TASKS
 from sfedge_training.model.social_fusion import SocialFusion

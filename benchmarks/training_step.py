@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.plain_loop import mixed_tasks, plain_loss, plain_work, random_batch
 from sfedge_training.analysis.flops import step_flops, useful_work
-from sfedge_training.loop.batch import Batch
+from sfedge_training.data.batch import Batch
 from sfedge_training.loop.losses import loss
 from sfedge_training.model.encoders import build_encoder
 from sfedge_training.model.language import build_language, llama_3_2_1b, tiny_llama

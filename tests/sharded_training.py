@@ -13,8 +13,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from sfedge_training.loop.checkpoint import Progress, load_learnt, load_progress, save_progress
 from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.checkpoint import Progress, load_learnt, load_progress, save_progress
 
 
 def sharded() -> tuple[nn.Module, torch.optim.Optimizer]:

@@ -62,7 +62,7 @@ def main(
     """
     if debug:
         logging.basicConfig()
-        logging.getLogger("desktop").setLevel(logging.DEBUG)
+        logging.getLogger("sfedge_desktop").setLevel(logging.DEBUG)
     try:
         config = RunConfig(
             tasks=None if tasks is None else select_tasks(tasks),

@@ -82,7 +82,7 @@ def main(
         from sfedge_export.package import export_bundle, extend_bundle
         from sfedge_export.precisions import DEFAULT
         from sfedge_export.untrained import NOTICE, untrained
-        from sfedge_training.model.checkpoint import load_model
+        from sfedge_training.loop.checkpoint import load_model
         from sfedge_training.model.model_config import PRESETS
     except ModuleNotFoundError as error:
         raise MissingExtraError(

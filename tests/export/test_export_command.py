@@ -16,8 +16,8 @@ from sfedge.core.errors import DataError, UnknownNameError
 from sfedge.core.tasks import TASKS
 from sfedge_export.__main__ import main
 from sfedge_export.untrained import untrained
+from sfedge_training.loop.checkpoint import load_model, save_model
 from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.checkpoint import load_model, save_model
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 

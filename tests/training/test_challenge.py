@@ -26,9 +26,9 @@ from sfedge_training.analysis.challenge import (
     write_answers,
 )
 from sfedge_training.data.sample import Report
+from sfedge_training.loop.checkpoint import save_model
 from sfedge_training.loop.evaluate import label_figures
 from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.checkpoint import save_model
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from sfedge.core.boxes import Box
 from sfedge.core.errors import DataError
 from sfedge_training.analysis.conflict import conflict_degree, full_gradient, measure_conflict
+from sfedge_training.data.batch import Batch
 from sfedge_training.data.mixture import BatchDataset, Opener, ViewSpec, pictures_opener
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.losses import loss
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model

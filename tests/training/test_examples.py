@@ -21,10 +21,10 @@ from sfedge_training.analysis.examples.examples_command import figure
 from sfedge_training.analysis.examples.sheet import question
 from sfedge_training.data.sample import DRAWN_MARK, Sample
 from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.checkpoint import load_model, save_model
 from sfedge_training.loop.evaluate import predict
 from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
 from sfedge_training.loop.reports import load_datasets, samples_of
-from sfedge_training.model.checkpoint import load_model, save_model
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model
 

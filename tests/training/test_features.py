@@ -21,12 +21,12 @@ from torch import Tensor
 from sfedge.core.boxes import Box
 from sfedge.core.errors import ConfigError, DataError, OutputError
 from sfedge.core.preprocess import InputSpec, crop, encoder_input
+from sfedge_training.data import features
+from sfedge_training.data.features import FeatureStore, Precision, filled_store
 from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader, pictures_opener
 from sfedge_training.data.sample import Sample
 from sfedge_training.data.sample_picture import read_picture
 from sfedge_training.drawings import write_drawings
-from sfedge_training.loop import features
-from sfedge_training.loop.features import FeatureStore, Precision, filled_store
 from sfedge_training.loop.losses import loss
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.reports import load_datasets
@@ -277,7 +277,7 @@ import torch
 from accelerate import PartialState
 from sfedge_training.data.sample import Sample
 from sfedge_training.model.encoders import build_encoder
-from sfedge_training.loop.features import filled_store
+from sfedge_training.data.features import filled_store
 
 torch.manual_seed(0)
 encoder, seen = build_encoder("hybrid-tiny"), []

@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from sfedge.bundle.manifest import BoxEmbedding
 from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.flops import encoder_flops, step_flops, useful_work
-from sfedge_training.loop.batch import Batch
-from sfedge_training.loop.losses import gaze_target, loss
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.gaze_target import gaze_target
+from sfedge_training.loop.losses import loss
 from sfedge_training.model.model_config import PRESETS, Pool
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 

@@ -22,11 +22,11 @@ from sfedge_training.baselines.gazelle import (
     head_tokens,
     position_table,
 )
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.gaze_target import gaze_target
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.evaluate import predict
-from sfedge_training.loop.losses import gaze_target
 from sfedge_training.loop.train import train
 from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.encoders import build_encoder

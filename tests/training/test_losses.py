@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfedge_training.loop.batch import Batch
-from sfedge_training.loop.losses import gaze_target, loss
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.gaze_target import gaze_target
+from sfedge_training.loop.losses import loss
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 

@@ -17,8 +17,9 @@ from sfedge.bundle.manifest import BoxEmbedding
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import TASKS
-from sfedge_training.loop.batch import Batch
-from sfedge_training.loop.losses import gaze_target, loss
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.gaze_target import gaze_target
+from sfedge_training.loop.losses import loss
 from sfedge_training.model.image_encoders import ClipEncoder
 from sfedge_training.model.model_config import PRESETS, ModelConfig, Pool
 from sfedge_training.model.social_fusion import SocialFusion, add_lora, build_model, cast_frozen

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from sfedge.core.errors import ConfigError
 from sfedge_training.baselines.probes import LinearProbes, probe_loss
-from sfedge_training.loop.batch import Batch
+from sfedge_training.data.batch import Batch
 from sfedge_training.model.encoders import build_encoder
 
 

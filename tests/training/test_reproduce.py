@@ -22,10 +22,10 @@ from sfedge_training.baselines.vlm.vlm_config import REMOTE
 from sfedge_training.baselines.vlm.vlm_evaluate import evaluate_baseline
 from sfedge_training.data.sample import DRAWN_MARK, Report
 from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import evaluate
 from sfedge_training.loop.reports import load_datasets, samples_of
 from sfedge_training.loop.training_run import learn
-from sfedge_training.model.checkpoint import load_model
 from sfedge_training.reproduce import systems
 from sfedge_training.reproduce.rows import MEASURES, read_table
 from sfedge_training.reproduce.table import Outcome, write_markdown

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from sfedge.core.boxes import Box
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.gaze_target import gaze_target
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.batch import Batch
-from sfedge_training.loop.losses import gaze_target
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
 from sfedge_training.loop.train import train

@@ -15,11 +15,11 @@ from sfedge.core.boxes import Box
 from sfedge.core.errors import ConfigError, DataError, UnknownNameError
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import Sample
+from sfedge_training.loop.checkpoint import load_model, load_pretrained, save_model
 from sfedge_training.loop.evaluate import evaluate
 from sfedge_training.loop.losses import loss
 from sfedge_training.loop.recipe import Recipe, recipe_from_json
 from sfedge_training.loop.train import learning_rate, train
-from sfedge_training.model.checkpoint import load_model, load_pretrained, save_model
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.model.states import frozen_state, trained_state

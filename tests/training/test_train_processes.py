@@ -16,16 +16,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 
 from sfedge.core.errors import SfedgeError
+from sfedge_training.data.batch import Batch
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import Sample
 from sfedge_training.drawings import write_drawings
-from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.checkpoint import Progress, load_learnt, save_model
 from sfedge_training.loop.losses import loss
 from sfedge_training.loop.memory import MemoryExhaustedError, memory_advice
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.reports import load_datasets
 from sfedge_training.loop.train import train
-from sfedge_training.model.checkpoint import Progress, load_learnt, save_model
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.model.states import trained_state

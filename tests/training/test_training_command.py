@@ -17,8 +17,8 @@ from transformers import LlamaForCausalLM
 from sfedge.core.errors import ConfigError, UnknownNameError, UsageError
 from sfedge_training.__main__ import main
 from sfedge_training.drawings import write_drawings
+from sfedge_training.loop.checkpoint import load_model, save_model
 from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.checkpoint import load_model, save_model
 from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.encoders import ENCODERS
 from sfedge_training.model.image_encoders import open_clip_encoder

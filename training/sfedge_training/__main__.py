@@ -17,11 +17,12 @@ from sfedge_training.analysis.challenge import lam_file
 from sfedge_training.analysis.check import check
 from sfedge_training.analysis.examples.examples_command import figure
 from sfedge_training.baselines.vlm.vlm_command import vlm_evaluate, vlm_train
+from sfedge_training.data.features import FeatureStore, filled_store
 from sfedge_training.data.labelled_folder import tasks_in
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import DRAWN_MARK, Dataset, Split
+from sfedge_training.loop.checkpoint import load_model, load_pretrained, load_recipe, read_json
 from sfedge_training.loop.evaluate import evaluate, usual_device
-from sfedge_training.loop.features import FeatureStore, filled_store
 from sfedge_training.loop.options import (
     FOLDER,
     MODEL_OPTIONS,
@@ -39,7 +40,6 @@ from sfedge_training.loop.reports import load_datasets, print_figures, recipe_da
 from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
 from sfedge_training.loop.train import this_process, train
 from sfedge_training.loop.training_run import Planned, social_fusion, train_and_save
-from sfedge_training.model.checkpoint import load_model, load_pretrained, load_recipe, read_json
 from sfedge_training.model.model_config import PRESETS, ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.reproduce.reproduce_command import reproduce

@@ -17,11 +17,11 @@ from sfedge_training.analysis.confusion_picture import draw_confusion
 from sfedge_training.data import LOADERS
 from sfedge_training.data import labelled_folder as folder
 from sfedge_training.data.sample import Sample, Split
+from sfedge_training.loop.checkpoint import load_model, load_recipe
 from sfedge_training.loop.evaluate import Answers, gaze_figures, predict, usual_device
 from sfedge_training.loop.metrics import class_recalls, cohens_kappa, confusion, peak_point
 from sfedge_training.loop.options import FOLDER, remote_code_option
 from sfedge_training.loop.reports import load_dataset
-from sfedge_training.model.checkpoint import load_model, load_recipe
 
 Agreement = dict[str, Any]  # of one task, as agreement.json has it
 _ANSWERS = ("task", "picture", "key", "label", "answer", "probability", "is_unsure")

@@ -17,10 +17,10 @@ from sfedge.core.tasks import TASKS
 from sfedge_training.data.ego4d_lam import NAME
 from sfedge_training.data.reading import existing, read_json
 from sfedge_training.data.sample import Report, Sample
+from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import Predictor, predict, usual_device
 from sfedge_training.loop.options import FOLDER, remote_code_option
 from sfedge_training.loop.reports import tell_report
-from sfedge_training.model.checkpoint import load_model
 
 CHALLENGE, VERSION = "ego4d_looking_at_me", "1.0"
 _TASK = "looking_at_me"

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
+from sfedge_training.data.batch import Batch
 from sfedge_training.data.mixture import Opener, batch_loader
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.train import Loss
 
 _Model = TypeVar("_Model", bound=nn.Module)

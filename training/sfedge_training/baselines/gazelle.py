@@ -12,7 +12,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from sfedge.core.tasks import HEATMAP_SIZE
-from sfedge_training.loop.batch import Batch
+from sfedge_training.data.batch import Batch
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.model.encoder import Encoder, features_of
 

@@ -1,6 +1,5 @@
 """Linear probes: a linear layer a task on an encoder's flattened features (paper, section 3.3)."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -9,8 +8,9 @@ from torch import Tensor, nn
 
 from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import TASKS
-from sfedge_training.loop.batch import Batch
+from sfedge_training.data.batch import Batch
 from sfedge_training.model.encoder import Encoder, features_of
+from sfedge_training.model.label_heads import flattened, label_heads
 
 
 class LinearProbes(nn.Module):
@@ -52,16 +52,6 @@ class LinearProbes(nn.Module):
         """Logits of one task's labels, from the flattened features: [B, labels]."""
         logits: Tensor = self.heads[task](flattened(features_of(self.encoder, images)))
         return logits
-
-
-def label_heads(width: int, tasks: Iterable[str]) -> nn.ModuleDict:
-    """A linear layer from `width` features to the labels of each task."""
-    return nn.ModuleDict({name: nn.Linear(width, len(TASKS[name].labels)) for name in tasks})
-
-
-def flattened(features: Tensor) -> Tensor:
-    """[B, G*G, d_v] to [B, G*G*d_v]."""
-    return features.flatten(1) / math.sqrt(features[0].numel())
 
 
 def probe_loss(probes: LinearProbes, batch: Batch, _: float) -> tuple[Tensor, dict[str, Tensor]]:

@@ -16,11 +16,11 @@ from sfedge.core.errors import ConfigError, DataError
 from sfedge.core.preprocess import InputSpec, crop, encoder_input
 from sfedge.core.structures import Image
 from sfedge_training.data.augment import augmented, flipped, in_view, lit
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.features import FeatureStore
+from sfedge_training.data.gaze_target import gaze_target
 from sfedge_training.data.sample import Sample
 from sfedge_training.data.sample_picture import read_picture, read_view
-from sfedge_training.loop.batch import Batch
-from sfedge_training.loop.features import FeatureStore
-from sfedge_training.loop.losses import gaze_target
 
 Seed = tuple[int, ...]
 Points = tuple[tuple[float, float], ...]

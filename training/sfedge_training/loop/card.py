@@ -13,9 +13,9 @@ import transformers
 
 import sfedge
 from sfedge_training.data.sample import DRAWN_MARK, Dataset
+from sfedge_training.loop.checkpoint import read_json
 from sfedge_training.loop.evaluate import Figures
 from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.checkpoint import read_json
 
 
 class Settings(Protocol):

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfedge.core.tasks import TASKS
-from sfedge_training.baselines.probes import flattened, label_heads
-from sfedge_training.loop.batch import Batch
+from sfedge_training.data.batch import Batch
 from sfedge_training.model.encoder import Encoder
+from sfedge_training.model.label_heads import flattened, label_heads
 
 
 class EncoderTeacher(nn.Module):

@@ -24,17 +24,17 @@ from tqdm import tqdm
 
 from sfedge_training.data.mixture import Opener, Share, batch_loader, plan_epoch
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.evaluate import usual_device
-from sfedge_training.loop.log import RunLog
-from sfedge_training.loop.memory import memory_advice
-from sfedge_training.loop.recipe import Recipe
-from sfedge_training.model.checkpoint import (
+from sfedge_training.loop.checkpoint import (
     check_same_recipe,
     load_learnt,
     load_progress,
     save_best,
     save_progress,
 )
+from sfedge_training.loop.evaluate import usual_device
+from sfedge_training.loop.log import RunLog
+from sfedge_training.loop.memory import memory_advice
+from sfedge_training.loop.recipe import Recipe
 
 _VALIDATED = 1000  # samples of a dataset, of its validation split, at most
 _LOGGED = ("loss", "label_loss", "gaze_loss")

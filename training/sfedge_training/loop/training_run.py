@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from sfedge.core.errors import DataError
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.features import FeatureStore
 from sfedge_training.data.mixture import Opener, ViewSpec, pictures_opener
 from sfedge_training.data.sample import Dataset, Sample
-from sfedge_training.loop.batch import Batch
 from sfedge_training.loop.card import Settings, build_card
+from sfedge_training.loop.checkpoint import load_learnt, save_model
 from sfedge_training.loop.evaluate import Figures, evaluate, usual_device
-from sfedge_training.loop.features import FeatureStore
 from sfedge_training.loop.losses import loss
 from sfedge_training.loop.memory import memory_advice
 from sfedge_training.loop.recipe import Recipe
@@ -30,7 +31,6 @@ from sfedge_training.loop.train import (
     this_process,
     train,
 )
-from sfedge_training.model.checkpoint import load_learnt, save_model
 from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, cast_frozen
 

@@ -16,14 +16,14 @@ from sfedge_training.baselines.probes import LinearProbes, probe_loss
 from sfedge_training.baselines.vlm.store import load_baseline
 from sfedge_training.baselines.vlm.vlm_command import baseline
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
+from sfedge_training.data.batch import Batch
+from sfedge_training.data.features import filled_store
 from sfedge_training.data.mixture import Opener, ViewSpec, pictures_opener
-from sfedge_training.loop.batch import Batch
+from sfedge_training.loop.checkpoint import load_model, on_cpu, read_tensors, replacing, write_json
 from sfedge_training.loop.evaluate import evaluate, usual_device
-from sfedge_training.loop.features import filled_store
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.train import Loss
 from sfedge_training.loop.training_run import Planned, System, social_fusion
-from sfedge_training.model.checkpoint import load_model, on_cpu, read_tensors, replacing, write_json
 from sfedge_training.model.encoders import build_encoder
 from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model

@@ -10,10 +10,10 @@ from typing import Any
 from sfedge.core.errors import ConfigError
 from sfedge_training.data.sample import Dataset, Split
 from sfedge_training.loop.card import Settings
+from sfedge_training.loop.checkpoint import read_json, write_json
 from sfedge_training.loop.evaluate import Figures
 from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
 from sfedge_training.loop.reports import load_datasets
-from sfedge_training.model.checkpoint import read_json, write_json
 from sfedge_training.reproduce.rows import Part
 
 # The splits of our loaders that hold the samples of the paper's tables (table 1's caption).

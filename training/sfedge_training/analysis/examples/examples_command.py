@@ -14,11 +14,11 @@ from sfedge_training.analysis.examples.example_answers import describe_answers, 
 from sfedge_training.analysis.examples.example_gaze import describe_gaze, draw_gaze
 from sfedge_training.analysis.examples.sheet import companion, write_sheet
 from sfedge_training.data.sample import DRAWN_MARK, Sample
+from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import usual_device
 from sfedge_training.loop.options import FOLDER, Command, dataset_names, remote_code_option
 from sfedge_training.loop.recipe import DATASET_TASKS, OWN, Recipe
 from sfedge_training.loop.reports import load_datasets, samples_of
-from sfedge_training.model.checkpoint import load_model
 from sfedge_training.model.social_fusion import SocialFusion
 
 _LABEL_TASKS = tuple(name for name, task in TASKS.items() if task.output == "label")

@@ -17,8 +17,8 @@ from sfedge.core.errors import DataError
 from sfedge_training.baselines.vlm.load import build_baseline
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel
+from sfedge_training.loop.checkpoint import on_cpu, read_json, read_tensors, replacing, write_json
 from sfedge_training.loop.recipe import Recipe, recipe_from_json
-from sfedge_training.model.checkpoint import on_cpu, read_json, read_tensors, replacing, write_json
 
 
 def save_baseline(
