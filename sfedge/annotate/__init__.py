@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sfedge.annotate.gaze_point import GazeArrows, GazeHeatmap
-from sfedge.annotate.labels import Labels
-from sfedge.annotate.outlines import Outlines, PairLinks
+from sfedge.annotate.outlines import Outlines
+from sfedge.annotate.pair_links import PairLinks
 from sfedge.annotate.status import StatusLine
+from sfedge.annotate.tags import Tags
 from sfedge.annotate.theme import Theme
 from sfedge.core.structures import FrameResult, Image
 
@@ -14,10 +15,10 @@ __all__ = [
     "Annotator",
     "GazeArrows",
     "GazeHeatmap",
-    "Labels",
     "Outlines",
     "PairLinks",
     "StatusLine",
+    "Tags",
     "Theme",
     "build_annotators",
     "draw",
@@ -49,14 +50,9 @@ def build_annotators(
     """
     theme = theme or Theme()
     status = StatusLine(theme, model=model, notice=notice, facts=facts)
-    return [
-        GazeHeatmap(theme),
-        GazeArrows(theme),
-        PairLinks(theme),
-        Outlines(theme),
-        Labels(theme, reserved=status.areas),
-        status,
-    ]
+    tags = Tags(theme, reserved=status.areas)
+    links = PairLinks(theme, taken=lambda image: (*tags.areas, *status.areas(image)))
+    return [GazeHeatmap(theme), GazeArrows(theme), Outlines(theme), tags, links, status]
 
 
 def draw(result: FrameResult, annotators: Iterable[Annotator]) -> Image:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.annotate.outlines import leaving_px, put_line, to_point
+from sfedge.annotate.layout import is_free
+from sfedge.annotate.lines import faces_px, leaving_px, put_line, to_point
 from sfedge.annotate.theme import Theme
 from sfedge.core.structures import FrameResult, Image, Prediction
 
@@ -48,7 +49,7 @@ class GazeHeatmap:
 
 
 class GazeArrows:
-    """An arrow from each face to the point it looks at; dashed where unsure."""
+    """An arrow from each face to the point it looks at, behind other faces; dashed where unsure."""
 
     def __init__(self, theme: Theme) -> None:
         self._theme = theme
@@ -57,6 +58,7 @@ class GazeArrows:
         """Draw on `image`, in place."""
         tracks = {track.id: track for track in result.tracks}
         width = self._theme.width_px(image)
+        faces = faces_px(image, result)
         for gaze in result.predictions:
             if gaze.point is None or gaze.people[0] not in tracks:
                 continue
@@ -64,7 +66,10 @@ class GazeArrows:
             colour = self._theme.faded(self._theme.colour(person), result, gaze)
             end = to_point(image, gaze.point)
             start = leaving_px(image, tracks[person], end)
-            put_line(image, start, end, colour, self._theme, is_dashed=gaze.is_unsure)
+            others = [face for face in faces if is_free((*end, end[0] + 1, end[1] + 1), [face])]
+            put_line(
+                image, start, end, colour, self._theme, is_dashed=gaze.is_unsure, behind=others
+            )
             for radius, ink in ((4 * width + 1, self._theme.halo), (4 * width, colour)):
                 cv2.circle(image, end, radius, ink, -1, cv2.LINE_AA)
             cv2.circle(image, end, 2 * width, self._theme.text, -1, cv2.LINE_AA)

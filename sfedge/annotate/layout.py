@@ -1,52 +1,203 @@
-"""Finding places for panels: near what they belong to, on no face, on no other panel."""
+"""Places for tags: near what they belong to, inside the picture, on no face and no other tag."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
+import numpy as np
+from numpy.typing import NDArray
 
-# Costs per hidden pixel, and per pixel of distance to the anchor.
-_HIDES_FACE = 8.0
-_HIDES_PANEL = 8.0
-_HIDES_RESERVED = 4.0
-_FAR = 6.0
-_MOVED = 900.0  # for leaving the side a panel had in the frame before: panels must not jump
+Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels; x2 and y2 lie just outside
+Key = tuple[str, int]  # what a tag is about: "person" or "hand", and the id
+
+_GAPS = (0.0, 1.0, 2.0, 4.0, 6.0)  # distances to try, in texts' heights
+# Costs, in the same unit of distance.
+_SIDES = {"above": 0.0, "right": 0.4, "left": 0.6, "below": 0.8, "corner": 0.9}
+_HIDES = 4.0  # for a tag that lies wholly on hair, a hand or a gaze point
+_NEARER = 3.0  # for a place nearer to somebody else
+_MOVED = 3.0  # for leaving the place of the frame before: tags must not jump
+_ENOUGH = 0.75  # share of the tags that must get their full size, before all try a smaller one
+_CALM = 1.0  # seconds that larger tags must have fitted, before they are drawn again
+_KEPT = 0.8  # of a certainty that is carried from frame to frame, so that the order is steady
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A tag that needs a place."""
+
+    key: Key
+    anchor: Area  # what it belongs to
+    certainty: float  # in [0, 1]; the most certain are placed first
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tag goes, and how large it is."""
+
+    area: Area
+    rung: int  # 0 for the largest
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """What lies in a picture of `width` x `height` pixels, besides the tags."""
+
+    width: int
+    height: int
+    never: Sequence[Area]  # no tag may touch them: faces, the status line
+    rather_not: Sequence[Area]  # hair, hands, gaze points
 
 
 class Placer:
-    """Places panels one after the other; `begin` starts a new frame.
+    """Places the tags of one frame after the other.
 
-    It remembers which side of its anchor each panel had, so that panels rest while people move.
+    All tags are made smaller, rung by rung, until everybody has one; who finds no place even then,
+    the least certain first, gets none. It remembers which side of its anchor each tag had, and how
+    large tags were, so that they rest while people move.
     """
 
     def __init__(self) -> None:
-        self._sides: dict[tuple[int, ...], int] = {}
-        self._width = self._height = 0
-        self._taken: list[tuple[Area, float]] = []
+        self.forget()
 
-    def begin(
-        self, width: int, height: int, faces: Sequence[Area], reserved: Sequence[Area]
+    def forget(self) -> None:
+        """Start anew, for a picture that has nothing to do with the one before."""
+        self._slots: dict[Key, int] = {}
+        self._certainty: dict[Key, float] = {}
+        self._rung = 0
+        self._larger_since: float | None = None  # time from which larger tags would have fitted
+
+    def arrange(
+        self,
+        wanted: Sequence[Wanted],
+        size: Callable[[Key, int], tuple[int, int]],
+        rungs: range,
+        unit: int,
+        obstacles: Obstacles,
+        time: float,
+    ) -> dict[Key, Place]:
+        """Places by key; a tag without one is left out.
+
+        Args:
+            wanted: the tags.
+            size: width and height in pixels of a tag on a rung.
+            rungs: the sizes to try, the largest first; the last is the smallest there is.
+            unit: height of texts, in pixels.
+            obstacles: what tags avoid.
+            time: seconds of the stream.
+        """
+        self._certainty = {
+            tag.key: _KEPT * self._certainty.get(tag.key, tag.certainty)
+            + (1 - _KEPT) * tag.certainty
+            for tag in wanted
+        }
+        order = sorted(wanted, key=lambda tag: (-self._certainty[tag.key], tag.key))
+        trials = _Trials(order, size, rungs.stop, unit, obstacles, self._slots)
+        rung = next((rung for rung in rungs if trials.is_enough(rung)), None)
+        if rung is None:  # not all fit: as many as can be, as large as can be
+            rung = max(rungs, key=lambda rung: (len(trials[rung]), -rung))
+        placed = trials[self._steady(rung, time)]
+        self._slots = {key: slot for key, (_, slot) in placed.items()}
+        return {key: place for key, (place, _) in placed.items()}
+
+    def _steady(self, rung: int, time: float) -> int:
+        """The rung to take: a smaller one at once, a larger one when it has fitted for a while."""
+        if rung >= self._rung or not self._slots:
+            self._larger_since = None
+        elif self._larger_since is None or time < self._larger_since:
+            self._larger_since = time
+            return self._rung
+        elif time - self._larger_since < _CALM:
+            return self._rung
+        self._rung = rung
+        return rung
+
+
+class _Trials:
+    """The places that all tags get if none is larger than a rung, worked out when asked for."""
+
+    def __init__(
+        self,
+        order: Sequence[Wanted],
+        size: Callable[[Key, int], tuple[int, int]],
+        rungs: int,
+        unit: int,
+        obstacles: Obstacles,
+        slots: dict[Key, int],
     ) -> None:
-        """Start a frame of `width` x `height` pixels."""
-        self._width, self._height = width, height
-        self._taken = [(face, _HIDES_FACE) for face in faces]
-        self._taken += [(area, _HIDES_RESERVED) for area in reserved]
+        self._order, self._size, self._rungs = order, size, rungs
+        self._unit, self._obstacles, self._slots = unit, obstacles, slots
+        self._done: dict[int, dict[Key, tuple[Place, int]]] = {}
 
-    def place(self, key: tuple[int, ...], width: int, height: int, anchor: Area) -> tuple[int, int]:
-        """The upper left corner for a panel of `width` x `height` that belongs to `anchor`."""
-        before = self._sides.get(key)
-        options = []
-        for side, corner in enumerate(_corners(width, height, anchor)):
-            x = min(max(corner[0], 0), max(self._width - width, 0))
-            y = min(max(corner[1], 0), max(self._height - height, 0))
-            area = (x, y, x + width, y + height)
-            cost = sum(price * _shared(area, taken) for taken, price in self._taken)
-            cost += _FAR * _distance(area, anchor) + 20.0 * side
-            cost += _MOVED if before is not None and side != before else 0.0
-            options.append((cost, side, area))
-        _, side, area = min(options)
-        self._sides[key] = side
-        self._taken.append((area, _HIDES_PANEL))
-        return area[0], area[1]
+    def __getitem__(self, rung: int) -> dict[Key, tuple[Place, int]]:
+        """Place and slot of each tag that fits on this rung or a lower one."""
+        if rung not in self._done:
+            placed: dict[Key, tuple[Place, int]] = {}
+            never = [*self._obstacles.never]
+            for tag in self._order:
+                for lower in range(rung, self._rungs):
+                    found = self._place(tag, lower, never)
+                    if found is not None:
+                        area, slot = found
+                        placed[tag.key] = Place(area, lower), slot
+                        never.append(area)
+                        break
+            self._done[rung] = placed
+        return self._done[rung]
+
+    def is_enough(self, rung: int) -> bool:
+        """Whether everybody gets a tag, and most get one of this size."""
+        places = [place for place, _ in self[rung].values()]
+        full = sum(place.rung == rung for place in places)
+        return len(places) == len(self._order) and full >= _ENOUGH * len(places)
+
+    def _place(self, tag: Wanted, rung: int, never: Sequence[Area]) -> tuple[Area, int] | None:
+        """The best free area for a tag, and the number of its slot; None if there is none."""
+        width, height = self._size(tag.key, rung)
+        room = self._obstacles
+        if width > room.width or height > room.height:
+            return None
+        areas, costs = _slots(tag.anchor, width, height, self._unit)
+        shift_x = np.clip(areas[:, 0], 0, room.width - width) - areas[:, 0]
+        shift_y = np.clip(areas[:, 1], 0, room.height - height) - areas[:, 1]
+        areas = areas + np.stack([shift_x, shift_y, shift_x, shift_y], axis=1)
+        away = _distances(areas, [tag.anchor])[:, 0] / self._unit
+        costs = costs + away
+        free = _shared(areas, never).sum(axis=1) == 0
+        if not free.any():
+            return None
+        costs += _HIDES * _shared(areas, room.rather_not).sum(axis=1) / (width * height)
+        others = [other.anchor for other in self._order if other is not tag]
+        if others:
+            costs += _NEARER * (_distances(areas, others).min(axis=1) / self._unit < away)
+        if tag.key in self._slots:
+            costs[self._slots[tag.key]] -= _MOVED
+        slot = int(np.where(free, costs, math.inf).argmin())
+        x1, y1, x2, y2 = (int(value) for value in areas[slot])
+        return (x1, y1, x2, y2), slot
+
+
+def _slots(
+    anchor: Area, width: int, height: int, unit: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(N, 4) areas to try around an anchor, and (N,) what each costs; always the same N."""
+    x1, y1, x2, y2 = anchor
+    middle_x, middle_y = (x1 + x2 - width) // 2, (y1 + y2 - height) // 2
+    corners, costs = [], []
+    for gap in (round(gap * unit) for gap in _GAPS):
+        above, below = y1 - height - gap, y2 + gap
+        left, right = x1 - width - gap, x2 + gap
+        for side, places in (
+            ("above", ((x1, above), (middle_x, above), (x2 - width, above))),
+            ("right", ((right, y1), (right, middle_y), (right, y2 - height))),
+            ("left", ((left, y1), (left, middle_y), (left, y2 - height))),
+            ("below", ((x1, below), (middle_x, below), (x2 - width, below))),
+            ("corner", ((right, above), (left, above), (right, below), (left, below))),
+        ):
+            for number, corner in enumerate(places):
+                corners.append(corner)
+                costs.append(_SIDES[side] + 0.1 * number)
+    found = np.array(corners, np.int64)
+    return np.concatenate([found, found + np.array([width, height])], axis=1), np.array(costs)
 
 
 def grown(area: Area, margin: int) -> Area:
@@ -54,38 +205,25 @@ def grown(area: Area, margin: int) -> Area:
     return area[0] - margin, area[1] - margin, area[2] + margin, area[3] + margin
 
 
-def _corners(width: int, height: int, anchor: Area) -> list[tuple[int, int]]:
-    """Corners to try: above, right, left and below the anchor, then further out."""
-    x1, y1, x2, y2 = anchor
-    middle = (x1 + x2 - width) // 2
-    near = [
-        (x1, y1 - height),
-        (x2, y1),
-        (x1 - width, y1),
-        (middle, y2),
-        (x2 - width, y1 - height),
-        (x2, y2 - height),
-        (x1 - width, y2 - height),
-    ]
-    further = [
-        (middle, y2 + height),
-        (middle, y1 - 2 * height),
-        (x2 + width // 2, y2),
-        (x1 - 3 * width // 2, y2),
-        (x2 + width // 2, y1 - height),
-        (x1 - 3 * width // 2, y1 - height),
-        (middle, y2 + 2 * height),
-    ]
-    return near + further
+def is_free(area: Area, others: Sequence[Area]) -> bool:
+    """Whether an area shares no pixel with any other."""
+    x1, y1, x2, y2 = area
+    return all(x1 >= o[2] or x2 <= o[0] or y1 >= o[3] or y2 <= o[1] for o in others)
 
 
-def _shared(a: Area, b: Area) -> int:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(width, 0) * max(height, 0)
+def _shared(areas: NDArray[np.int64], others: Sequence[Area]) -> NDArray[np.int64]:
+    """(N, M) pixels that N areas share with M others."""
+    a, b = areas[:, None], np.array(others, np.int64).reshape(1, -1, 4)
+    across = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    down = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    shared: NDArray[np.int64] = np.maximum(across, 0) * np.maximum(down, 0)
+    return shared
 
 
-def _distance(a: Area, b: Area) -> float:
-    """Between the nearest points of two areas."""
-    dx = max(a[0] - b[2], b[0] - a[2], 0)
-    dy = max(a[1] - b[3], b[1] - a[3], 0)
-    return float((dx * dx + dy * dy) ** 0.5)
+def _distances(areas: NDArray[np.int64], others: Sequence[Area]) -> NDArray[np.float64]:
+    """(N, M) distances between the nearest points of N areas and M others."""
+    a, b = areas[:, None], np.array(others, np.int64).reshape(1, -1, 4)
+    dx = np.maximum(np.maximum(a[..., 0] - b[..., 2], b[..., 0] - a[..., 2]), 0)
+    dy = np.maximum(np.maximum(a[..., 1] - b[..., 3], b[..., 1] - a[..., 3]), 0)
+    distances: NDArray[np.float64] = np.hypot(dx, dy)
+    return distances

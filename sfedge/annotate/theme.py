@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sfedge.core.structures import FrameResult, Image, Prediction
+from sfedge.core.structures import FrameResult, Hand, Image, Prediction
 
 Colour = tuple[int, int, int]  # RGB
 
@@ -18,6 +18,10 @@ _PALETTE: tuple[Colour, ...] = (
 )
 
 
+_SMALLEST_FONT = 10  # pixels
+_ROOMY, _SHRINK, _LEAST = 2, 0.05, 0.7  # texts shrink by a share for each person beyond two
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
     """How drawings look; sizes are pixels of a picture whose shorter side is 720."""
@@ -27,27 +31,43 @@ class Theme:
     carried: Colour = (190, 190, 190)  # of an answer from an earlier frame
     ground: Colour = (16, 16, 16)  # behind texts
     ground_opacity: float = 0.72
+    hand: Colour = (225, 225, 225)  # of a hand that belongs to nobody
+    wearer: Colour = (255, 120, 90)  # of a hand of the person who wears the camera
     halo: Colour = (0, 0, 0)  # around lines, so that they show on bright ground
     font_size: float = 17.0
-    line_width: float = 2.0
+    line_width: float = 1.5
     heat_opacity: float = 0.55  # at the peak of the gaze heatmap
 
     def colour(self, person: int) -> Colour:
         """The colour of a person; ids follow the palette round."""
         return self.palette[person % len(self.palette)]
 
+    def hand_colour(self, hand: Hand) -> Colour:
+        """The colour of a hand that belongs to nobody in the frame."""
+        return self.wearer if hand.is_wearers else self.hand
+
     def scale(self, image: Image) -> float:
         """Pixels of `image` per pixel of the theme."""
         height, width = image.shape[:2]
         return float(min(height, width)) / 720.0
 
-    def font_px(self, image: Image) -> int:
+    def font_px(self, image: Image, share: float = 1.0) -> int:
         """Height of texts; small pictures get texts that can still be read."""
-        return max(round(self.font_size * self.scale(image)), 10)
+        return max(round(self.font_size * self.scale(image) * share), _SMALLEST_FONT)
+
+    def shrunk(self, result: FrameResult) -> float:
+        """The share of their size that texts get in a crowd."""
+        count = len(result.tracks) + len(result.hands)
+        return max(1.0 - _SHRINK * max(count - _ROOMY, 0), _LEAST)
 
     def width_px(self, image: Image) -> int:
         """Width of lines."""
         return max(round(self.line_width * self.scale(image)), 1)
+
+    def halo_px(self, image: Image) -> int:
+        """Width of the halo's line, below a line of `width_px`; thin lines get a thin one."""
+        width = self.width_px(image)
+        return width + min(width, 2)
 
     def faded(self, colour: Colour, result: FrameResult, prediction: Prediction) -> Colour:
         """The colour of a line for an answer: full when it is fresh, greyer with its age."""
