@@ -9,7 +9,9 @@ from sfedge.annotate.pair_links import PairLinks
 from sfedge.annotate.status import StatusLine
 from sfedge.annotate.tags import Tags
 from sfedge.annotate.theme import Theme
+from sfedge.annotate.words import Words
 from sfedge.core.structures import FrameResult, Image
+from sfedge.core.tasks import Task
 
 __all__ = [
     "Annotator",
@@ -35,6 +37,7 @@ class Annotator(Protocol):
 
 def build_annotators(
     *,
+    tasks: Iterable[Task],
     model: str,
     notice: str,
     facts: Callable[[], str] = lambda: "",
@@ -43,15 +46,19 @@ def build_annotators(
     """All annotators, in the order to draw them.
 
     Args:
+        tasks: those of the model that answers; they say how answers read.
         model: name of the model, always on the picture.
         notice: its limits, always on the picture; "" for none.
         facts: what the status line adds at each frame, such as "12 frames skipped".
         theme: colours and sizes; None for the usual ones.
     """
     theme = theme or Theme()
-    status = StatusLine(theme, model=model, notice=notice, facts=facts)
-    tags = Tags(theme, reserved=status.areas)
-    links = PairLinks(theme, taken=lambda image: (*tags.areas, *status.areas(image)))
+    words = Words(tasks)
+    tags = Tags(theme, words, reserved=lambda image: status.areas(image))
+    status = StatusLine(
+        theme, model=model, notice=notice, facts=facts, tags_left_out=lambda: tags.left_out
+    )
+    links = PairLinks(theme, words, taken=lambda image: (*tags.areas, *status.areas(image)))
     return [GazeHeatmap(theme), GazeArrows(theme), Outlines(theme), tags, links, status]
 
 

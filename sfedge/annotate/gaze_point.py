@@ -58,7 +58,7 @@ class GazeArrows:
         """Draw on `image`, in place."""
         tracks = {track.id: track for track in result.tracks}
         width = self._theme.width_px(image)
-        faces = faces_px(image, result)
+        faces = faces_px(image, result, self._theme)
         for gaze in result.predictions:
             if gaze.point is None or gaze.people[0] not in tracks:
                 continue
@@ -67,8 +67,9 @@ class GazeArrows:
             end = to_point(image, gaze.point)
             start = leaving_px(image, tracks[person], end)
             others = [face for face in faces if is_free((*end, end[0] + 1, end[1] + 1), [face])]
+            dashed = gaze.is_unsure
             put_line(
-                image, start, end, colour, self._theme, is_dashed=gaze.is_unsure, behind=others
+                image, start, end, colour, self._theme, width=width, is_dashed=dashed, behind=others
             )
             for radius, ink in ((4 * width + 1, self._theme.halo), (4 * width, colour)):
                 cv2.circle(image, end, radius, ink, -1, cv2.LINE_AA)

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 
-from sfedge.annotate.layout import Area
+from sfedge.annotate.layout import Area, grown
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.core.boxes import Box, to_pixels
 from sfedge.core.structures import FrameResult, Image, Track
 
 Point = tuple[int, int]
 
+_SHORTEST_DASH = 12  # pixels, with the space after it
+_DASH = 0.45  # of that; round ends make it longer
 _BROW = 0.12  # of a person's height: about where the face is, where none is seen
 
 
@@ -20,12 +22,15 @@ def corners_px(image: Image, box: Box) -> Area:
     return x1, y1, x2 - 1, y2 - 1
 
 
-def faces_px(image: Image, result: FrameResult) -> list[Area]:
-    """All faces of the frame, in pixels."""
-    return [
-        (x1, y1, x2 + 1, y2 + 1)
-        for x1, y1, x2, y2 in (corners_px(image, t.face) for t in result.tracks if t.face)
-    ]
+def faces_px(image: Image, result: FrameResult, theme: Theme) -> list[Area]:
+    """All faces of the frame with the frames around them, in pixels."""
+    margin = theme.margin_px(image)
+    return [grown(box_px(image, t.face), margin) for t in result.tracks if t.face is not None]
+
+
+def box_px(image: Image, box: Box) -> Area:
+    """The pixels of a box."""
+    return to_pixels(box, width=image.shape[1], height=image.shape[0])
 
 
 def head_px(image: Image, track: Track) -> Point:
@@ -74,20 +79,25 @@ def put_line(
     colour: Colour,
     theme: Theme,
     *,
+    width: int,
     is_dashed: bool,
     behind: Sequence[Area] = (),
 ) -> None:
     """A line with a halo, that passes behind some areas; dashed for an answer that is unsure."""
-    width = theme.width_px(image)
     length = max(((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5, 1.0)
-    dashes = max(int(length / (8 * width)), 1) if is_dashed else 1
+    dashes = max(int(length / max(8 * width, _SHORTEST_DASH)), 1) if is_dashed else 1
     parts = []
     for dash in range(dashes):
-        low, high = dash / dashes, (dash + (0.55 if is_dashed else 1.0)) / dashes
+        low, high = dash / dashes, (dash + (_DASH if is_dashed else 1.0)) / dashes
         parts += pieces(between(start, end, low), between(start, end, high), behind)
-    for ink, wide in ((theme.halo, theme.halo_px(image)), (colour, width)):
+    for ink, wide in ((theme.halo, halo_width(width)), (colour, width)):
         for first, last in parts:
             cv2.line(image, first, last, ink, wide, cv2.LINE_AA)
+
+
+def halo_width(width: int) -> int:
+    """Pixels of the halo's line below a line; a thin one gets a thin one."""
+    return width + (2 if width > 2 else 1)
 
 
 def between(start: Point, end: Point, part: float) -> Point:

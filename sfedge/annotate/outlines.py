@@ -2,7 +2,7 @@
 
 import cv2
 
-from sfedge.annotate.lines import corners_px
+from sfedge.annotate.lines import corners_px, halo_width
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.core.boxes import Box
 from sfedge.core.structures import FrameResult, Image
@@ -23,5 +23,6 @@ class Outlines:
 
     def _frame(self, image: Image, box: Box, colour: Colour) -> None:
         x1, y1, x2, y2 = corners_px(image, box)
-        cv2.rectangle(image, (x1, y1), (x2, y2), self._theme.halo, self._theme.halo_px(image))
-        cv2.rectangle(image, (x1, y1), (x2, y2), colour, self._theme.width_px(image))
+        width = self._theme.width_px(image)
+        cv2.rectangle(image, (x1, y1), (x2, y2), self._theme.halo, halo_width(width))
+        cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)

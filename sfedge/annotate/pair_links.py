@@ -6,7 +6,7 @@ from sfedge.annotate.layout import Area, is_free
 from sfedge.annotate.lines import Point, between, faces_px, head_px, leaving_px, put_line
 from sfedge.annotate.text import line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Theme
-from sfedge.annotate.words import age_text, says, word
+from sfedge.annotate.words import Words, age_text, says
 from sfedge.core.structures import FrameResult, Image, Prediction
 
 _SMALLER = 0.85  # than the tags of few people
@@ -19,11 +19,14 @@ class PairLinks:
 
     Args:
         theme: colours and sizes.
+        words: how answers read.
         taken: areas of an image that neither lines nor words may touch: tags, the status line.
     """
 
-    def __init__(self, theme: Theme, taken: Callable[[Image], Sequence[Area]]) -> None:
-        self._theme = theme
+    def __init__(
+        self, theme: Theme, words: Words, taken: Callable[[Image], Sequence[Area]]
+    ) -> None:
+        self._theme, self._words = theme, words
         self._taken = taken
         self.areas: tuple[Area, ...] = ()  # where the words of the last frame stand
 
@@ -31,7 +34,7 @@ class PairLinks:
         """Draw on `image`, in place."""
         tracks = {track.id: track for track in result.tracks}
         size = self._theme.font_px(image, _SMALLER * self._theme.shrunk(result))
-        blocked = [*faces_px(image, result), *self._taken(image)]
+        blocked = [*faces_px(image, result, self._theme), *self._taken(image)]
         words: list[tuple[Prediction, Area]] = []
         lines: list[tuple[Prediction, Point, Point]] = []
         for answer in _surest_by_pair(result.predictions):
@@ -51,7 +54,14 @@ class PairLinks:
         for answer, start, end in lines:
             colour = self._theme.faded(self._theme.text, result, answer)
             put_line(
-                image, start, end, colour, self._theme, is_dashed=answer.is_unsure, behind=blocked
+                image,
+                start,
+                end,
+                colour,
+                self._theme,
+                width=max(self._theme.width_px(image) - 1, 1),
+                is_dashed=answer.is_unsure,
+                behind=blocked,
             )
         for answer, area in words:
             self._put(image, answer, area, result, size)
@@ -59,7 +69,7 @@ class PairLinks:
     def _measure(self, answer: Prediction, result: FrameResult, size: int) -> tuple[int, int]:
         age = age_text([answer], result)
         gaps = 3 if age else 2
-        width = text_width(word(answer), size) + (text_width(age, size) if age else 0)
+        width = text_width(self._words.short(answer), size) + (text_width(age, size) if age else 0)
         return width + gaps * _gap(size), line_height(size)
 
     def _put(
@@ -68,9 +78,9 @@ class PairLinks:
         put_ground(image, *area, self._theme.ground, self._theme.ground_opacity)
         ink = self._theme.text if answer in result.fresh else self._theme.carried
         left = area[0] + _gap(size)
-        put_text(image, word(answer), left, area[1], size, ink)
+        put_text(image, self._words.short(answer), left, area[1], size, ink)
         if age := age_text([answer], result):
-            left += text_width(word(answer), size) + _gap(size)
+            left += text_width(self._words.short(answer), size) + _gap(size)
             put_text(image, age, left, area[1], size, self._theme.carried)
 
 

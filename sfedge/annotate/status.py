@@ -1,6 +1,6 @@
 """The status strip: where the video stands, which model answers, and what its limits are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sfedge.annotate.layout import Area
 from sfedge.annotate.text import line_height, put_ground, put_text, wrap
@@ -19,11 +19,21 @@ class StatusLine:
         model: name of the model.
         notice: its limits; "" for none.
         facts: what to add at each frame, such as "12 frames skipped".
+        tags_left_out: how many people's tags found no place in the frame.
     """
 
-    def __init__(self, theme: Theme, *, model: str, notice: str, facts: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        *,
+        model: str,
+        notice: str,
+        facts: Callable[[], str],
+        tags_left_out: Callable[[], int],
+    ) -> None:
         self._theme = theme
         self._model, self._notice, self._facts = model, notice, facts
+        self._tags_left_out = tags_left_out
 
     def areas(self, image: Image) -> Sequence[Area]:
         """The part of `image` that the strip takes."""
@@ -37,11 +47,19 @@ class StatusLine:
         size = self._size(image)
         ((left, top, right, bottom),) = self.areas(image)
         put_ground(image, left, top, right, bottom, self._theme.ground, self._theme.ground_opacity)
-        state = f"{clock(result.time)}   model {self._model}   {self._facts()}".rstrip()
+        parts = [clock(result.time), f"model {self._model}", *self._missing(result), self._facts()]
+        state = "   ".join(filter(None, parts))
         for number, line in enumerate([state, *self._limits(image)]):
             y = top + number * line_height(size)
             if y < bottom:
                 put_text(image, line, size // 2, y, size, self._theme.text)
+
+    def _missing(self, result: FrameResult) -> Iterator[str]:
+        """What the picture does not show."""
+        if count := result.left_out:
+            yield f"{count} {'person' if count == 1 else 'people'} not asked about"
+        if count := self._tags_left_out():
+            yield f"{count} {'tag' if count == 1 else 'tags'} without room"
 
     def _size(self, image: Image) -> int:
         return max(round(self._theme.font_px(image) * _SMALLER), 9)

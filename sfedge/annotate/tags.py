@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import cv2
 
 from sfedge.annotate.layout import Area, Key, Obstacles, Place, Placer, Wanted, grown
-from sfedge.annotate.lines import Point, corners_px, faces_px, pieces, to_point
+from sfedge.annotate.lines import Point, box_px, faces_px, pieces, to_point
 from sfedge.annotate.text import ink_on, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Colour, Theme
-from sfedge.annotate.words import age_text, phrase, says, surest_by_task, word
-from sfedge.core.structures import FrameResult, Hand, Image, Prediction, Track
+from sfedge.annotate.words import Words, age_text, says, surest_by_task
+from sfedge.core.structures import FrameResult, Image, Prediction, Track
 
 _FULL, _SHORT, _NUMBER = "every answer in a line", "the surest answers in one line", "who it is"
 # Each rung is smaller than the one before: what a tag says, and the share of the texts' size.
@@ -44,11 +44,14 @@ class Tags:
 
     Args:
         theme: colours and sizes.
+        words: how answers read.
         reserved: areas of an image that tags leave free.
     """
 
-    def __init__(self, theme: Theme, reserved: Callable[[Image], Sequence[Area]]) -> None:
-        self._theme = theme
+    def __init__(
+        self, theme: Theme, words: Words, reserved: Callable[[Image], Sequence[Area]]
+    ) -> None:
+        self._theme, self._words = theme, words
         self._reserved = reserved
         self._placer = Placer()
         self._shot = 0
@@ -80,8 +83,9 @@ class Tags:
         )
         self.areas = tuple(place.area for place in places.values())
         self.left_out = len(tags) - len(places)
+        faces = faces_px(image, result, self._theme)
         for key, place in places.items():
-            self._leader(image, tags[key], place, faces_px(image, result))
+            self._leader(image, tags[key], place, faces)
         for key, place in places.items():
             self._put(image, place, tags[key], lines[key, place.rung], sizes[place.rung])
 
@@ -104,32 +108,39 @@ class Tags:
         for hand in result.hands:
             key = ("hand", hand.id)
             chip = f"H{hand.id} wearer" if hand.is_wearers else f"H{hand.id}"
-            colour, anchor = self._theme.hand_colour(hand), _box(image, hand)
+            colour, anchor = self._theme.hand_colour(hand), box_px(image, hand.box)
             tags[key] = _Tag(anchor, chip, colour, hand.score, surest_by_task(about.get(key, ())))
         return tags
 
     def _obstacles(self, image: Image, result: FrameResult) -> Obstacles:
         height, width = image.shape[:2]
-        margin = self._theme.width_px(image) // 2 + 2  # so that frames stay whole
-        never = [grown(face, margin) for face in faces_px(image, result)]
-        never += [grown(_box(image, hand), margin) for hand in result.hands]
+        margin = self._theme.margin_px(image)
+        never = faces_px(image, result, self._theme)
+        never += [grown(box_px(image, hand.box), margin) for hand in result.hands]
         hair = [_head(image, track) for track in result.tracks if track.face is not None]
+        hands = [box_px(image, hand.box) for track in result.tracks for hand in track.hands]
         looked_at = [
             grown((*(point := to_point(image, answer.point)), *point), 4 * margin)
             for answer in result.predictions
             if answer.point is not None
         ]
-        return Obstacles(width, height, [*never, *self._reserved(image)], [*hair, *looked_at])
+        return Obstacles(
+            width, height, [*never, *self._reserved(image)], [*hair, *hands, *looked_at]
+        )
 
     def _lines(self, tag: _Tag, detail: str, result: FrameResult) -> list[_Line]:
         if detail == _NUMBER or not tag.answers:
             return []
         if detail == _FULL:
-            return [self._line(phrase(answer), [answer], result) for answer in tag.answers]
+            return [
+                self._line(self._words.whole(answer), [answer], result) for answer in tag.answers
+            ]
         labels = [answer for answer in tag.answers if answer.label is not None]
         surest = sorted(labels, key=says, reverse=True)[:_WORDS]
         shown = [answer for answer in labels if answer in surest]
-        return [self._line(", ".join(map(word, shown)), shown, result)] if shown else []
+        return (
+            [self._line(", ".join(map(self._words.short, shown)), shown, result)] if shown else []
+        )
 
     def _line(self, text: str, answers: Sequence[Prediction], result: FrameResult) -> _Line:
         is_plain = all(answer in result.fresh and not answer.is_unsure for answer in answers)
@@ -177,15 +188,10 @@ class Tags:
 def _head(image: Image, track: Track) -> Area:
     """A face with the forehead, which detectors leave out; else the top edge of the person."""
     if track.face is None:
-        x1, y1, x2, _ = corners_px(image, track.person)
-        return x1, y1, x2 + 1, y1 + 1
-    x1, y1, x2, y2 = corners_px(image, track.face)
-    return x1, max(y1 - round(_FOREHEAD * (y2 - y1)), 0), x2 + 1, y2 + 1
-
-
-def _box(image: Image, hand: Hand) -> Area:
-    x1, y1, x2, y2 = corners_px(image, hand.box)
-    return x1, y1, x2 + 1, y2 + 1
+        x1, y1, x2, _ = box_px(image, track.person)
+        return x1, y1, x2, y1 + 1
+    x1, y1, x2, y2 = box_px(image, track.face)
+    return x1, max(y1 - round(_FOREHEAD * (y2 - y1)), 0), x2, y2
 
 
 def _nearest(area: Area, anchor: Area) -> tuple[Point, Point]:

@@ -61,13 +61,12 @@ class Theme:
         return max(1.0 - _SHRINK * max(count - _ROOMY, 0), _LEAST)
 
     def width_px(self, image: Image) -> int:
-        """Width of lines."""
-        return max(round(self.line_width * self.scale(image)), 1)
+        """Width of lines; video halves the resolution of colours, so that one pixel looks grey."""
+        return max(round(self.line_width * self.scale(image)), 2)
 
-    def halo_px(self, image: Image) -> int:
-        """Width of the halo's line, below a line of `width_px`; thin lines get a thin one."""
-        width = self.width_px(image)
-        return width + min(width, 2)
+    def margin_px(self, image: Image) -> int:
+        """What tags and lines keep away from a face, so that its frame stays whole."""
+        return self.width_px(image) + 2
 
     def faded(self, colour: Colour, result: FrameResult, prediction: Prediction) -> Colour:
         """The colour of a line for an answer: full when it is fresh, greyer with its age."""

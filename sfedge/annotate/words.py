@@ -3,16 +3,32 @@
 from collections.abc import Iterable, Sequence
 
 from sfedge.core.structures import FrameResult, Prediction
+from sfedge.core.tasks import Task
 
-# How an answer reads on the picture; a task that is not here shows its name.
-_PHRASES: dict[str, str] = {
-    "expression": "{label}",
-    "gesture": "{label}",
-    "domain": "{label}",
-    "relation": "{label}",
-}
-_LABELS = {"looking": "looking at me", "not_looking": "not looking at me"}
 _NOW = 0.05  # seconds; a younger answer would read 0.0 s
+
+
+class Words:
+    """How the answers to some tasks read.
+
+    Args:
+        tasks: those of the model that answers.
+    """
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = {task.name: task for task in tasks}
+
+    def whole(self, answer: Prediction) -> str:
+        """An answer in words, with its probability; "?" where it is unsure."""
+        said = self._tasks[answer.task].words(answer.label)
+        return f"{said} {_probability(answer):.0%}{' ?' if answer.is_unsure else ''}"
+
+    def short(self, answer: Prediction) -> str:
+        """The label, after the task's glyph where it does not speak for itself."""
+        task = self._tasks[answer.task]
+        label = (answer.label or "").replace("_", " ")
+        said = label if task.words(answer.label) == label else f"{task.glyph} {label}"
+        return f"{said.strip()}{'?' if answer.is_unsure else ''}"
 
 
 def surest_by_task(answers: Iterable[Prediction]) -> tuple[Prediction, ...]:
@@ -30,20 +46,6 @@ def says(answer: Prediction) -> tuple[bool, bool, float]:
     return not is_negative, not answer.is_unsure, _probability(answer)
 
 
-def phrase(answer: Prediction) -> str:
-    """An answer in words, with its probability; "?" where it is unsure."""
-    return f"{word(answer).removesuffix('?')} {_probability(answer):.0%}{_doubt(answer, ' ?')}"
-
-
-def word(answer: Prediction) -> str:
-    """An answer in as few words as can be; "?" where it is unsure."""
-    if answer.label is None:
-        return f"{answer.task}{_doubt(answer, '?')}"
-    label = _LABELS.get(answer.label, answer.label.replace("_", " "))
-    default = "{label}" if answer.label in _LABELS else answer.task.replace("_", " ") + " {label}"
-    return _PHRASES.get(answer.task, default).format(label=label) + _doubt(answer, "?")
-
-
 def age_text(answers: Sequence[Prediction], result: FrameResult) -> str:
     """The age of the oldest of some answers; "" where all are about this very frame."""
     seconds = max((result.age(answer) for answer in answers), default=0.0)
@@ -56,7 +58,3 @@ def _probability(answer: Prediction) -> float:
     if answer.label is None or answer.probabilities is None:
         return answer.peak or 0.0
     return answer.probabilities[answer.label]
-
-
-def _doubt(answer: Prediction, mark: str) -> str:
-    return mark if answer.is_unsure else ""

@@ -126,7 +126,10 @@ class Session(Closing):
         """A new picture of the frame with all that is known drawn on it."""
         if self._annotators is None:
             self._annotators = annotate.build_annotators(
-                model=self.model_name, notice=self.notice, facts=self._live_facts
+                tasks=self.tasks,
+                model=self.model_name,
+                notice=self.notice,
+                facts=self._live_facts,
             )
         with self.timed("draw"):
             return annotate.draw(result, self._annotators)
