@@ -1,66 +1,88 @@
-"""A file's sound, cut to a span of time and made to fit into an MP4."""
+"""A source's sound, cut to a span of time and made to fit into an MP4."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import av.error
 from av.bitstream import BitStreamFilterContext
+from av.stream import Disposition
 
 from sfedge.sources.clock import SteadyClock, container_start
 from sfedge.sources.container import MAX_READ_ERRORS
+from sfedge.sources.opening import open_container, reason
+from sfedge.sources.sound_feed import SoundFeed
 
 # What MP4 players know; anything else is encoded to AAC.
 _COPIED = ("aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac")
 _PACKET = Fraction(1, 50)  # seconds; about the length of a packet
 
 
-class Sound:
-    """The first sound track of a file, as packets for another container.
+class Sound(Protocol):
+    """Sound as packets for another container, in order of time."""
 
-    Args:
-        path: any file that FFmpeg reads, or the address of one on the web.
-        start: seconds of the file's clock that become zero; a packet that reaches beyond is kept.
-        end: seconds of the file's clock at which it stops; None for all.
-    """
-
-    def __init__(self, path: Path | str, *, start: float, end: float | None) -> None:
-        self._input = av.open(str(path), metadata_errors="replace")
-        tracks = self._input.streams.audio
-        self._next: Any = None
-        self.problem = ""  # why there is nothing to be had, a clause
-        self._faults: dict[str, None] = {}  # each once, in the order they were met
-        if not tracks:
-            self.problem = "the file has no sound"
-        elif not (tracks[0].codec_context and tracks[0].codec_context.sample_rate):
-            self.problem = "its codec is not known to the installed FFmpeg"
-        if self.problem:
-            return
-        self._stream: Any = tracks[0]
-        self._time_base = Fraction(self._stream.time_base or 1)
-        self._zero = round((container_start(self._input) + Fraction(start)) / self._time_base)
-        self._end = None if end is None else round(Fraction(end - start) / self._time_base)
-        self._is_cut = start > 0
-        self._is_copied = self._stream.codec_context.name in _COPIED
-        self._waiting = self._read()
-        self._next = next(self._waiting, None)
+    @property
+    def problem(self) -> str:
+        """Why there is nothing to be had, a clause; "" if there is."""
+        ...
 
     @property
     def begins(self) -> float | None:
-        """Seconds from `start` to the first packet; None if there is none."""
-        return None if self._next is None else float(self._next.pts * self._time_base)
+        """Seconds from the span's start to the first packet; None if there is none."""
+        ...
 
     @property
     def losses(self) -> tuple[str, ...]:
         """Sentences on what could not be read or decoded so far."""
-        return tuple(self._faults)
+        ...
 
     def add_to(self, output: Any) -> None:
         """Add a stream for this sound to a container that is not written to yet."""
-        source = self._stream.codec_context
+        ...
+
+    def packets(self, until: float | None) -> Iterator[Any]:
+        """Packets that begin before `until` seconds of the span and were not given yet.
+
+        None gives all that is left; nothing can be asked for afterwards.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the source of it."""
+        ...
+
+
+def open_sound(source: Path | str | SoundFeed, *, start: float, end: float | None) -> Sound:
+    """The sound of a file, a recording on the web or a live stream.
+
+    Args:
+        source: where it is.
+        start: seconds of the source's clock that become zero; a packet that reaches beyond is kept.
+        end: seconds of the source's clock at which it stops; None for all.
+
+    Raises:
+        SourceError: the file cannot be opened.
+    """
+    if isinstance(source, SoundFeed):
+        return LiveSound(source, start=start, end=end)
+    return FileSound(source, start=start, end=end)
+
+
+class _Fitting:
+    """One stream's packets as MP4 players know them: copied where they do, else as AAC."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._is_copied = stream.codec_context.name in _COPIED
         self._filter: BitStreamFilterContext | None = None
+        self._target: Any = None
+        self.faults: dict[str, None] = {}  # each once, in the order they were met
+
+    def add_to(self, output: Any) -> None:
+        """Add the stream to a container."""
+        source = self._stream.codec_context
         if self._is_copied:
             self._target = output.add_stream_from_template(self._stream)
             if source.name == "aac" and not source.extradata:  # as transport streams carry it
@@ -71,21 +93,88 @@ class Sound:
         layout = "mono" if source.channels == 1 else "stereo"
         self._target = output.add_stream("aac", rate=rate, layout=layout)
 
-    def packets(self, until: float | None) -> Iterator[Any]:
-        """Packets that begin before `until` seconds after `start` and were not given yet.
+    def fitted(self, packet: Any) -> Iterator[Any]:
+        """What one packet becomes; None brings what is still held back."""
+        if not self._is_copied:
+            for frame in self._decoded(packet):
+                yield from self._target.encode(frame)
+            if packet is None:
+                yield from self._target.encode(None)
+            return
+        ready = self._filter.filter(packet) if self._filter else [packet] if packet else []
+        for each in ready:
+            each.stream = self._target
+            yield each
 
-        None gives all that is left; nothing can be asked for afterwards.
-        """
+    def _decoded(self, packet: Any) -> list[Any]:
+        try:
+            return list(self._stream.codec_context.decode(packet))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self.faults[f"part of the sound could not be decoded ({reason(error)})"] = None
+            return []
+
+
+class FileSound:
+    """The sound track of a file that players choose.
+
+    Args:
+        path: any file that FFmpeg reads, or the address of one on the web.
+        start: seconds of the file's clock that become zero; a packet that reaches beyond is kept.
+        end: seconds of the file's clock at which it stops; None for all.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path | str, *, start: float, end: float | None) -> None:
+        self._input = open_container(str(path))
+        self._next: Any = None
+        self.problem = ""
+        self._fitting: _Fitting | None = None
+        tracks = [
+            track
+            for track in self._input.streams.audio
+            if track.codec_context and track.codec_context.sample_rate
+        ]
+        if not tracks:
+            has_any = bool(self._input.streams.audio)
+            unknown = "its codec is not known to the installed FFmpeg"
+            self.problem = unknown if has_any else "the file has no sound"
+            return
+        preferred = [track for track in tracks if track.disposition & Disposition.default]
+        self._stream: Any = (preferred or tracks)[0]
+        self._fitting = _Fitting(self._stream)
+        self._time_base = Fraction(self._stream.time_base or 1)
+        self._zero = round((container_start(self._input) + Fraction(start)) / self._time_base)
+        self._end = None if end is None else round(Fraction(end - start) / self._time_base)
+        self._is_cut = start > 0
+        self._waiting = self._read()
+        self._next = next(self._waiting, None)
+
+    @property
+    def begins(self) -> float | None:
+        return None if self._next is None else float(self._next.pts * self._time_base)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        return tuple(self._fitting.faults) if self._fitting else ()
+
+    def add_to(self, output: Any) -> None:
+        if self._fitting is not None:
+            self._fitting.add_to(output)
+
+    def packets(self, until: float | None) -> Iterator[Any]:
+        if self._fitting is None:
+            return
         while self._next is not None and (
             until is None or self._next.pts * self._time_base < until
         ):
             packet, self._next = self._next, next(self._waiting, None)
-            yield from self._fitted(packet)
+            yield from self._fitting.fitted(packet)
         if until is None:
-            yield from self._fitted(None)
+            yield from self._fitting.fitted(None)
 
     def close(self) -> None:
-        """Release the file."""
         self._input.close()
 
     def _read(self) -> Iterator[Any]:
@@ -116,26 +205,46 @@ class Sound:
                 return
             except (av.error.FFmpegError, OSError) as error:
                 errors += 1
-                reason = error.strerror or error
-                self._faults[f"part of the sound could not be read ({reason})"] = None
+                if self._fitting is not None:
+                    what = f"part of the sound could not be read ({reason(error)})"
+                    self._fitting.faults[what] = None
 
-    def _fitted(self, packet: Any) -> Iterator[Any]:
-        """What one packet of the file becomes; None brings what is still held back."""
-        if not self._is_copied:
-            for frame in self._decoded(packet):
-                yield from self._target.encode(frame)
-            if packet is None:
-                yield from self._target.encode(None)
+
+class LiveSound:
+    """The sound of a live stream, as it came over the stream's own connection.
+
+    Args:
+        feed: of the source; taken by one writer alone.
+        start: seconds of the source's clock that become zero.
+        end: seconds of the source's clock at which it stops; None for all.
+    """
+
+    problem = ""
+    begins = 0.0  # what has not come yet cannot be known; it belongs to the picture
+
+    def __init__(self, feed: SoundFeed, *, start: float, end: float | None) -> None:
+        self._feed, self._start, self._end = feed, start, end
+        self._fitting = _Fitting(feed.stream)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        dropped = self._feed.dropped
+        told = [f"{dropped} packets of sound were not taken in time"] if dropped else []
+        return (*self._fitting.faults, *told)
+
+    def add_to(self, output: Any) -> None:
+        self._fitting.add_to(output)
+
+    def packets(self, until: float | None) -> Iterator[Any]:
+        """As of every sound; None gives only what is held back, as the picture has ended."""
+        if until is None:
+            yield from self._fitting.fitted(None)
             return
-        ready = self._filter.filter(packet) if self._filter else [packet] if packet else []
-        for each in ready:
-            each.stream = self._target
-            yield each
+        for time, packet in self._feed.take(until + self._start):
+            if time < self._start or (self._end is not None and time >= self._end):
+                continue
+            packet.pts = packet.dts = round(Fraction(time - self._start) / packet.time_base)
+            yield from self._fitting.fitted(packet)
 
-    def _decoded(self, packet: Any) -> list[Any]:
-        try:
-            return list(self._stream.codec_context.decode(packet))
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            self._faults[f"part of the sound could not be decoded ({reason})"] = None
-            return []
+    def close(self) -> None:
+        """Nothing: the connection is the source's."""

@@ -13,9 +13,10 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 
-from sfedge.core.errors import OutputError
+from sfedge.core.errors import OutputError, SourceError
 from sfedge.core.structures import Image
-from sfedge.results.sound import Sound
+from sfedge.results.sound import Sound, open_sound
+from sfedge.sources.sound_feed import SoundFeed
 from sfedge.system.closing import Closing
 
 TICKS = 90_000  # per second; the error of a frame's time is below 6 microseconds
@@ -53,8 +54,8 @@ class VideoWriter(Closing):
         width: of the picture in pixels; odd sizes are filled up by repeating the last column.
         height: the same.
         frame_rate: average, for the encoder's rate control and the last frame's length.
-        audio_from: file, or recording on the web, whose sound is copied, bit by bit where MP4 can
-            hold it, else as AAC.
+        audio_from: file, recording on the web or live stream whose sound is copied, bit by bit
+            where MP4 can hold it, else as AAC.
         start: seconds of the source that become zero, for picture and sound.
         end: seconds of the source where the sound ends; None for all of it.
 
@@ -69,12 +70,13 @@ class VideoWriter(Closing):
         width: int,
         height: int,
         frame_rate: float | None,
-        audio_from: Path | str | None = None,
+        audio_from: Path | str | SoundFeed | None = None,
         start: float = 0.0,
         end: float | None = None,
     ) -> None:
         self.path, self.partial = path, path.with_name(f"{path.stem}.part.mp4")
         self._audio_from, self._start, self._end = audio_from, start, end
+        self._is_live = isinstance(audio_from, SoundFeed)
         self._size = _even_size(width, height)
         self._rate = Fraction(frame_rate or 25).limit_denominator(1001)
         self._ticks, self._key_ticks = -1, -TICKS  # of the last frame, of the last key frame
@@ -164,9 +166,9 @@ class VideoWriter(Closing):
         if self._audio_from is None:
             return None
         try:
-            sound = Sound(self._audio_from, start=self._start, end=self._end)
-        except (av.error.FFmpegError, OSError) as error:
-            problem = error.strerror or str(error)
+            sound = open_sound(self._audio_from, start=self._start, end=self._end)
+        except SourceError as error:
+            problem = error.what
         else:
             if not sound.problem:
                 self._losses = ()
@@ -183,6 +185,9 @@ class VideoWriter(Closing):
         try:
             if self._ticks >= 0:
                 output.mux(self._picture.encode(None))
+                if self._sound is not None and self._is_live:
+                    last = self._ticks / TICKS + float(1 / self._rate)
+                    output.mux([*self._sound.packets(last), *self._sound.packets(None)])
         finally:
             output.close()
             if self._sound is not None:
@@ -191,7 +196,11 @@ class VideoWriter(Closing):
 
     def _assemble(self, final: Path) -> None:
         """The partial file's picture and the source's sound as a plain MP4, its index in front."""
-        sound, found = self._open_sound(), 0
+        found, losses = 0, self._losses
+        if not self._is_live:
+            sound = self._open_sound()
+        else:  # it came but once, and was written at once
+            sound = None if self._sound is None else open_sound(self.partial, start=0.0, end=None)
         with (
             av.open(str(self.partial)) as part,
             av.open(str(final), "w", format="mp4", options=_PLAIN) as output,
@@ -211,7 +220,7 @@ class VideoWriter(Closing):
                 found += 1
             if sound is not None:
                 output.mux(list(sound.packets(None)))
-                self._losses = sound.losses
+                self._losses = losses if self._is_live else sound.losses
                 sound.close()
         if found < self._frames:  # FFmpeg tells no failure of the last write, at closing
             raise OSError(f"the disk took {found} of {self._frames} frames")

@@ -122,7 +122,7 @@ class _Writers:
                 width=info.width,
                 height=info.height,
                 frame_rate=info.frame_rate,
-                audio_from=info.audio_path,
+                audio_from=info.audio_feed or info.audio_path,
                 start=config.start,
                 end=config.end,
             )

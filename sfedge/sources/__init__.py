@@ -5,28 +5,40 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sfedge.core.errors import SourceError
-from sfedge.sources.source import MAX_PIXELS, Source, SourceInfo, without_credentials
+from sfedge.sources.source import MAX_PIXELS, Source, SourceInfo, shown, without_credentials
 
 __all__ = ["MAX_PIXELS", "Source", "SourceInfo", "open_source", "without_credentials"]
 
 STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https")
-# A web address that ends like this is a recording: it is read once, whole, at any speed.
-RECORDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".gif")
 
 
-def open_source(address: str, *, start: float = 0.0, end: float | None = None) -> Source:
+def open_source(
+    address: str,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    as_video: float | None = None,
+) -> Source:
     """The source that an address stands for; nothing else is ever opened.
+
+    An address on the web is a recording where the server says how long it is, else live.
 
     Args:
         address: a camera's number, a stream's address, a folder of pictures, a picture or a video.
         start: seconds; earlier frames are passed over, keeping their place in the numbering.
         end: seconds; frames at this time or later are not read. None for all.
+        as_video: pictures per second where a folder's are the frames of a film; None where each
+            picture stands for itself.
 
     Raises:
         SourceError: it does not exist, cannot be read, or holds no picture.
+        MissingExtraError: it can be read with a package that is not installed.
     """
+    from sfedge.sources.animation import AnimationSource
     from sfedge.sources.camera import CameraSource
-    from sfedge.sources.picture_folder import SUFFIXES, FolderSource
+    from sfedge.sources.pictures import PictureSource
+    from sfedge.sources.stills import is_animated, is_picture_file
+    from sfedge.sources.stream import open_stream
     from sfedge.sources.video import VideoSource
 
     if address.isdecimal():
@@ -34,9 +46,8 @@ def open_source(address: str, *, start: float = 0.0, end: float | None = None) -
     scheme, separator, _ = address.partition("://")
     scheme = scheme.lower()
     if separator and scheme in STREAMS:
-        if scheme in ("http", "https") and urlsplit(address).path.lower().endswith(RECORDINGS):
-            return VideoSource(address, start=start, end=end)
-        return CameraSource(address, start=start, end=end)
+        live = open_stream(address, start=start, end=end)
+        return live if live is not None else VideoSource(address, start=start, end=end)
     if separator and scheme != "file":
         raise SourceError(
             f"addresses that begin with {scheme}:// are not read",
@@ -47,14 +58,17 @@ def open_source(address: str, *, start: float = 0.0, end: float | None = None) -
     try:
         is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:
-        raise SourceError(f"cannot be looked at ({error})", where=address) from error
+        raise SourceError(f"cannot be looked at ({error})", where=shown(address)) from error
     if not is_there:
         raise SourceError(
             "there is no such file or folder",
-            where=address,
+            where=shown(address),
             fix="Check the path; a camera is named by its number, such as 0.",
         )
-    is_picture = path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".gif"  # they move
-    if is_folder or is_picture:
-        return FolderSource(path, start=start, end=end)
+    if is_folder:
+        return PictureSource(path, start=start, end=end, as_video=as_video)
+    if is_picture_file(path):
+        if is_animated(path):
+            return AnimationSource(path, start=start, end=end)
+        return PictureSource(path, start=start, end=end)
     return VideoSource(str(path), start=start, end=end)

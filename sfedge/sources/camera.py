@@ -1,9 +1,9 @@
-"""Cameras and network streams through OpenCV, joined again after a break."""
+"""Cameras of this machine through OpenCV, opened again after a break."""
 
-import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,164 +11,167 @@ import cv2
 import numpy as np
 
 from sfedge.core.errors import SourceError
-from sfedge.core.structures import Frame, Image
-from sfedge.sources.source import SourceInfo, without_credentials
+from sfedge.core.structures import Frame, Gap, Image
+from sfedge.sources.silence import Silence
+from sfedge.sources.source import SourceInfo
 from sfedge.system.closing import Closing
 
-# FFmpeg inside OpenCV prints failures itself, addresses with their passwords included.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-GIVE_UP_AFTER = 60.0  # seconds without a picture
-_WAITS = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to join again; the last one repeats
-_TIMEOUT_MS = 5000  # for opening a stream and for each picture of it
+_WAITS = (0.5, 1.5, 3.0, 5.0)  # seconds between tries to open again; the last one repeats
+_BROKEN = "the camera gave none"
 
 
 class CameraSource(Closing):
-    """Frames of a camera or stream as they arrive.
+    """Frames of a camera as they arrive.
 
     A frame's time is the clock's at its arrival, counted from the first frame: the one clock that
-    goes on through a break. A break is told in `losses` and ended by joining again.
+    goes on through a break. `end` is a time on it; it ends the iteration while no picture comes,
+    too.
+
+    Args:
+        number: of the camera, such as "0".
+        start: seconds; earlier frames are passed over.
+        end: seconds after the first frame.
 
     Raises:
-        SourceError: the camera or stream does not answer, or has sent nothing for a minute.
+        SourceError: there is no such camera, or it has sent nothing for a minute.
     """
 
-    def __init__(self, address: str, *, start: float = 0.0, end: float | None = None) -> None:
-        self._address, self._name = address, without_credentials(address)
+    def __init__(self, number: str, *, start: float = 0.0, end: float | None = None) -> None:
+        self._number, self._name = number, f"camera {number}"
         self._start, self._end = start, end
-        self._closed, self._lock = threading.Event(), threading.Lock()
-        self._losses: list[str] = []
-        self._capture: cv2.VideoCapture | None = None
-        first = self._join()
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._pictures: deque[tuple[float, Image]] = deque(maxlen=2)  # arrivals on the clock
+        self._broken = ""
+        self._silence = Silence(self._name)
+        capture = _open(number)
+        first = _read(capture)
         if first is None:
-            raise _no_answer(address, self._name)
-        self._first: Image | None = first
-        rate = self._capture.get(cv2.CAP_PROP_FPS) if self._capture is not None else 0.0
+            capture.release()
+            raise _no_camera(number)
+        rate = capture.get(cv2.CAP_PROP_FPS)
         self._info = SourceInfo(
-            name=f"camera {address}" if address.isdecimal() else self._name,
+            name=self._name,
             width=first.shape[1],
             height=first.shape[0],
-            frame_rate=rate if 1 <= rate <= 240 else None,  # streams may tell their clock's rate
+            frame_rate=rate if 1 <= rate <= 240 else None,
             duration=None,
             frames=None,
             is_live=True,
         )
+        self._thread = threading.Thread(
+            target=self._run, args=(capture,), name="sfedge camera", daemon=True
+        )
+        self._thread.start()
 
     @property
     def info(self) -> SourceInfo:
-        """Size of the first picture; a stream's length is not known."""
+        """Size of the first picture."""
         return self._info
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """A sentence for each break so far."""
-        return tuple(self._losses)
+        """A sentence for each gap so far."""
+        return self._silence.losses
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """None: a camera's pictures are taken as they are."""
+        return ()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Spans without a picture; from any thread."""
+        return self._silence.gaps
 
     def close(self) -> None:
-        """Release the device; never waits for a picture that does not come."""
+        """End the iteration at once; the device is released as soon as it can be."""
         self._closed.set()
-        self._leave_unless_read()
+        with self._changed:
+            self._changed.notify_all()
+        # A camera answers within a frame; one that does not is left to the thread.
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=0.5)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames with start <= time < end, numbered as they arrive."""
-        began = time.monotonic()
-        image, index, now = self._first, 0, 0.0
-        self._first = None
+        with self._changed:
+            self._pictures.clear()  # from before the iteration
+        began, index = time.monotonic(), 0
         try:
-            while image is not None and not self._closed.is_set():
-                if self._end is not None and now >= self._end:
-                    break
-                if now >= self._start:
-                    yield Frame(image, index, now)
-                with self._lock:
-                    image = self._next(now, began)
-                index, now = index + 1, time.monotonic() - began
-        finally:
-            self._leave_unless_read()
-
-    def _next(self, last: float, began: float) -> Image | None:
-        """The next picture, however many breaks lie before it; None once closed.
-
-        Raises:
-            SourceError: no picture came for GIVE_UP_AFTER seconds.
-        """
-        image = None if self._closed.is_set() else self._read()
-        tries = 0
-        while image is None and not self._closed.is_set():
-            silent = time.monotonic() - began - last
-            if silent > GIVE_UP_AFTER:
-                self._losses.append(f"no picture came after {last:.2f} s")
-                raise SourceError(
-                    f"no picture came for {silent:.0f} s",
-                    where=self._name,
-                    fix="Check the camera and its connection, then start again.",
+            while not self._closed.is_set():
+                item = self._silence.wait_for(
+                    self._take,
+                    lambda: self._broken,
+                    self._closed.is_set,
+                    None if self._end is None else began + self._end - time.monotonic(),
                 )
+                if item is None:
+                    return
+                arrival, image = item
+                began = arrival if index == 0 else began
+                now = arrival - began
+                if self._end is not None and now >= self._end:
+                    return
+                self._silence.over(now)
+                if now >= self._start:
+                    yield Frame(image, index, now, self._name)
+                index += 1
+        finally:
+            self.close()
+
+    def _take(self, seconds: float) -> tuple[float, Image] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pictures or self._closed.is_set(), seconds)
+            return self._pictures.popleft() if self._pictures else None
+
+    def _run(self, capture: cv2.VideoCapture) -> None:
+        """Read pictures until the source is closed; the newest ones wait to be taken."""
+        tries = 0
+        while not self._closed.is_set():
+            image = _read(capture)
+            if image is not None:
+                tries = 0
+                with self._changed:
+                    self._broken = ""
+                    self._pictures.append((time.monotonic(), image))
+                    self._changed.notify_all()
+                continue
+            self._broken = _BROKEN
+            capture.release()
             self._closed.wait(_WAITS[min(tries, len(_WAITS) - 1)])
-            image = None if self._closed.is_set() else self._join()
             tries += 1
-        if tries and image is not None:
-            until = time.monotonic() - began
-            self._losses.append(
-                f"no picture came from {last:.2f} to {until:.2f} s; the stream was joined again"
-            )
-        return image
-
-    def _join(self) -> Image | None:
-        """Open anew and take a first picture; None if there is none."""
-        self._leave()
-        self._capture = _open(self._address)
-        return self._read()
-
-    def _read(self) -> Image | None:
-        if self._capture is None:
-            return None
-        is_good, picture = self._capture.read()
-        if not is_good or picture is None:
-            return None
-        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-
-    def _leave_unless_read(self) -> None:
-        if self._lock.acquire(blocking=False):  # else the iteration does it at its end
-            self._leave()
-            self._lock.release()
-
-    def _leave(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+            if not self._closed.is_set():
+                capture = _open(self._number)
+        capture.release()
 
 
-def _open(address: str) -> cv2.VideoCapture:
+def _read(capture: cv2.VideoCapture) -> Image | None:
+    is_good, picture = capture.read()
+    if not is_good or picture is None:
+        return None
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _open(number: str) -> cv2.VideoCapture:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error says it
     try:
-        if not address.isdecimal():
-            limits = [
-                *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS),
-                *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS),
-            ]
-            return cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
-        if len(address) > 4:  # no device; OpenCV crashes on numbers that it cannot hold
+        if len(number) > 4:  # no device; OpenCV crashes on numbers that it cannot hold
             return cv2.VideoCapture()
         # Named, since the search through all backends prints to stderr what cannot be silenced.
         backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
-        capture = cv2.VideoCapture(int(address), backend)
+        capture = cv2.VideoCapture(int(number), backend)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not a queue of old ones
         return capture
     finally:
         cv2.utils.logging.setLogLevel(level)
 
 
-def _no_answer(address: str, name: str) -> SourceError:
-    if not address.isdecimal():
-        return SourceError(
-            "the stream does not answer or sends no picture",
-            where=name,
-            fix="Check the address, the user and password in it, and that the camera is on.",
-        )
+def _no_camera(number: str) -> SourceError:
     found = sorted(str(path) for path in Path("/dev").glob("video*"))
     there = f"Devices found: {', '.join(found)}." if found else "No /dev/video* device was found."
     return SourceError(
-        f"there is no camera {address}, or it is in use",
+        f"there is no camera {number}, or it is in use",
         fix=f"{there} Connect one, close other programs that use it, or give its number.",
     )

@@ -4,21 +4,27 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import av
 import av.error
+from av.stream import Disposition
 
 from sfedge.core.errors import SourceError
 from sfedge.sources.clock import SteadyClock, container_start
+from sfedge.sources.opening import open_container, reason
 from sfedge.sources.source import MAX_PIXELS, without_credentials
 
 # Containers whose header tells the true length, so that reading less means that data is missing.
 _MATROSKA = "matroska,webm"
 _LENGTH_IS_TOLD = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA, "avi")
+_TIMES_ARE_TRUE = ("mov,mp4,m4a,3gp,3g2,mj2", "mpegts", "flv")  # they store presentation times
+_LOOK_AHEAD = 17  # pictures; one more than a decoder may hold back to bring them in order
 _LARGEST_HEADER = 1024  # bytes between two of Matroska's packets
+_LONGEST_LEAD = 1000  # packets without a time, before it is taken that none has one
 MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
+END: tuple[Any, bool] = (None, False)  # asks a decoder for the pictures that it still holds
 
 
 class VideoFile:
@@ -30,7 +36,13 @@ class VideoFile:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.container = _open(address)
+        self.name = without_credentials(address)
+        self.warnings: list[str] = []
+        self.has_true_times = True  # else pictures are timed by their order alone
+        self.has_decoding_times = True
+        self._lead, self._lead_until = 0, 0  # packets at the start without a time; the first with
+        self._options: dict[str, str] = {}
+        self.container = open_container(address)
         try:
             self._choose()
         except SourceError:
@@ -38,38 +50,110 @@ class VideoFile:
             raise
 
     def _choose(self) -> None:
-        name = without_credentials(self.address)
         pictures = [
             stream
             for stream in self.container.streams.video
-            if not stream.disposition & stream.disposition.attached_pic  # a cover is no video
+            # a cover or preview is no video
+            if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
         ]
         if not pictures:
             heard = "only sound" if self.container.streams.audio else "no picture"
             raise SourceError(
-                f"the file holds {heard}", where=name, fix="Give a file with a video track."
+                f"the file holds {heard}", where=self.name, fix="Give a file with a video track."
             )
-        self.video = pictures[0]
+        preferred = [each for each in pictures if each.disposition & Disposition.default]
+        self.video = (preferred or pictures)[0]
         if self.video.codec_context is None:
             raise SourceError(
                 "its video codec is not known to the installed FFmpeg",
-                where=name,
+                where=self.name,
                 fix="Convert it to H.264, for example with ffmpeg or HandBrake.",
             )
-        check_size(self.video.width or 0, self.video.height or 0, name)
+        check_size(self.video.width or 0, self.video.height or 0, self.name)
         self.video.thread_type = "AUTO"
         self.rate: Fraction | None = self.video.average_rate or self.video.guessed_rate
-        self.pixel_aspect = float(self.video.sample_aspect_ratio or 1)
         self.time_base = self.video.time_base or Fraction(1, 90_000)
         self.origin = container_start(self.container)
         self.reached = 0.0  # seconds up to which packets were read
         self.faults: list[str] = []
 
+    @property
+    def pixel_aspect(self) -> float:
+        """Width over height of a stored pixel, as of the pictures decoded last."""
+        aspect = self.video.codec_context.sample_aspect_ratio
+        return float(self.video.sample_aspect_ratio or aspect or 1)
+
+    def first_picture(self) -> av.VideoFrame:
+        """The first picture that can be decoded; and what its first ones tell of the time stamps.
+
+        It is read from the file's beginning, which is opened anew afterwards.
+
+        Raises:
+            SourceError: there is none.
+        """
+        first = self._look_ahead()
+        if first is None and self.container.format.name in _TIMES_ARE_TRUE:
+            # An edit list may leave nothing of a film, where it was written wrongly.
+            self._options = {"ignore_editlist": "1"}
+            self.reopen()
+            first = self._look_ahead()
+            self.warnings.append("its edit list, which shows no picture at all, was ignored")
+        if first is None:
+            raise SourceError(
+                "no picture in it could be decoded",
+                where=self.name,
+                fix="The file is damaged or cut off near its beginning; copy or record it again.",
+            )
+        return first
+
+    def _look_ahead(self) -> av.VideoFrame | None:
+        first: av.VideoFrame | None = None
+        times: list[int | None] = []
+        without, wanted = 0, 1
+        if self.video.codec_context.has_b_frames and (
+            self.container.format.name not in _TIMES_ARE_TRUE
+        ):
+            wanted = _LOOK_AHEAD
+        known: list[int] = []
+        dts_known = True
+        for packet, _ in chain(self.packets(), [END]):
+            if packet is not None:
+                dts_known = dts_known and packet.dts is not None
+                without += packet.pts is None and not known
+                if packet.pts is not None:
+                    known.append(packet.pts)
+            for picture in self.decode(packet) if len(times) < wanted else ():
+                if first is None:
+                    check_size(picture.width, picture.height, self.name)
+                    first = picture
+                times.append(picture.pts)
+            if len(times) >= wanted and (len(known) >= wanted or not without):
+                break
+            if first is not None and without > _LONGEST_LEAD and not known:
+                break
+        if known and without:
+            self._lead, self._lead_until = without, min(known[:_LOOK_AHEAD])
+        stamped = [time for time in times if time is not None]
+        is_in_order = stamped == sorted(stamped)
+        if not is_in_order or (self._lead and wanted > 1):
+            self.has_true_times, self.has_decoding_times = False, dts_known
+        self.reopen()
+        return first
+
     def reopen(self) -> None:
         """Go back to the very beginning; exact in every container, unlike seeking."""
         self.container.close()
-        self.container = _open(self.address)
+        self.container = open_container(self.address, self._options)
         self._choose()
+        if self._lead:
+            self.origin = min(
+                self.origin, (self._lead_until - self._lead * self._step) * self.time_base
+            )
+
+    @property
+    def _step(self) -> int:
+        """Ticks from one picture to the next, on average."""
+        return round(1 / (self.rate or Fraction(25)) / self.time_base)
 
     def close(self) -> None:
         self.container.close()
@@ -95,7 +179,15 @@ class VideoFile:
         if ends:
             return max(ends)
         has_others = len(streams) < len(self.container.streams)
-        return None if has_others else (self.container.duration or 0) / av.time_base
+        return None if has_others else self.duration
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the origin to the end, as the container says; None if it does not."""
+        duration = (self.container.duration or 0) / av.time_base
+        if self.container.format.name == _MATROSKA and duration > self.origin > 0:
+            duration -= float(self.origin)  # Matroska's is the last time stamp, not a length
+        return duration if duration > 0 else None
 
     def packets(self) -> Iterator[tuple[Any, bool]]:
         """Packets of the picture stream as they are decoded, and whether data of one is missing.
@@ -105,9 +197,13 @@ class VideoFile:
         """
         clock = SteadyClock(self.container, self.video, 1 / (self.rate or Fraction(25)))
         held: deque[tuple[Any, bool]] = deque()
+        position = 0
         for packet in self._all_packets():
             if packet.stream.index != self.video.index or packet.size == 0:
                 continue
+            if position < self._lead:
+                packet.pts = self._lead_until - (self._lead - position) * self._step
+            position += 1
             if clock.set(packet):
                 held = deque((waiting, False) for waiting, _ in held)
             held.append((packet, packet.is_corrupt))
@@ -138,7 +234,7 @@ class VideoFile:
                 return
             except (av.error.FFmpegError, OSError) as error:
                 errors += 1
-                fault = f"part of the file could not be read ({error.strerror or error})"
+                fault = f"part of the file could not be read ({reason(error)})"
                 if fault not in self.faults:
                     self.faults.append(fault)
 
@@ -149,35 +245,6 @@ class VideoFile:
                 f"{position - end} bytes of the file are damaged and were passed over,"
                 f" {self.reached:.2f} s from its start"
             )
-
-
-def _open(address: str) -> Any:
-    name = without_credentials(address)
-    damaged = "Copy or record it again."
-    header = b""
-    if "://" not in address:
-        try:
-            with Path(address).open("rb") as file:
-                header = file.read(12)
-        except OSError as error:
-            raise SourceError(
-                f"the file cannot be opened ({error.strerror})",
-                where=name,
-                fix="Check the path and that you may read it.",
-            ) from error
-        if not header:
-            raise SourceError("the file is empty", where=name, fix=damaged)
-    try:
-        return av.open(address, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, av.error.InvalidDataError) and header[4:8] == b"ftyp":
-            what = "its index (moov atom) is missing, as in a recording that was cut off"
-            fix = f"{damaged} Tools such as untrunc can rebuild the index."
-        else:
-            reason = getattr(error, "strerror", None) or str(error)
-            what = f"this is not a video that FFmpeg can read ({reason})"
-            fix = "Give a video such as MP4, MOV, MKV, WebM or AVI; the file may also be damaged."
-        raise SourceError(what, where=name, fix=fix) from error
 
 
 def check_size(width: int, height: int, name: str) -> None:

@@ -1,8 +1,12 @@
 """Which frames of a video never came out, and the sentences that tell it."""
 
 import heapq
+from typing import Any
 
 MAX_SENTENCES = 20  # of one kind, before the rest is summed up
+
+
+_LATEST = 16  # packets that a decoder may take before it gives the picture of an earlier one
 
 
 class Order:
@@ -13,13 +17,13 @@ class Order:
         self._passed = 0
         self._latest = -1
 
-    def expect(self, pts: int | None) -> None:
+    def expect(self, packet: Any, is_skipped: bool) -> None:
         """A packet was read; without a time it comes right after the one before."""
-        self._latest = self._latest + 1 if pts is None else pts
+        self._latest = self._latest + 1 if packet.pts is None else packet.pts
         heapq.heappush(self._waiting, self._latest)
 
-    def arrive(self, pts: int | None) -> tuple[int, list[int]]:
-        """A picture came out: its place, and the times of those before it that never will."""
+    def arrive(self, pts: int | None) -> tuple[int, int | None, list[int]]:
+        """A picture came out: its place, its time, and the times of those lost before it."""
         missed = []
         while pts is not None and self._waiting and self._waiting[0] < pts:
             missed.append(heapq.heappop(self._waiting))
@@ -27,11 +31,51 @@ class Order:
             heapq.heappop(self._waiting)
         index = self._passed + len(missed)
         self._passed = index + 1
-        return index, missed
+        return index, pts, missed
 
     def rest(self) -> tuple[int, list[int]]:
         """Place of the first that never came out at the end, and the times of all of them."""
         return self._passed, sorted(self._waiting)
+
+
+class DecodedOrder:
+    """The same for packets whose presentation times are guessed, as of B-frames in AVI.
+
+    Pictures come out of a decoder in the order they are shown, so the first one gets the earliest
+    time of a packet, and so on. A packet's time is then no more than its label.
+
+    Args:
+        by_dts: take the times at which packets are decoded, which such containers store.
+    """
+
+    def __init__(self, *, by_dts: bool) -> None:
+        self._by_dts = by_dts
+        self._times: list[int] = []
+        self._labels: list[int | None] = []  # of packets without a picture so far, as decoded
+        self._passed = 0
+
+    def expect(self, packet: Any, is_skipped: bool) -> None:
+        """A packet was read; one that is skipped will have no picture."""
+        if is_skipped:
+            self._passed += 1
+            return
+        self._labels.append(packet.pts)
+        heapq.heappush(self._times, packet.dts if self._by_dts else packet.pts or 0)
+
+    def arrive(self, pts: int | None) -> tuple[int, int | None, list[int]]:
+        """A picture came out: its place, its time, and the times of those lost before it."""
+        position = self._labels.index(pts) if pts in self._labels else 0
+        lost = max(position - _LATEST, 0)
+        missed = [heapq.heappop(self._times) for _ in range(lost)]
+        del self._labels[position : position + 1]
+        del self._labels[:lost]
+        index = self._passed + lost
+        self._passed = index + 1
+        return index, heapq.heappop(self._times) if self._times else pts, missed
+
+    def rest(self) -> tuple[int, list[int]]:
+        """Place of the first that never came out at the end, and the times of all of them."""
+        return self._passed, sorted(self._times)
 
 
 class Spans:

@@ -1,23 +1,50 @@
 """What every source of frames offers."""
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from sfedge.core.structures import Frame
+from sfedge.core.structures import Frame, Gap
+from sfedge.sources.sound_feed import SoundFeed
 
 MAX_PIXELS = 64 * 2**20  # of one picture; above it memory, not the model, decides what happens
 
+# A user and password: all up to "@". Where characters such as "#" and "/" in them were not escaped,
+# they are known by a ":" that no port follows.
+_USER = re.compile(r"(?:[^/?#]*@)?(?:(?!\[|[^/?#]*:\d*(?:[/?#]|$))[^/?#@]*:.*@)?")
+
 
 def without_credentials(address: str) -> str:
-    """An address as it may be shown and recorded: no user, no password, no query values."""
-    if "://" not in address:
+    """An address as it may be shown and recorded: no user, no password, no query values.
+
+    Other bytes than UTF-8 in a file's name are escaped.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return shown(address)
+    parts = urlsplit(f"{scheme}://{_USER.sub('', rest, count=1)}")
+    shortened = (parts.scheme, parts.netloc, parts.path, "..." if parts.query else "", "")
+    return shown(urlunsplit(shortened))
+
+
+def escaped(address: str) -> str:
+    """The same address with its user and password written as a URL has to, as FFmpeg needs it."""
+    scheme, separator, rest = address.partition("://")
+    user = _USER.match(rest)
+    if not separator or user is None or not re.search("[@/?#]", user.group()[:-1]):
         return address
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+    name, _, password = user.group()[:-1].partition(":")
+    return f"{scheme}://{quote(name, '')}:{quote(password, '')}@{rest[user.end() :]}"
+
+
+def shown(name: str | Path) -> str:
+    """A file's name as text that can be printed and recorded, whatever its bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +58,13 @@ class SourceInfo:
     duration: float | None  # seconds; None for cameras and streams
     frames: int | None  # number of frames; None where the container does not say
     is_live: bool  # frames come whether or not they are read
+    is_pictures: bool = False  # photographs that have nothing to do with each other, no film
+    # The file or folder itself, where it is one on this machine.
+    path: Path | None = field(default=None, repr=False)
     # The file or address whose sound belongs to the picture; with its credentials, so not shown.
     audio_path: str | None = field(default=None, repr=False)
+    # The sound of a live stream, which is opened once.
+    audio_feed: SoundFeed | None = field(default=None, repr=False, compare=False)
 
 
 class Source(Protocol):
@@ -48,10 +80,23 @@ class Source(Protocol):
         """Sentences on what could not be read so far; complete once the iteration has ended."""
         ...
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on what was read in another way than it is stored; nothing of it is lost."""
+        ...
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Spans without a picture so far, of live sources; from any thread.
+
+        While one goes on it is the last one and has no end; once over it has one.
+        """
+        ...
+
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order; a frame's image belongs to the caller.
 
-        A picture that cannot be decoded is passed over and told in `losses`.
+        A picture that cannot be decoded is passed over and named in `losses`.
         """
         ...
 

@@ -3,23 +3,34 @@
 import math
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
-
-from sfedge.core.errors import SourceError
-from sfedge.core.structures import Frame, Image
-from sfedge.sources.container import VideoFile, check_size
-from sfedge.sources.lost_frames import MAX_SENTENCES, Order, Spans
+from sfedge.core.structures import Frame, Gap
+from sfedge.sources.container import END, VideoFile
+from sfedge.sources.deinterlace import Deinterlacer
+from sfedge.sources.develop import Developer
+from sfedge.sources.lost_frames import MAX_SENTENCES, DecodedOrder, Order, Spans
+from sfedge.sources.opening import is_on_network
 from sfedge.sources.source import SourceInfo, without_credentials
-from sfedge.sources.upright import display_matrix, square_size, upright
 from sfedge.system.closing import Closing
 
-_UNSPECIFIED = 2  # FFmpeg's number for a colour matrix that the file does not name
-# After the last packet the decoder is asked for the pictures that it still holds.
-_END: list[tuple[Any, bool]] = [(None, False)]
+_TORN = 1  # the container says that data is missing
+_LOST = 2  # a picture is missing that this one builds on
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """What is known of a decoded picture besides its content."""
+
+    index: int
+    time: float
+    doubt: int  # _TORN or _LOST where it may be decoded only in part, else 0
+    pixel_aspect: float
+    is_key: bool
+    size: tuple[int, int]
 
 
 class VideoSource(Closing):
@@ -45,19 +56,22 @@ class VideoSource(Closing):
         self._damaged = Spans("could be decoded only in part")
         self._notes: list[str] = []
         self._file = VideoFile(address)
-        first = self._first_picture()
-        self._turn = upright(display_matrix(first))
-        self._size = square_size(first.width, first.height, self._file.pixel_aspect)
-        shape = self._turn(np.empty((*reversed(self._size), 0))).shape
-        duration = self._file.container.duration
+        try:
+            first = self._file.first_picture()
+            self._developer = Developer(first, self._file.pixel_aspect, self._name)
+        except BaseException:
+            self._file.close()
+            raise
+        self._deinterlacer: Deinterlacer[_Tag] = Deinterlacer()
         self._info = SourceInfo(
             name=self._name,
-            width=shape[1],
-            height=shape[0],
+            width=self._developer.size[0],
+            height=self._developer.size[1],
             frame_rate=float(self._file.rate) if self._file.rate else None,
-            duration=duration / av.time_base if duration and duration > 0 else None,
+            duration=self._file.duration,
             frames=self._file.video.frames or None,
             is_live=False,
+            path=None if is_on_network(address) else Path(address),
             audio_path=address if self._file.container.streams.audio else None,
         )
 
@@ -70,6 +84,21 @@ class VideoSource(Closing):
     def losses(self) -> tuple[str, ...]:
         """Sentences on frames that are missing or damaged so far."""
         return (*self._lost.sentences(), *self._damaged.sentences(), *self._notes)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on pictures that were deinterlaced, tone-mapped or fitted."""
+        combed = "the picture is interlaced; it was deinterlaced"
+        return (
+            *self._file.warnings,
+            *([combed] if self._deinterlacer.is_needed else []),
+            *self._developer.warnings.values(),
+        )
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """None: a recording is not live."""
+        return ()
 
     def close(self) -> None:
         """Release the file; an iteration in another thread ends with the frame it is at."""
@@ -91,54 +120,79 @@ class VideoSource(Closing):
                 self.close()
             yield frame
 
-    def _first_picture(self) -> av.VideoFrame:
-        """The first picture that can be decoded; its size and orientation hold for all.
-
-        It is read from the file's beginning, which is opened anew afterwards.
-        """
-        try:
-            for packet, _ in chain(self._file.packets(), _END):
-                for picture in self._file.decode(packet):
-                    check_size(picture.width, picture.height, self._name)
-                    return picture
-        finally:
-            self._file.reopen()
-        raise SourceError(
-            "no picture in it could be decoded",
-            where=self._name,
-            fix="The file is damaged or cut off near its beginning; copy or record it again.",
-        )
-
     def _frames(self) -> Iterator[Frame]:
+        doubtful: list[_Tag] = []  # since the last key frame
+        size = (0, 0)
+        try:
+            for picture, tag in self._deinterlaced():
+                if tag.is_key:
+                    # Where transport streams were strung together, data only seems to be missing.
+                    is_joint = tag.size != size
+                    self._tell_damaged([t for t in doubtful if t.doubt == _LOST or not is_joint])
+                    doubtful = []
+                size = tag.size
+                if self._end is not None and tag.time >= self._end:
+                    return
+                if 0 < self._start > tag.time:
+                    continue
+                if tag.doubt:
+                    doubtful.append(tag)
+                image = self._developer.develop(picture, tag.time, tag.pixel_aspect)
+                yield Frame(image, tag.index, tag.time, self._name)
+        finally:
+            self._tell_damaged(doubtful)
+        self._tell_end()
+
+    def _deinterlaced(self) -> Iterator[tuple[Any, _Tag]]:
+        for picture, tag in self._decoded():
+            yield from self._deinterlacer.push(picture, tag)
+        yield from self._deinterlacer.flush()
+
+    def _decoded(self) -> Iterator[tuple[Any, _Tag]]:
+        """All pictures from the last key frame before `start` to the first one at `end`."""
         skip = self._packets_before_start() if self._start > 0 else 0
-        order, now = Order(), -math.inf
+        order = (
+            Order()
+            if self._file.has_true_times
+            else DecodedOrder(by_dts=self._file.has_decoding_times)
+        )
+        now = -math.inf
         torn: set[int] = set()  # times of packets that the container calls damaged
-        is_doubtful = False  # a frame is missing that later ones build on
-        for position, (packet, is_torn) in enumerate(chain(self._file.packets(), _END)):
+        doubt = 0  # holds until the next key frame
+        for position, (packet, is_torn) in enumerate(chain(self._file.packets(), [END])):
             if self._closed.is_set():
                 return
             if packet is not None and not packet.is_discard:
-                order.expect(packet.pts)
+                order.expect(packet, position < skip)
                 if is_torn:
                     torn.add(packet.pts)
             if position < skip:
                 continue
             for picture in self._file.decode(packet):
-                index, missed = order.arrive(picture.pts)
+                index, pts, missed = order.arrive(picture.pts)
                 is_loss = self._tell_missed(index - len(missed), missed, picture.interlaced_frame)
-                is_doubtful = (is_doubtful or is_loss or picture.pts in torn) and (
-                    not picture.key_frame
+                fault = _LOST if is_loss else _TORN if picture.pts in torn else 0
+                doubt = 0 if picture.key_frame else max(doubt, fault)
+                own = _LOST if picture.is_corrupt else _TORN if picture.pts in torn else 0
+                now = max(self._file.seconds(pts, index), now)
+                yield (
+                    picture,
+                    _Tag(
+                        index,
+                        now,
+                        max(doubt, own),
+                        self._file.pixel_aspect,
+                        bool(picture.key_frame),
+                        (picture.width, picture.height),
+                    ),
                 )
-                now = max(self._file.seconds(picture.pts, index), now)
                 if self._end is not None and now >= self._end:
                     return
-                if 0 < self._start > now:
-                    continue
-                if is_doubtful or picture.is_corrupt or picture.pts in torn:
-                    self._damaged.add(index, now)
-                yield Frame(self._image(picture), index, now)
         self._tell_missed(*order.rest())
-        self._tell_end()
+
+    def _tell_damaged(self, tags: list[_Tag]) -> None:
+        for tag in tags:
+            self._damaged.add(tag.index, tag.time)
 
     def _packets_before_start(self) -> int:
         """How many packets lie before the last key frame at or before `start`."""
@@ -155,21 +209,6 @@ class VideoSource(Closing):
                 break  # a picture is never shown before its packet is due
         self._file.reopen()
         return key
-
-    def _image(self, picture: av.VideoFrame) -> Image:
-        check_size(picture.width, picture.height, self._name)
-        width, height = self._size
-        # Unnamed colour matrices are read as players do: BT.709 for high definition, else BT.601.
-        is_hd = picture.height > 576 or picture.width > 1024
-        is_square = (picture.width, picture.height) == self._size
-        rgb = picture.to_ndarray(
-            format="rgb24",
-            width=width,
-            height=height,
-            interpolation="BILINEAR" if is_square else "BICUBIC",
-            src_colorspace="ITU709" if picture.colorspace == _UNSPECIFIED and is_hd else None,
-        )
-        return np.ascontiguousarray(self._turn(rgb))
 
     def _tell_missed(self, index: int, missed: list[int], is_interlaced: bool = False) -> bool:
         """Tell the frames from `index` on that never came out; whether there are any."""

@@ -37,7 +37,9 @@ def test_a_source_without_sound_gives_a_video_without_sound_and_says_so(tmp_path
 
 def test_a_file_whose_sound_is_gone_is_told_and_the_picture_kept(tmp_path: Path) -> None:
     losses = write(tmp_path / "out.mp4", tmp_path / "removed.mp4", frames=5)
-    assert losses == ("the sound could not be kept: No such file or directory",)
+    (loss,) = losses
+    assert loss.startswith("the sound could not be kept: ")
+    assert "No such file or directory" in loss
 
 
 def test_a_sound_track_that_is_cut_off_does_not_stop_the_picture(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sfedge.core.errors import SourceError
 from sfedge.core.structures import Frame
 from sfedge.sources import open_source, without_credentials
 from sfedge.sources.container import VideoFile
-from sfedge.sources.picture_folder import FolderSource
+from sfedge.sources.pictures import PictureSource
 from sfedge.sources.video import VideoSource
 
 ONE = 1 << 16  # in 16.16 fixed point
@@ -237,8 +237,8 @@ def test_addresses_open_the_source_they_name(tmp_path: Path, astronaut: np.ndarr
     Image.fromarray(astronaut).save(tmp_path / "one.png")
     clip = write_clip(tmp_path / "clip.mp4", 3)
     for address, kind in (
-        (str(tmp_path), FolderSource),
-        (str(tmp_path / "one.png"), FolderSource),
+        (str(tmp_path), PictureSource),
+        (str(tmp_path / "one.png"), PictureSource),
         (str(clip), VideoSource),
         (clip.as_uri(), VideoSource),
     ):
@@ -258,7 +258,7 @@ def test_a_recording_on_the_web_is_read_once_and_whole(tmp_path: Path) -> None:
     thread.start()
     try:
         frames, losses = read(f"http://127.0.0.1:{server.server_port}/clip.mp4")
-        with pytest.raises(SourceError, match="not a video"):
+        with pytest.raises(SourceError, match="404 Not Found"):
             read(f"http://127.0.0.1:{server.server_port}/other.mp4")
     finally:
         server.shutdown()
