@@ -283,8 +283,8 @@ def test_a_stream_without_a_picture_in_time_is_told_so(
     stream: str, tmp_path: Path, quick: Scene, command: Callable[..., Finished]
 ) -> None:
     out = tmp_path / "out"
-    words = ("--detections", quick.detections, "--out", out, "--start", "0.3")
-    finished = command("run", stream, *words, "--end", "0.300001")
+    words = ("--detections", quick.detections, "--out", out, "--start", "0.35")
+    finished = command("run", stream, *words, "--end", "0.350001")
     assert finished.code == 1
     line = finished.err.splitlines()[-1]
     assert "no picture came between --start and --end" in line
