@@ -17,8 +17,9 @@ from sfedge.core.config import EngineName, RunConfig
 from sfedge.core.structures import FrameResult
 from sfedge.demo.demo_clip import RATE, make_demo_clip
 from sfedge.results.run_report import RunReport
-from sfedge.runtime.pipeline import Session, open_session
+from sfedge.runtime.pipeline import open_session
 from sfedge.runtime.process import process
+from sfedge.runtime.session import Session
 from sfedge.system.machine import peak_memory
 
 STAGES = ("read", "detect", "track", "ask", "draw", "write")

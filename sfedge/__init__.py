@@ -10,6 +10,7 @@ Names are loaded when they are first used, so that the import itself costs nothi
 environment variables that keep libraries from reporting their use (see `sfedge.system.telemetry`).
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from sfedge.core.version import __version__
 from sfedge.system.telemetry import switch_off
 
 switch_off()
+logging.getLogger("sfedge").addHandler(logging.NullHandler())  # silent unless asked for
 
 if TYPE_CHECKING:
     from sfedge.annotate.theme import Theme
@@ -35,12 +37,24 @@ if TYPE_CHECKING:
         UnknownNameError,
         UsageError,
     )
-    from sfedge.core.structures import Detection, Frame, FrameResult, Image, Prediction, Track
+    from sfedge.core.structures import (
+        Detection,
+        Frame,
+        FrameResult,
+        Gap,
+        Hand,
+        Image,
+        Prediction,
+        Query,
+        Scene,
+        Track,
+    )
     from sfedge.core.tasks import TASKS, Task, select_tasks
     from sfedge.results.records import read_records
     from sfedge.results.run_report import RunReport
-    from sfedge.runtime.pipeline import Session
+    from sfedge.runtime.pipeline import Pipeline, analyze
     from sfedge.runtime.pipeline import open_session as open  # noqa: A004 - as codecs.open and gzip.open
+    from sfedge.runtime.session import Session
     from sfedge.sources.source import SourceInfo, without_credentials
 
 _HOMES = {
@@ -59,7 +73,9 @@ _HOMES = {
     "UnknownNameError": "sfedge.core.errors",
     "UsageError": "sfedge.core.errors",
     "RunReport": "sfedge.results.run_report",
-    "Session": "sfedge.runtime.pipeline",
+    "Session": "sfedge.runtime.session",
+    "Pipeline": "sfedge.runtime.pipeline",
+    "analyze": "sfedge.runtime.pipeline",
     "open": "sfedge.runtime.pipeline",
     "read_records": "sfedge.results.records",
     "SourceInfo": "sfedge.sources.source",
@@ -67,6 +83,10 @@ _HOMES = {
     "Detection": "sfedge.core.structures",
     "Frame": "sfedge.core.structures",
     "FrameResult": "sfedge.core.structures",
+    "Gap": "sfedge.core.structures",
+    "Hand": "sfedge.core.structures",
+    "Query": "sfedge.core.structures",
+    "Scene": "sfedge.core.structures",
     "Image": "sfedge.core.structures",
     "Prediction": "sfedge.core.structures",
     "Track": "sfedge.core.structures",
@@ -86,12 +106,17 @@ __all__ = [
     "EngineError",
     "Frame",
     "FrameResult",
+    "Gap",
+    "Hand",
     "Image",
     "MissingExtraError",
     "OutputError",
+    "Pipeline",
     "Prediction",
+    "Query",
     "RunConfig",
     "RunReport",
+    "Scene",
     "Session",
     "SfedgeError",
     "SourceError",
@@ -102,6 +127,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "analyze",
     "open",
     "read_records",
     "select_tasks",

@@ -1,9 +1,11 @@
 """How a run is set up: one frozen value, checked as a whole."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
 from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import select_tasks
@@ -16,7 +18,8 @@ class RunConfig:
     """Settings of one run, shared by the command, the library and the window.
 
     Raises:
-        UsageError: settings are out of range or contradict each other; all faults in one message.
+        UsageError: settings are of a wrong type, out of range, or contradict each other; all faults
+            in one message.
     """
 
     tasks: tuple[str, ...] | None = None  # names; None for all that the bundle knows
@@ -35,6 +38,7 @@ class RunConfig:
     max_pairs: int = 6  # per frame, the nearest first
 
     def __post_init__(self) -> None:
+        self._take_types()
         if self.tasks is not None:
             object.__setattr__(self, "tasks", select_tasks(self.tasks))
         faults = [
@@ -65,3 +69,56 @@ class RunConfig:
         ]
         if faults:
             raise ConfigError("; ".join(faults))
+
+    def _take_types(self) -> None:
+        """Turn what stands for a path or number into one, and refuse what does not.
+
+        Raises:
+            ConfigError: a value is of a wrong type.
+        """
+        faults = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            options = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+            if value is None and type(None) in options:
+                continue
+            taken = _taken(value, options[0])
+            if taken is None:
+                faults.append(f"{field.name} is {_wanted(options[0])}, not {value!r}")
+            elif taken is not value:
+                object.__setattr__(self, field.name, taken)
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+
+def _taken(value: object, kind: Any) -> object | None:
+    """A setting's value in the type it is kept in; None where it is of another."""
+    if kind is bool or isinstance(value, bool):
+        return value if kind is bool and isinstance(value, bool) else None
+    if kind is int:
+        return int(value) if isinstance(value, Integral) else None
+    if kind is float:
+        if isinstance(value, int | float):
+            return value
+        return float(value) if isinstance(value, Real) else None
+    if kind is Path:
+        return Path(value) if isinstance(value, str | Path) and str(value) else None
+    if kind in (str, EngineName):
+        return value if isinstance(value, str) else None
+    return value if isinstance(value, str) or _is_texts(value) else None
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(one, str) for one in value
+    )
+
+
+def _wanted(kind: Any) -> str:
+    """What a setting is, for a message."""
+    if kind is float:
+        return "a number of seconds"
+    if kind is EngineName:
+        return f"one of {', '.join(get_args(EngineName))}"
+    names = {int: "a whole number", bool: "True or False", Path: "a path", str: "a name"}
+    return names.get(kind, "names of tasks")

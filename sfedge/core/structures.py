@@ -81,6 +81,7 @@ class Scene:
     hands: tuple[Hand, ...] = ()  # those that belong to none of the people
     shot: int = 0  # counts from 0, up at every cut and at every new scene
     is_cut: bool = False  # this frame is the first after a cut
+    ended: tuple[int, ...] = ()  # ids of people who were given up with this frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from sfedge.core.structures import AnswerKey, Prediction, Scene
+from sfedge.core.structures import AnswerKey, Prediction, Scene, Track
 from sfedge.inference.conditions import raised_hands
 
 
@@ -11,7 +11,8 @@ class NewestAnswers:
     """Holds answers until a newer one comes, whom they are about leaves, or they are too old.
 
     An answer about hands is replaced by a newer one about any of them, and is not shown while none
-    of them is held up, as nobody is then asked anew.
+    of them is held up, as nobody is then asked anew. A hand that was lost and is held up again
+    under another id counts as the one that was lost.
 
     Args:
         longest: seconds that an answer holds; infinity where only a newer one replaces it.
@@ -41,15 +42,18 @@ class NewestAnswers:
                 and not any(_is_of_same_hand(newer, answer) for newer in fresh)
             )
         }
-        people = {track.id for track in scene.people}
+        people = {track.id: track for track in scene.people}
         hands = {hand.id for hand in scene.hands}
-        hands |= {hand.id for track in scene.people for hand in raised_hands(track)}
         carried = tuple(
             answer
             for key, answer in held.items()
             if key not in new
-            and people.issuperset(answer.people)
-            and (not answer.hands or not hands.isdisjoint(answer.hands))
+            and people.keys() >= set(answer.people)
+            and (
+                not answer.hands
+                or not hands.isdisjoint(answer.hands)
+                or any(_is_held_up(answer, people[person]) for person in answer.people)
+            )
         )
         # A hand of nobody has no owner to come back with.
         held = {key: a for key, a in held.items() if a.people or hands.issuperset(a.hands)}
@@ -65,6 +69,14 @@ class NewestAnswers:
                 for key, answer in self._answers.items()
                 if left.isdisjoint(answer.people)
             }
+
+
+def _is_held_up(answer: Prediction, person: Track) -> bool:
+    """Whether a hand that the answer is about is held up, or one that may have been it."""
+    if known := [hand for hand in person.hands if hand.id in answer.hands]:
+        return any(hand in known for hand in raised_hands(person))
+    sides = (None, answer.side) if answer.side in ("left", "right") else (None, "left", "right")
+    return any(hand.side in sides for hand in raised_hands(person))
 
 
 def _is_of_same_hand(newer: Prediction, older: Prediction) -> bool:

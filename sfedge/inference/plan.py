@@ -1,7 +1,7 @@
 """Whom to ask what in a frame: every interval for files, the most urgent first when live."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sfedge.core.boxes import Box, iou
@@ -63,6 +63,11 @@ class IntervalPlanner:
         """How many people in sight at this frame are beyond `max_people`."""
         return max(len(people_seen(scene, time)) - self._caps.max_people, 0)
 
+    def forget(self, people: Iterable[int]) -> None:
+        """Ask of these people as if for the first time; for ids that the tracker has ended."""
+        gone = set(people)
+        self._asked = {key for key in self._asked if gone.isdisjoint(key[1])}
+
 
 class _Asked(NamedTuple):
     time: float
@@ -122,6 +127,11 @@ class BudgetPlanner:
     def left_out(self, scene: Scene, time: float) -> int:
         """How many people in sight at this frame are beyond `max_people`."""
         return max(len(people_seen(scene, time)) - self._caps.max_people, 0)
+
+    def forget(self, people: Iterable[int]) -> None:
+        """Ask of these people as if for the first time; for ids that the tracker has ended."""
+        gone = set(people)
+        self._asked = {key: asked for key, asked in self._asked.items() if gone.isdisjoint(key[1])}
 
     def _urgency(
         self, query: Query, places: Mapping[AnswerKey, tuple[Box, ...]], time: float

@@ -1,105 +1,133 @@
 """What live running adds: the newest frame wins, and the model answers beside the picture."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
+from dataclasses import replace
 
 from sfedge.core.structures import Frame, Prediction, Query
-from sfedge.inference.model import Model
+from sfedge.runtime.protocols import Model
 from sfedge.sources.source import Source
+from sfedge.system.closing import Closing
 
-REFRESH = 0.5  # seconds that one round of questions should take
-_JOIN = 2.0  # seconds a thread is given to end
+REFRESH = 0.5  # seconds that one round of queries should take
+PATIENCE = 30.0  # seconds that the end of a run waits for a query that is being answered
+POLL = 0.05  # seconds between two looks at what other threads and signal handlers have asked for
+_JOIN = 2.0  # seconds that the capture thread is given to end
 _WEIGHT = 0.3  # of the newest measurement in the running mean
 
+_log = logging.getLogger("sfedge.runtime")
 
-class Capture:
-    """Reads a source in a thread of its own and keeps only the newest frame.
 
-    A context manager and, within it, an iterator of frames for one other thread. A frame that a
-    newer one replaces before it was taken is counted in `skipped`. A recording is played at its
-    own pace.
+class Control:
+    """What other threads and signal handlers ask of a run.
 
-    Args:
-        source: not iterated yet; closed at the end.
-        running: cleared for a pause: a recording waits, a camera's pictures pass unseen.
+    Plain flags without a lock: a signal handler interrupts its thread anywhere, also where that
+    thread holds a lock, and must not wait for it. Whoever waits looks at the flags every `POLL`
+    seconds.
     """
 
-    def __init__(self, source: Source, running: threading.Event) -> None:
-        self._source, self._running = source, running
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self.is_paused = False
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; no longer than to a stop."""
+        until = time.monotonic() + seconds
+        while not self.is_stopped and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, POLL))
+
+    def wait_while_paused(self) -> None:
+        """Wait for the end of a pause, or for a stop."""
+        while self.is_paused and not self.is_stopped:
+            time.sleep(POLL)
+
+
+class Capture(Closing):
+    """Reads a source in a thread of its own and keeps only the newest frame.
+
+    An iterator of frames for one other thread. A frame that a newer one replaces before it was
+    taken is counted in `skipped`. A recording is played at its own pace.
+
+    Args:
+        source: not iterated yet; closed with the capture.
+        control: a stop ends the iteration; in a pause a recording waits, a camera's frames are
+            passed over. Stopped when the capture is closed.
+    """
+
+    def __init__(self, source: Source, control: Control) -> None:
+        self._source, self._control = source, control
         self._slot: Frame | None = None
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._has_ended = False
-        self._stop = threading.Event()
+        self._began = time.monotonic()  # the clock's time at the stream's second 0
         self._thread = threading.Thread(target=self._read, name="sfedge capture", daemon=True)
         self.captured = 0  # frames that the source gave
         self.skipped = 0  # of these, the ones that nobody took
-
-    def __enter__(self) -> "Capture":
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def close(self) -> None:
+        """End the reading and close the source; never waits long for a frame that does not come."""
+        self._control.is_stopped = True
         self._source.close()  # wakes a reader that waits for its next frame
         self._thread.join(_JOIN)
         with self._changed:
             self.skipped += self._slot is not None
             self._slot = None
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Each time the newest frame, waiting for one; ends with the source or at `stop`.
+    @property
+    def clock(self) -> float:
+        """Seconds of a live stream by the clock, whether or not frames come."""
+        return time.monotonic() - self._began
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        """Each time the newest frame, None where none has come for a moment.
+
+        Ends with the source or at a stop.
 
         Raises:
             SfedgeError: the source failed.
         """
-        while True:
+        while not self._control.is_stopped:
             with self._changed:
-                self._changed.wait_for(lambda: self._slot is not None or self._has_ended)
-                if self._slot is None or self._stop.is_set():
-                    break
+                if self._slot is None and not self._has_ended:
+                    self._changed.wait(POLL)
                 frame, self._slot = self._slot, None
+                if frame is None and self._has_ended:
+                    break
             yield frame
         if self._error is not None:
             raise self._error
 
-    def stop(self) -> None:
-        """End the iteration, from any thread."""
-        self._stop.set()
-        self._running.set()
-        with self._changed:
-            self._has_ended = True
-            self._changed.notify_all()
-
     def _read(self) -> None:
-        is_recording = not self._source.info.is_live
-        began: float | None = None  # the clock's time at which the recording's second 0 was due
         try:
             for frame in self._source:
-                if is_recording:
-                    now = time.monotonic()
-                    began = now - frame.time if began is None else began
-                    self._stop.wait(max(began + frame.time - now, 0.0))
-                    held = time.monotonic()
-                    self._running.wait()
-                    began += time.monotonic() - held
-                if self._stop.is_set():
+                if self._source.info.is_live:
+                    if self.captured == 0:
+                        self._began = time.monotonic() - frame.time
+                else:
+                    self._keep_pace(frame)
+                if self._control.is_stopped:
                     return
-                if self._running.is_set():
+                if not self._control.is_paused:
                     self._put(frame)
-        except BaseException as error:  # told in the thread that iterates
+        except BaseException as error:  # raised again in the thread that iterates
             self._error = error
         finally:
             with self._changed:
                 self._has_ended = True
                 self._changed.notify_all()
+
+    def _keep_pace(self, frame: Frame) -> None:
+        """Wait until a recording's frame is due; a pause moves all that follows."""
+        if self.captured == 0:
+            self._began = time.monotonic() - frame.time
+        self._control.sleep(self._began + frame.time - time.monotonic())
+        held = time.monotonic()
+        self._control.wait_while_paused()
+        self._began += time.monotonic() - held
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
@@ -110,9 +138,9 @@ class Capture:
 
 
 class Asker:
-    """Asks the model in a thread of its own, one round of questions at a time.
+    """Asks the model in a thread of its own, one round of queries at a time.
 
-    A context manager. All methods are for the one thread that shows the frames.
+    All methods are for the one thread that shows the frames; `finish` ends the thread.
     """
 
     def __init__(self, model: Model) -> None:
@@ -125,21 +153,7 @@ class Asker:
         self._seconds_per_query: float | None = None
         self._seconds = 0.0
         self._thread = threading.Thread(target=self._work, name="sfedge model", daemon=True)
-
-    def __enter__(self) -> "Asker":
         self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._changed:
-            self._has_ended = True
-            self._changed.notify_all()
-        self._thread.join(_JOIN)
 
     @property
     def is_idle(self) -> bool:
@@ -148,8 +162,13 @@ class Asker:
             return self._round is None
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the thread may still use the model."""
+        return self._thread.is_alive()
+
+    @property
     def limit(self) -> int:
-        """How many questions one round may hold to be answered within `REFRESH`."""
+        """How many queries one round may hold to be answered within `REFRESH`."""
         if self._seconds_per_query is None:
             return 1  # the first round measures
         return max(int(REFRESH / max(self._seconds_per_query, 1e-6)), 1)
@@ -162,10 +181,15 @@ class Asker:
     def ask(self, frame: Frame, queries: Sequence[Query]) -> None:
         """Begin a round; returns at once. Only where `is_idle`."""
         # The frame goes on to be shown, and who shows it may draw on it.
-        copy = Frame(frame.image.copy(), frame.index, frame.time)
+        copy = replace(frame, image=frame.image.copy())
         with self._changed:
             self._round = (copy, queries)
             self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise what the model has failed with, if it has."""
+        if self._error is not None:
+            raise self._error
 
     def collect(self) -> list[Prediction]:
         """Answers that have arrived since the last call.
@@ -173,11 +197,25 @@ class Asker:
         Raises:
             SfedgeError: the model failed.
         """
+        self.check()
         with self._changed:
-            if self._error is not None:
-                raise self._error
             answers, self._answers = self._answers, []
         return answers
+
+    def finish(self, patience: float) -> bool:
+        """End the thread after the round that is being answered.
+
+        Args:
+            patience: seconds to wait for it.
+
+        Returns:
+            Whether it has ended; if not, the model must stay open.
+        """
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+        self._thread.join(patience)
+        return not self.is_alive
 
     def _work(self) -> None:
         while True:
@@ -189,11 +227,11 @@ class Asker:
             begun = time.perf_counter()
             try:
                 answers = self._model.answer(frame, queries)
-            except BaseException as error:  # told in the thread that shows
-                with self._changed:
-                    self._error = error
+            except BaseException as error:  # raised again in the thread that shows
+                self._error = error
                 return
             spent = time.perf_counter() - begun
+            _log.debug("%d queries answered in %.3f s", len(queries), spent)
             self._seconds += spent
             each, known = spent / len(queries), self._seconds_per_query
             self._seconds_per_query = each if known is None else known + _WEIGHT * (each - known)

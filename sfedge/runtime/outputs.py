@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sfedge.core.errors import OutputError, UsageError
 from sfedge.results.records import output_error
-from sfedge.runtime.pipeline import Session
+from sfedge.runtime.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,11 @@ def refuse_inputs(session: Session, files: OutputFiles) -> None:
         UsageError: one would be.
     """
     config = session.config
-    inputs = [session.bundle.source, config.detections, Path(session.info.name)]
+    inputs = [
+        session.bundle.source if session.bundle else None,
+        config.detections,
+        Path(session.info.name),
+    ]
     for path in (*files.all, *files.partial.all):
         for given in inputs:
             if given is not None and path.exists() and given.exists() and path.samefile(given):

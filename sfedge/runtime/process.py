@@ -15,8 +15,8 @@ from sfedge.results.record_writer import RecordWriter
 from sfedge.results.run_report import RunReport
 from sfedge.results.video_writer import VideoWriter
 from sfedge.runtime.outputs import OutputFiles, make_folder, move, output_files, refuse_inputs
-from sfedge.runtime.pipeline import STOPPED, Session
 from sfedge.runtime.run_metadata import model_facts, now, write_metadata
+from sfedge.runtime.session import STOPPED, Session
 
 _ENDINGS: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 

@@ -13,7 +13,7 @@ from sfedge.results import records
 from sfedge.results.records import Row, output_error
 from sfedge.results.run_report import RunReport
 from sfedge.runtime.outputs import OutputFiles
-from sfedge.runtime.pipeline import Session
+from sfedge.runtime.session import Session
 
 _PACKAGES = ("av", "mediapipe", "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-contrib-python")
 
@@ -39,7 +39,10 @@ def write_metadata(
         "started": started,
         "ended": now(),
         "source": records.source_facts(session.info),
-        "model": {**model_facts(session), "card": dict(session.bundle.manifest.card)},
+        "model": {
+            **model_facts(session),
+            "card": dict(session.bundle.manifest.card) if session.bundle else {},
+        },
         "settings": records.settings_facts(session.config),
         "summary": report.to_json(),
         "seconds": {stage: round(spent, 3) for stage, spent in report.seconds.items()},
@@ -64,6 +67,10 @@ def write_metadata(
 def model_facts(session: Session) -> Row:
     """What the records and the metadata say of the model."""
     bundle = session.bundle
+    if bundle is None:  # a model of the program's own
+        unknown = dict.fromkeys(("preset", "created", "sha256"), "")
+        named = {"name": session.model_name, "notice": session.notice, "device": session.device}
+        return named | unknown
     return records.model_facts(bundle.manifest, bundle.sha256, session.device)
 
 

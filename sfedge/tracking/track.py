@@ -94,7 +94,8 @@ class Tracker:
                 self._confirm(person, time)
         self._forget(time)
         tracks = [person.track(self._hands.of(person, time), time) for person in self._people]
-        return Scene(tuple(sorted((t for t in tracks if t is not None), key=lambda t: t.id)))
+        people = tuple(sorted((t for t in tracks if t is not None), key=lambda t: t.id))
+        return Scene(people, ended=self._ended)
 
     def _match(
         self, sightings: Sequence[Sighting], looks: Sequence[Appearance], time: float

@@ -19,7 +19,7 @@ from sfedge.core.structures import Prediction, Query
 from sfedge.core.tasks import TASKS
 from sfedge.inference.model import Model
 from sfedge.results.records import read_records
-from sfedge.runtime.live import Asker, Capture
+from sfedge.runtime.live import Asker, Capture, Control
 from sfedge.sources import open_source
 
 
@@ -118,39 +118,30 @@ def test_a_model_that_fails_ends_the_run_with_its_error(
         watch(session)
 
 
-@pytest.fixture
-def running() -> threading.Event:
-    event = threading.Event()
-    event.set()
-    return event
-
-
-def test_a_recording_keeps_its_own_pace(tmp_path: Path, running: threading.Event) -> None:
+def test_a_recording_keeps_its_own_pace(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [0.0, 0.1, 0.35, 0.4])
     begun = time.monotonic()
-    with open_source(str(clip)) as source, Capture(source, running) as capture:
-        arrivals = [(time.monotonic() - begun, frame.time) for frame in capture]
+    with open_source(str(clip)) as source, Capture(source, Control()) as capture:
+        arrivals = [(time.monotonic() - begun, frame.time) for frame in capture if frame]
     assert capture.captured == 4
     assert arrivals[-1][1] == pytest.approx(0.4)
     for arrived, due in arrivals:
         assert arrived >= due
 
 
-def test_stopping_does_not_wait_for_the_next_picture(
-    tmp_path: Path, running: threading.Event
-) -> None:
+def test_stopping_does_not_wait_for_the_next_picture(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [0.0, 60.0])
-    with open_source(str(clip)) as source, Capture(source, running) as capture:
+    control = Control()
+    with open_source(str(clip)) as source, Capture(source, control) as capture:
         seen = []
         for frame in capture:
-            seen.append(frame.time)
-            capture.stop()
+            if frame is not None:
+                seen.append(frame.time)
+                control.is_stopped = True
     assert seen == [0.0]
 
 
-def test_a_source_that_fails_ends_the_run_with_its_error(
-    tmp_path: Path, running: threading.Event
-) -> None:
+def test_a_source_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 5)
 
     with open_source(str(clip)) as source:
@@ -162,7 +153,7 @@ def test_a_source_that_fails_ends_the_run_with_its_error(
                 yield from list(source)[:2]
                 raise SourceError("the camera was unplugged")
 
-        with Capture(Unplugged(), running) as capture:  # type: ignore[arg-type]
+        with Capture(Unplugged(), Control()) as capture:  # type: ignore[arg-type]
             with pytest.raises(SourceError, match="unplugged"):
                 list(capture)
             assert 1 <= capture.captured <= 2
@@ -226,13 +217,14 @@ def test_the_picture_that_the_model_sees_is_its_own(quick: Scene) -> None:
 
     image = np.zeros((4, 4, 3), np.uint8)
     query = Query(TASKS["gaze"], (1,), sfedge.Box(0, 0, 1, 1), (sfedge.Box(0, 0, 1, 1),))
-    with Asker(Looks()) as asker:  # type: ignore[arg-type]
-        asker.ask(Frame(image, 0, 0.0), [query])
-        image[:] = 255
-        while not asker.is_idle:
-            time.sleep(0.01)
-        assert asker.collect() == []
-        assert 1 <= asker.limit <= 2  # 0.5 s of questions that take 0.2 s or a bit more each
+    asker = Asker(Looks())  # type: ignore[arg-type]
+    asker.ask(Frame(image, 0, 0.0), [query])
+    image[:] = 255
+    while not asker.is_idle:
+        time.sleep(0.01)
+    assert asker.collect() == []
+    assert 1 <= asker.limit <= 2  # 0.5 s of questions that take 0.2 s or a bit more each
+    assert asker.finish(5)
     assert seen == [0]
 
 

@@ -1,17 +1,18 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from sfedge.core.boxes import Box
-from sfedge.core.structures import Hand, Prediction, Scene, Track
+from sfedge.core.structures import Hand, Prediction, Scene, Side, Track
 from sfedge.inference.newest_answers import NewestAnswers
 
 FACE, BODY = Box(0.45, 0.1, 0.55, 0.2), Box(0.3, 0.05, 0.7, 0.9)
 UP, DOWN = Box(0.6, 0.2, 0.65, 0.3), Box(0.6, 0.7, 0.65, 0.8)
 
 
-def hand(id_: int, box: Box = UP) -> Hand:
-    return Hand(id_, box, "left", 0.9, 0.0)
+def hand(id_: int, box: Box = UP, side: Side | None = "left") -> Hand:
+    return Hand(id_, box, side, 0.9, 0.0)
 
 
 def scene(*hands: Hand, free: tuple[Hand, ...] = (), people: tuple[int, ...] = (1,)) -> Scene:
@@ -59,6 +60,21 @@ def test_an_answer_about_a_hand_is_shown_while_that_hand_is_held_up() -> None:
     assert newest.update([], scene(hand(5), hand(6)), 0.1) == (sign,)
     assert newest.update([], scene(hand(5, DOWN), hand(6)), 0.2) == ()
     assert newest.update([], scene(hand(5)), 0.3) == (sign,)
+
+
+@pytest.mark.parametrize(
+    ("side", "other", "is_shown"),
+    [("left", "left", True), ("left", None, True), (None, "right", True), ("left", "right", False)],
+)
+def test_a_hand_that_is_held_up_again_under_another_id_keeps_its_answer(
+    side: Side | None, other: Side | None, is_shown: bool
+) -> None:
+    newest, sign = NewestAnswers(), replace(answer("gesture", 0.0, hands=(5,)), side=side)
+    newest.update([sign], scene(hand(5, side=side)), 0.0)
+
+    assert newest.update([], scene(), 1.0) == ()
+    assert newest.update([], scene(hand(6, DOWN, side=other)), 2.0) == ()
+    assert bool(newest.update([], scene(hand(6, side=other)), 3.0)) == is_shown
 
 
 def test_an_answer_about_both_hands_replaces_that_about_one_and_the_other_way_round() -> None:

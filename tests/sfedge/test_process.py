@@ -17,8 +17,8 @@ from scenes import CLIP_FRAMES, Scene
 import sfedge
 from sfedge import OutputError, UsageError
 from sfedge.results.records import read_records, record_schema
-from sfedge.runtime.pipeline import Session
 from sfedge.runtime.process import Outcome, process
+from sfedge.runtime.session import Session
 
 
 def run(scene: Scene, out: Path, *, every_frame: bool = False, **settings: Any) -> Outcome:

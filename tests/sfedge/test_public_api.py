@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sfedge
@@ -55,9 +56,56 @@ def test_unknown_and_wrong_settings_are_refused_before_anything_is_opened() -> N
 
 
 def test_settings_by_name_replace_those_of_a_config() -> None:
-    from sfedge.runtime.pipeline import _configured
+    from sfedge.runtime.pipeline import configured
 
-    config = _configured(sfedge.RunConfig(interval=2.0, egocentric=True), {"interval": 1.0})
+    config = configured(sfedge.RunConfig(interval=2.0, egocentric=True), {"interval": 1.0})
     assert (config.interval, config.egocentric) == (1.0, True)
-    assert _configured(None, {"tasks": "relation, gaze,"}).tasks == ("gaze", "relation")
-    assert _configured(None, {"bundle": "my.zip"}).bundle == Path("my.zip")
+    assert configured(None, {"tasks": "relation, gaze,"}).tasks == ("gaze", "relation")
+    assert configured(None, {"bundle": "my.zip"}).bundle == Path("my.zip")
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"interval": "1"}, "interval is a number of seconds, not '1'"),
+        ({"interval": True}, "interval is a number of seconds, not True"),
+        ({"end": [3]}, r"end is a number of seconds, not \[3\]"),
+        ({"max_people": 2.5}, "max_people is a whole number, not 2.5"),
+        ({"live": "no"}, "live is True or False, not 'no'"),
+        ({"bundle": 7}, "bundle is a path, not 7"),
+        ({"engine": 1}, "engine is one of auto, cpu, .*, not 1"),
+        ({"tasks": [1]}, r"tasks is names of tasks, not \[1\]"),
+        ({"start": None}, "start is a number of seconds, not None"),
+    ],
+)
+def test_a_setting_of_a_wrong_type_gets_a_sentence(
+    setting: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(sfedge.ConfigError, match=sentence):
+        sfedge.open("nowhere.mp4", **setting)
+    with pytest.raises(sfedge.ConfigError, match=sentence):
+        sfedge.RunConfig(**setting)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    config = sfedge.RunConfig(interval=np.float32(0.5), max_people=np.int64(3))  # type: ignore[arg-type]
+    assert (config.interval, type(config.interval)) == (0.5, float)
+    assert (config.max_people, type(config.max_people)) == (3, int)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (["a.mp4", "b.mp4"], "frame 0: a frame is an array .* not 'a.mp4'. A source is a path"),
+        (None, "a source is a path, an address, a camera's number, .* not None"),
+        (1.5, "a source is a path, .* not 1.5"),
+        (True, "a source is a path, .* not True"),
+        (b"a.mp4", "a source is a path, .* not b'a.mp4'"),
+        ({"a": 1}, "a source is a path, .* not {'a': 1}"),
+        (-1, "-1 is no camera's number"),
+        ([], "there is no frame"),
+    ],
+)
+def test_what_is_no_source_is_told_what_one_is(source: object, sentence: str) -> None:
+    with pytest.raises(sfedge.UsageError, match=sentence):
+        sfedge.open(source)

@@ -1,0 +1,76 @@
+"""What the parts of a pipeline offer: detector, tracker, model and sinks, each one or two methods.
+
+The package's own parts follow these protocols; so may any object of a program.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfedge.core.structures import (
+    Detection,
+    Frame,
+    FrameResult,
+    Gap,
+    Kind,
+    Prediction,
+    Query,
+    Scene,
+)
+from sfedge.core.tasks import Task
+
+Boxes = Mapping[Kind, NDArray[np.floating]]  # (N, 4) or, with scores, (N, 5), by what they show
+
+
+class Detector(Protocol):
+    """Finds faces, hands and people; called from one thread, with frames in order of time."""
+
+    def detect(self, frame: Frame) -> Sequence[Detection] | Boxes:
+        """All that is seen in the frame.
+
+        Returns:
+            Detections in any order; or arrays of boxes by kind ("face", "hand", "person"), each
+            row x1 y1 x2 y2 in fractions of the frame, with a score in [0, 1] as a fifth column
+            where there is one.
+        """
+        ...
+
+
+class Tracker(Protocol):
+    """Follows people from frame to frame; called from one thread."""
+
+    def update(self, detections: Sequence[Detection], frame: Frame) -> Scene:
+        """Who and what is in the frame, each with the id it had before."""
+        ...
+
+
+class Model(Protocol):
+    """Answers queries; called from one thread, which is not the iterating one in a live run."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it can be asked."""
+        ...
+
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        """One prediction per query, in their order."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes results as they come, in the thread that iterates; whoever made it closes it."""
+
+    def write(self, result: FrameResult) -> object:
+        """Take the result of a frame; the image is shared, so draw on a copy."""
+        ...
+
+
+@runtime_checkable
+class GapSink(Protocol):
+    """A sink that wants to know of gaps in a live source, too."""
+
+    def gap(self, gap: Gap) -> object:
+        """Take a gap, once when it begins (its `end` is None) and again when it is over."""
+        ...

@@ -1,0 +1,370 @@
+"""One run over one source: detect, track, plan, ask, smooth, frame by frame."""
+
+import logging
+import math
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from types import TracebackType
+
+from sfedge import annotate
+from sfedge.bundle.bundle import Bundle
+from sfedge.core.config import RunConfig
+from sfedge.core.errors import UsageError
+from sfedge.core.structures import (
+    Frame,
+    FrameResult,
+    Gap,
+    Image,
+    Prediction,
+    Scene,
+)
+from sfedge.inference.newest_answers import NewestAnswers
+from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
+from sfedge.inference.smoother import Smoother
+from sfedge.results.run_report import RunReport
+from sfedge.runtime.arrays import detections_of
+from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
+from sfedge.runtime.protocols import Detector, GapSink, Model, Sink, Tracker
+from sfedge.sources.source import Source, SourceInfo
+from sfedge.system.closing import Closing
+
+END_OF_SOURCE = "end of source"
+STOPPED = "stopped"
+
+# In files, everything that can be asked is asked in each interval. An answer that was not renewed
+# for this long could not be: a face was turned away. Live, a slow model's answers hold, whatever
+# their age, which is shown.
+_HOLD_INTERVALS = 3.0
+_HOLD_SECONDS = 2.0  # but at least
+
+_log = logging.getLogger("sfedge.runtime")
+
+
+class Session(Closing):
+    """One run over one source: iterate, once, for a `FrameResult` per frame.
+
+    A context manager; the end of the iteration releases everything, too. `stop`, `pause` and
+    `resume` may be called from any thread and from a signal handler, all else belongs to the
+    thread that iterates. `sfedge.open` and `sfedge.Pipeline` make one.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        detector: Detector,
+        tracker: Tracker,
+        model: Model,
+        sinks: Sequence[Sink],
+        bundle: Bundle | None,
+        config: RunConfig,
+    ) -> None:
+        self.tasks = tuple(
+            task for task in model.tasks if config.tasks is None or task.name in config.tasks
+        )
+        # Records and metadata name what was asked, also where the bundle decided it.
+        self.config = replace(config, tasks=tuple(task.name for task in self.tasks))
+        self.bundle = bundle  # None where the model is the program's own
+        self.info: SourceInfo = source.info
+        self.model_name = str(getattr(model, "name", type(model).__name__))
+        # The model's limits, to be shown wherever its answers are.
+        self.notice = str(getattr(model, "notice", ""))
+        self.device = str(getattr(model, "device", ""))  # where it really runs
+        # Why an NVIDIA GPU is not used; "" otherwise.
+        self.engine_note = str(getattr(model, "engine_note", ""))
+        # Read one by one, the frames of a camera would get older and older.
+        is_live = source.info.is_live or config.live
+        self.is_live = is_live and source.info.frames != 1  # a single picture has no pace
+        self._source, self._detector, self._model = source, detector, model
+        self._tracker, self._sinks = tracker, list(sinks)
+        self._resources = ExitStack()  # closed at the end
+        self._interval_planner = IntervalPlanner(
+            self.tasks,
+            interval=config.interval,
+            max_people=config.max_people,
+            max_pairs=config.max_pairs,
+            egocentric=config.egocentric,
+        )
+        self._budget_planner = BudgetPlanner(
+            self.tasks,
+            max_people=config.max_people,
+            max_pairs=config.max_pairs,
+            egocentric=config.egocentric,
+        )
+        self._smoother = Smoother(self.tasks, config.smoothing)
+        self._newest = NewestAnswers(
+            math.inf if self.is_live else max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
+        )
+        self._annotators: list[annotate.Annotator] | None = None
+        self._control = Control()
+        self._capture: Capture | None = None
+        self._asker: Asker | None = None
+        self._patience = PATIENCE
+        self._is_busy = False  # the model did not end its last round
+        self._frames = self._shown = self._asked = 0
+        self._people: set[int] = set()
+        self._answers: Counter[str] = Counter({task.name: 0 for task in self.tasks})
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._gaps: tuple[Gap, ...] = ()
+        self._ended = ""
+        self._is_started = False
+        self._shown_at: deque[float] = deque(maxlen=30)  # wall clock of the last live frames
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        """A result for every frame (live: for the newest), in order of time.
+
+        Raises:
+            SfedgeError: the source, a detector or the model failed.
+            UsageError: the session was iterated before.
+        """
+        if self._is_started:
+            raise UsageError("a session can be iterated once", fix="Open the source again.")
+        self._is_started = True
+        size = f"{self.info.width}x{self.info.height}"
+        model = f"{self.model_name} on {self.device}" if self.device else self.model_name
+        _log.info("%s: %s, model %s", self.info.name, size, model)
+        return self._run()
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether the source is a camera or stream, which only a stop ends."""
+        return self.info.is_live
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Times in which a live source gave no frames; one that lasts has no end."""
+        return self._gaps
+
+    @property
+    def report(self) -> RunReport:
+        """What was done so far."""
+        capture = self._capture
+        losses = self._source.losses
+        if self._is_busy:
+            losses += (f"the model's last answer did not come within {PATIENCE:.0f} s",)
+        is_whole = self._ended == END_OF_SOURCE or (self.is_endless and self._ended == STOPPED)
+        return RunReport(
+            frames=capture.captured if capture else self._frames,
+            shown=self._shown,
+            skipped=capture.skipped if capture else 0,
+            asked=self._asked,
+            people=len(self._people),
+            answers=dict(self._answers),
+            losses=losses,
+            ended=self._ended,
+            is_complete=is_whole and not losses and not self._gaps,
+            seconds=dict(self._seconds),
+        )
+
+    def draw(self, result: FrameResult) -> Image:
+        """A new picture of the frame with all that is known drawn on it."""
+        if self._annotators is None:
+            self._annotators = annotate.build_annotators(
+                tasks=self.tasks,
+                model=self.model_name,
+                notice=self.notice,
+                facts=self._live_facts,
+            )
+        with self.timed("draw"):
+            return annotate.draw(result, self._annotators)
+
+    def add_sink(self, sink: Sink) -> None:
+        """Give all results from now on to `sink`, too, before they come out of the iteration."""
+        self._sinks.append(sink)
+
+    def run(self) -> RunReport:
+        """Iterate to the end, for the sake of the sinks.
+
+        Raises:
+            SfedgeError: as the iteration.
+        """
+        for _ in self:
+            pass
+        return self.report
+
+    def stop(self) -> None:
+        """End the iteration after the frame at hand; from any thread or signal handler."""
+        self._control.is_stopped = True
+
+    def pause(self) -> None:
+        """Hold a recording where it is; a camera's pictures pass unseen. From any thread."""
+        self._control.is_paused = True
+
+    def resume(self) -> None:
+        """Go on after `pause`; from any thread."""
+        self._control.is_paused = False
+
+    def close(self) -> None:
+        """Release the source, the detectors and the model.
+
+        A query that is being answered is waited for, for half a minute; then the model stays open,
+        until a later call finds it done.
+        """
+        if self._capture is not None:
+            self._capture.close()
+        if self._asker is not None:
+            self._is_busy = not self._asker.finish(self._patience)
+        if not self._is_busy:
+            self._resources.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit):
+            self._patience = 0.0
+        self.close()
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time spent within to a stage of the report."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] += time.perf_counter() - begun
+
+    def _run(self) -> Iterator[FrameResult]:
+        try:
+            yield from self._run_live() if self.is_live else self._run_file()
+        except (KeyboardInterrupt, SystemExit):
+            self._patience = 0.0
+            raise
+        finally:
+            self.close()
+            self._notice_gaps(math.inf)
+            ended = self._ended or "ended early"
+            _log.info("%s: %s after %d frames", self.info.name, ended, self._shown)
+
+    def _run_file(self) -> Iterator[FrameResult]:
+        for frame in self._timed_frames():
+            yield self._look(frame)
+            self._control.wait_while_paused()
+            if self._control.is_stopped:
+                break
+        self._ended = self._ending
+
+    def _look(self, frame: Frame) -> FrameResult:
+        """The result of a frame, with what the model says of it."""
+        self._frames += 1
+        scene = self._locate(frame)
+        queries = self._interval_planner.plan(scene, frame.time, aspect=_aspect(frame))
+        answers: list[Prediction] = []
+        if queries:
+            self._asked += 1
+            with self.timed("ask"):
+                answers = self._model.answer(frame, queries)
+        return self._result(frame, scene, answers)
+
+    def _run_live(self) -> Iterator[FrameResult]:
+        self._asker = asker = Asker(self._model)
+        self._capture = capture = Capture(self._source, self._control)
+        for frame in capture:
+            self._notice_gaps(math.inf if frame is None else frame.time)
+            if self._is_over(capture.clock if frame is None else frame.time):
+                break
+            if frame is None:
+                asker.check()
+                continue
+            answers = asker.collect()
+            scene = self._locate(frame)
+            self._seconds["ask"] = asker.seconds
+            if asker.is_idle:
+                queries = self._budget_planner.plan(
+                    scene, frame.time, asker.limit, aspect=_aspect(frame)
+                )
+                if queries:
+                    self._asked += 1
+                    asker.ask(frame, queries)
+            yield self._result(frame, scene, answers)
+        ended = self._ending
+        capture.close()
+        self._is_busy = not asker.finish(self._patience)
+        asker.check()  # of the last round
+        self._ended = ended
+
+    @property
+    def _ending(self) -> str:
+        return STOPPED if self._control.is_stopped else END_OF_SOURCE
+
+    def _is_over(self, now: float) -> bool:
+        """Whether a live source's time is up; by the clock where no frame comes."""
+        return self.info.is_live and self.config.end is not None and now >= self.config.end
+
+    def _notice_gaps(self, now: float) -> None:
+        """Give the sinks those gaps before `now` that have begun or ended since the last look."""
+        gaps: tuple[Gap, ...] = getattr(self._source, "gaps", ())
+        found = tuple(gap for gap in gaps if gap.start < now)
+        for number, gap in enumerate(found):
+            if self._gaps[number : number + 1] == (gap,):
+                continue
+            if gap.end is None:
+                _log.warning(
+                    "%s: no frames after %.2f s: %s", self.info.name, gap.start, gap.reason
+                )
+            else:
+                _log.info("%s: frames again from %.2f s", self.info.name, gap.end)
+            for sink in self._sinks:
+                if isinstance(sink, GapSink):
+                    sink.gap(gap)
+        self._gaps = found
+
+    def _timed_frames(self) -> Iterator[Frame]:
+        frames = iter(self._source)
+        while True:
+            with self.timed("read"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _locate(self, frame: Frame) -> Scene:
+        """Who and what is where in the frame."""
+        with self.timed("detect"):
+            detections = detections_of(self._detector.detect(frame))
+        with self.timed("track"):
+            scene = self._tracker.update(detections, frame)
+        self._smoother.forget(scene.ended)
+        self._newest.forget(scene.ended)
+        self._interval_planner.forget(scene.ended)
+        self._budget_planner.forget(scene.ended)
+        self._people.update(track.id for track in scene.people)
+        return scene
+
+    def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
+        fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
+        carried = self._newest.update(fresh, scene, frame.time)
+        self._answers.update(answer.task for answer in fresh)
+        self._shown += 1
+        result = FrameResult(
+            frame,
+            scene.people,
+            fresh,
+            carried,
+            shot=scene.shot,
+            is_cut=scene.is_cut,
+            hands=scene.hands,
+            left_out=self._interval_planner.left_out(scene, frame.time),
+        )
+        for sink in self._sinks:
+            sink.write(result)
+        return result
+
+    def _live_facts(self) -> str:
+        """What the status line adds while running live."""
+        if self._capture is None:
+            return ""
+        self._shown_at.append(time.monotonic())
+        span = self._shown_at[-1] - self._shown_at[0]
+        rate = f"{(len(self._shown_at) - 1) / span:.1f} fps, " if span > 0 else ""
+        return f"{rate}{self._capture.skipped} frames skipped"
+
+
+def _aspect(frame: Frame) -> float:
+    """Width divided by height."""
+    height, width = frame.image.shape[:2]
+    return float(width / height)

@@ -1,0 +1,106 @@
+"""Parts of a pipeline that a test steers: a camera, one person, a model that takes its time."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sfedge.core.boxes import Box
+from sfedge.core.structures import Detection, Frame, Gap, Kind, Prediction, Query
+from sfedge.core.tasks import TASKS, Task
+from sfedge.sources.source import SourceInfo
+
+IMAGE = np.full((90, 160, 3), 80, np.uint8)
+BODY, FACE, HAND = Box(0.3, 0.1, 0.7, 0.95), Box(0.45, 0.15, 0.55, 0.35), Box(0.33, 0.3, 0.38, 0.4)
+
+
+class Camera:
+    """Sends frames at times of its own, however late whoever reads is.
+
+    Args:
+        frames: how many; then the stream ends, or falls silent if it `dies`.
+        every: seconds of the stream from one to the next.
+        speed: seconds of the stream in a second of the clock.
+        silence: (first frame after it, seconds of the clock) of a break.
+    """
+
+    losses: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        frames: int,
+        *,
+        every: float = 0.02,
+        speed: float = 1.0,
+        dies: bool = False,
+        silence: tuple[int, float] | None = None,
+    ) -> None:
+        self.info = SourceInfo("camera 0", 160, 90, None, None, None, is_live=True)
+        self.closed = threading.Event()
+        self.gaps: tuple[Gap, ...] = ()
+        self._frames, self._every, self._speed = frames, every, speed
+        self._dies, self._silence = dies, silence
+
+    def __iter__(self) -> Iterator[Frame]:
+        begun, now = time.monotonic(), 0.0
+        for index in range(self._frames):
+            if self._silence is not None and index == self._silence[0]:
+                gap = Gap(now, None, "the cable was pulled")
+                self.gaps = (gap,)
+                self.closed.wait(self._silence[1])
+                self.gaps = (replace(gap, end=time.monotonic() - begun),)
+                begun += self._silence[1]
+            now = index * self._every
+            if self.closed.wait(max(begun + now / self._speed - time.monotonic(), 0)):
+                return
+            yield Frame(IMAGE.copy(), index, now)
+        if self._dies:
+            self.gaps = (Gap(now, None, "the camera is gone"),)
+            self.closed.wait()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class OnePerson:
+    """One person who stands still, a hand held up, and who is `gone` from a time to another."""
+
+    def __init__(self, gone: tuple[float, float] = (0.0, 0.0)) -> None:
+        self._gone = gone
+
+    def detect(self, frame: Frame) -> list[Detection]:
+        if self._gone[0] <= frame.time < self._gone[1]:
+            return []
+        boxes: tuple[tuple[Kind, Box], ...] = (("person", BODY), ("face", FACE), ("hand", HAND))
+        return [Detection(kind, box, 0.9, "one") for kind, box in boxes]
+
+
+class Slow:
+    """Takes `seconds` of the clock for each query."""
+
+    def __init__(self, seconds: float = 0.0, tasks: Sequence[Task] = tuple(TASKS.values())) -> None:
+        self.tasks, self._seconds = tuple(tasks), seconds
+
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        time.sleep(len(queries) * self._seconds)
+        return [answer_to(query, frame) for query in queries]
+
+
+def answer_to(query: Query, frame: Frame) -> Prediction:
+    """The first label, or a flat heatmap."""
+    labels = query.task.labels
+    is_heatmap = query.task.output == "heatmap"
+    return Prediction(
+        query.task.name,
+        query.people,
+        frame.index,
+        frame.time,
+        label=None if is_heatmap else labels[0],
+        probabilities=None if is_heatmap else {x: float(x == labels[0]) for x in labels},
+        heatmap=np.full((64, 64), 0.5, np.float32) if is_heatmap else None,
+        hands=query.hands,
+        side=query.side,
+    )

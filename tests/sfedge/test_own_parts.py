@@ -1,0 +1,250 @@
+"""A pipeline of a program's own parts, and the page that tells of them."""
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_parts import BODY, FACE, IMAGE, OnePerson, Slow
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scenes import Scene as Clip
+
+import sfedge
+from sfedge import Box, Detection, DetectorError, Frame, FrameResult, Scene, Track, UsageError
+from sfedge.runtime.arrays import detections_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+
+
+def pipeline(source: object, detector: object | None = None, **parts: object) -> sfedge.Pipeline:
+    parts = {"model": Slow(), **parts}
+    return sfedge.Pipeline(source, detector=detector or OnePerson(), **parts)  # type: ignore[arg-type]
+
+
+def test_the_example_of_the_page_runs() -> None:
+    (code,) = (
+        block
+        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+        if "class Middle" in block
+    )
+    assert len([line for line in code.splitlines() if line]) <= 20
+    out = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    lines = out.splitlines()
+    assert re.fullmatch(r"0\.0 s: expression of \(1,\): \w+", lines[0])
+    assert lines[-1] == "20 frames, 1 person"
+    assert len(lines) == 5  # an answer each half second of two seconds
+
+
+@pytest.mark.parametrize(
+    ("source", "times"),
+    [
+        ([IMAGE] * 3, [0, 1 / 30, 2 / 30]),
+        (np.stack([IMAGE] * 2), [0, 1 / 30]),
+        ([(IMAGE, 0.5), (IMAGE, 0.5), (IMAGE, np.float32(2))], [0.5, 0.5, 2]),
+        (iter([Frame(IMAGE, 7, 1.5), Frame(IMAGE, 9, 1.6)]), [1.5, 1.6]),
+        (IMAGE, [0]),
+    ],
+)
+def test_frames_of_a_program_come_out_with_their_times(source: object, times: list[float]) -> None:
+    with pipeline(source) as run:
+        results = list(run)
+    assert [result.time for result in results] == pytest.approx(times)
+    assert (run.info.width, run.info.height) == (160, 90)
+    assert run.report.is_complete
+    assert all(result.tracks for result in results)
+
+
+def test_a_part_of_frames_is_taken_by_start_and_end() -> None:
+    source = ((IMAGE, index / 10) for index in range(20))
+    with pipeline(source, start=0.5, end=1.0) as run:
+        assert [result.index for result in run] == [5, 6, 7, 8, 9]
+    assert next(source)[1] == pytest.approx(1.1)  # nothing was read ahead
+
+
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        (IMAGE[..., 0], r"frame 1: .* not \(90, 160\) of uint8. Give red, green and blue"),
+        (IMAGE.astype(np.float32), r"not \(90, 160, 3\) of float32"),
+        (np.zeros((90, 160, 4), np.uint8), r"not \(90, 160, 4\) of uint8"),
+        (np.zeros((0, 160, 3), np.uint8), r"not \(0, 160, 3\) of uint8"),
+        ((IMAGE, "1"), "frame 1: a time is a number of seconds, not '1'"),
+        ((IMAGE, float("nan")), "a time is a number of seconds, not nan"),
+        ((IMAGE, -1.0), "frame 1: the time -1 s comes after 0 s. Give frames in order of time"),
+        ("a.jpg", "frame 1: a frame is an array .* not 'a.jpg'"),
+        (None, "frame 1: a frame is an array .* not None"),
+    ],
+)
+def test_what_is_no_frame_is_told_by_its_number(frame: object, sentence: str) -> None:
+    with pipeline([(IMAGE, 0.0), frame]) as run, pytest.raises(UsageError, match=sentence):
+        list(run)
+    with pipeline(None) as run:
+        run.step(IMAGE, 0.0)
+        if isinstance(frame, tuple):
+            with pytest.raises(UsageError, match=sentence):
+                run.step(*frame)
+
+
+def test_steps_give_what_an_iteration_gives() -> None:
+    frames = [(IMAGE, index / 10) for index in range(12)]
+
+    def told(results: list[FrameResult]) -> list[object]:
+        return [(r.index, r.time, r.tracks, [(a.key, a.frame) for a in r.fresh]) for r in results]
+
+    with pipeline(frames) as run:
+        whole = told(list(run))
+    with pipeline(None) as run:
+        assert told([run.step(*frame) for frame in frames]) == whole
+        assert run.report.shown == 12
+        assert run.info.width == 160
+        with pytest.raises(UsageError, match="iterated once"):
+            iter(run)
+
+
+def test_a_pipeline_is_stepped_or_iterated_but_not_both() -> None:
+    with pipeline([IMAGE]) as run, pytest.raises(UsageError, match="Leave out the source"):
+        run.step(IMAGE, 0.0)
+    with pipeline(None) as run, pytest.raises(UsageError, match="Use its step"):
+        list(run)
+
+
+def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="detections= and detector="):
+        pipeline(IMAGE, detections=tmp_path / "boxes.csv")
+    with pytest.raises(UsageError, match="bundle= and model="):
+        pipeline(IMAGE, bundle=tmp_path)
+    with pytest.raises(UsageError, match="boxes from a file need a source"):
+        sfedge.Pipeline(detections=tmp_path / "boxes.csv")
+    with pytest.raises(UsageError, match="str: a detector has a method 'detect'"):
+        pipeline(IMAGE, "yolo")
+    with pytest.raises(UsageError, match="a model has a method 'answer'"):
+        pipeline(IMAGE, model=object())
+    with pytest.raises(UsageError, match="a tracker has a method 'update'"):
+        pipeline(IMAGE, tracker=object())
+    with pytest.raises(UsageError, match="a sink has a method 'write'"):
+        pipeline(IMAGE, sinks=[print])
+
+
+def test_analyze_takes_one_picture(scene: Clip, astronaut: NDArray[np.uint8]) -> None:
+    result = sfedge.analyze(astronaut, tasks="expression", offline=True)
+    (track,) = result.tracks
+    assert track.face is not None
+    assert {answer.task for answer in result.fresh} == {"expression"}
+    with pytest.raises(UsageError, match="analyze takes one picture"):
+        sfedge.analyze(scene.video, detections=scene.detections)
+
+
+boxes = st.lists(
+    st.tuples(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.01, 0.5), st.floats(0.01, 0.5)).map(
+        lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+    ),
+    max_size=5,
+)
+
+
+@given(boxes, st.sampled_from(["face", "hand", "person"]), st.floats(0, 1))
+def test_arrays_of_boxes_are_detections(
+    rows: list[tuple[float, float, float, float]], kind: str, score: float
+) -> None:
+    plain = detections_of({kind: np.array(rows)})  # type: ignore[dict-item]
+    assert plain == [Detection(kind, Box(*row), 1.0) for row in rows]  # type: ignore[arg-type]
+    scored = detections_of({kind: np.array([(*row, score) for row in rows])})  # type: ignore[dict-item]
+    assert scored == [Detection(kind, Box(*row), score) for row in rows]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        ({"face": np.array([[10.0, 20, 60, 80]])}, "given in pixels. Divide x by the width"),
+        ({"face": np.array([0.1, 0.2, 0.3, 0.4])}, r"the shape is \(4,\)"),
+        ({"face": np.array([[0.4, 0.2, 0.3, 0.4]])}, "is empty or lies outside"),
+        ({"face": np.array([[np.nan, 0.2, 0.3, 0.4]])}, "not a number"),
+        ({"face": np.array([[0.1, 0.2, 0.3, 0.4, 7]])}, "the score 7 is not in 0 to 1"),
+        ({"dog": np.zeros((0, 4))}, "no such kind is known. Known: face, hand, person"),
+    ],
+)
+def test_arrays_that_are_no_boxes_are_told(found: object, sentence: str) -> None:
+    class Wrong:
+        def detect(self, frame: Frame) -> object:
+            return found
+
+    with pipeline(IMAGE, Wrong()) as run, pytest.raises(DetectorError, match=sentence):
+        list(run)
+
+
+def test_a_tracker_of_the_programs_own_says_who_is_who_and_who_has_left() -> None:
+    class Fixed:
+        def update(self, detections: object, frame: Frame) -> Scene:
+            if frame.index == 5:
+                return Scene((), ended=(4,))
+            return Scene((Track(4, BODY, FACE, (), 0.0, frame.time),))
+
+    frames = [(IMAGE, index / 100) for index in range(8)]
+    with pipeline(frames, tracker=Fixed()) as run:
+        results = list(run)
+    assert {answer.people for answer in results[0].fresh} == {(4,)}
+    assert results[4].carried
+    assert not results[5].predictions
+    # Back again: the same id, but nothing of what was said before.
+    assert {answer.frame for answer in results[6].predictions} == {6}
+
+
+def test_sinks_get_each_result_first_and_in_order() -> None:
+    class Notes:
+        def __init__(self) -> None:
+            self.seen: list[FrameResult] = []
+
+        def write(self, result: FrameResult) -> None:
+            self.seen.append(result)
+
+    one, two = Notes(), Notes()
+    with pipeline([IMAGE] * 3, sinks=[one]) as run:
+        run.add_sink(two)
+        for number, result in enumerate(run, 1):
+            assert one.seen[-1] is two.seen[-1] is result
+            assert len(one.seen) == number
+    with pipeline([IMAGE] * 3, sinks=[one]) as run:
+        assert run.run().shown == 3
+    assert len(one.seen) == 6
+
+
+def test_what_a_program_gives_is_the_programs_to_close() -> None:
+    class Held(OnePerson):
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    detector = Held()
+    with pipeline([IMAGE], detector) as run:
+        list(run)
+    assert not detector.is_closed
+
+
+def test_a_run_says_in_the_log_when_it_begins_and_ends(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "sfedge")
+    with pipeline([IMAGE] * 3) as run:
+        run.run()
+    told = [(r.name, r.levelname, r.getMessage()) for r in caplog.records]
+    assert told == [
+        ("sfedge.runtime", "INFO", "frames: 160x90, model Slow"),
+        ("sfedge.runtime", "INFO", "frames: end of source after 3 frames"),
+    ]
+
+
+def test_the_log_is_silent_unless_it_is_asked_for() -> None:
+    code = (
+        "import logging, sfedge; "
+        "[logging.getLogger(f'sfedge{name}').error('loud') for name in ('', '.runtime')]"
+    )
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert out.stdout + out.stderr == ""

@@ -1,0 +1,185 @@
+"""Stops, pauses, signals, gaps and the clock in live runs."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+from fake_parts import Camera, OnePerson, Slow
+
+import sfedge
+from sfedge import Frame, FrameResult, Pipeline
+from sfedge.core.structures import Gap, Prediction, Query
+from sfedge.inference.model import Model
+from sfedge.runtime import session as session_module
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert not [one for one in threading.enumerate() if one.name.startswith("sfedge")]
+
+
+def pipeline(camera: Camera, model: object | None = None, **settings: object) -> Pipeline:
+    return sfedge.Pipeline(camera, detector=OnePerson(), model=model or Slow(), **settings)
+
+
+class Holds(Slow):
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.go = threading.Event(), threading.Event()
+        self.has_answered = False
+
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        self.is_asked.set()
+        self.go.wait(30)
+        self.has_answered = True
+        return super().answer(frame, queries)
+
+
+def test_the_end_waits_for_a_running_query() -> None:
+    model = Holds()
+    run = pipeline(Camera(10_000), model)
+    results = iter(run)
+    next(results)
+    assert model.is_asked.wait(10)
+    threading.Timer(0.3, model.go.set).start()
+    run.stop()
+    assert list(results) == []
+    assert model.has_answered
+    assert run.report.is_complete
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_engines_are_closed_after_the_query_and_never_under_it(
+    hangs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, closed = Holds(), []
+    monkeypatch.setattr(Model, "answer", lambda _, *words: model.answer(*words))
+    monkeypatch.setattr(Model, "close", lambda _: closed.append(model.has_answered))
+    monkeypatch.setattr(session_module, "PATIENCE", 0.2)
+    with sfedge.Pipeline(Camera(10_000), detector=OnePerson()) as run:
+        results = iter(run)
+        while not model.is_asked.is_set():
+            next(results)
+        if not hangs:
+            model.go.set()
+    assert closed == ([] if hangs else [True])
+    assert any("did not come" in loss for loss in run.report.losses) == hangs
+    model.go.set()
+    for thread in threading.enumerate():
+        if thread.name == "sfedge model":
+            thread.join(10)
+    run.close()
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_pause_that_races_a_stop_does_not_hang(is_live: bool) -> None:
+    from fake_parts import IMAGE
+
+    for _ in range(5):
+        source = Camera(10_000) if is_live else ((IMAGE, i / 100) for i in range(10_000))
+        run = pipeline(source, live=is_live)  # type: ignore[arg-type]
+        is_over = threading.Event()
+
+        def press(run: Pipeline = run, is_over: threading.Event = is_over) -> None:
+            while not is_over.wait(0.001):
+                run.pause()
+
+        presser = threading.Thread(target=press)
+        results = iter(run)
+        next(results)
+        presser.start()
+        run.stop()
+        for _ in results:
+            pass
+        is_over.set()
+        presser.join()
+        assert run.report.ended == "stopped"
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_signal_at_any_moment_does_not_deadlock(is_live: bool) -> None:
+    """Its handler runs within whatever the main thread does, also while that holds a lock."""
+    from fake_parts import IMAGE
+
+    source = Camera(10_000, every=0.001) if is_live else ((IMAGE, i / 9) for i in range(10_000))
+    run = pipeline(source, live=is_live)  # type: ignore[arg-type]
+    calls = 0
+
+    def handle(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        run.pause()
+        run.resume()
+        if calls == 300:
+            run.stop()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+    try:
+        for _ in run:
+            pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert run.report.ended == "stopped"
+    assert calls >= 300
+
+
+class Notes:
+    """A sink that writes down what comes, in order."""
+
+    def __init__(self) -> None:
+        self.lines: list[FrameResult | Gap] = []
+
+    def write(self, result: FrameResult) -> None:
+        self.lines.append(result)
+
+    def gap(self, gap: Gap) -> None:
+        self.lines.append(gap)
+
+
+def test_a_gap_is_told_when_it_begins_and_again_when_it_is_over() -> None:
+    notes = Notes()
+    with pipeline(Camera(20, silence=(10, 0.5)), sinks=[notes]) as run:
+        results = list(run)
+        report, gaps = run.report, run.gaps
+    kinds = [type(line) for line in notes.lines]
+    assert kinds.count(Gap) == 2
+    first = kinds.index(Gap)
+    begun, over = (line for line in notes.lines if isinstance(line, Gap))
+    assert begun.end is None
+    assert kinds[first + 1] is Gap  # no frame came in between
+    assert over.start == begun.start == pytest.approx(9 * 0.02)
+    assert over.end is not None
+    assert over.end > over.start
+    assert gaps == (over,)
+    assert [line for line in notes.lines if isinstance(line, FrameResult)] == results
+    assert not report.is_complete
+
+
+def test_a_live_run_ends_by_the_clock_when_the_camera_has_died() -> None:
+    notes = Notes()
+    begun = time.monotonic()
+    with pipeline(Camera(5, dies=True), sinks=[notes], end=0.6) as run:
+        results = list(run)
+        report = run.report
+    assert time.monotonic() - begun >= 0.6
+    assert results[-1].time < 0.1
+    assert isinstance(notes.lines[-1], Gap)
+    assert notes.lines[-1].reason == "the camera is gone"
+    assert run.gaps == (notes.lines[-1],)
+    assert report.ended == "end of source"
+    assert not report.is_complete
+
+
+def test_frames_of_a_live_source_at_or_after_the_end_are_not_shown() -> None:
+    with pipeline(Camera(50), end=0.2) as run:
+        assert max(result.time for result in run) < 0.2
+        assert run.report.ended == "end of source"
+        assert run.report.is_complete
