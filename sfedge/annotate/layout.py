@@ -13,7 +13,7 @@ Key = tuple[str, int]  # what a tag is about: "person" or "hand", and the id
 _GAPS = (0.0, 1.0, 2.0, 4.0, 6.0)  # distances to try, in texts' heights
 # Costs, in the same unit of distance.
 _SIDES = {"above": 0.0, "right": 0.4, "left": 0.6, "below": 0.8, "corner": 0.9}
-_HIDES = 4.0  # for a tag that lies wholly on hair, a hand or a gaze point
+_HIDES = 4.0  # for hiding hair, a hand or a gaze point wholly, or being wholly on it
 _NEARER = 3.0  # for a place nearer to somebody else
 _MOVED = 3.0  # for leaving the place of the frame before: tags must not jump
 _ENOUGH = 0.75  # share of the tags that must get their full size, before all try a smaller one
@@ -165,7 +165,9 @@ class _Trials:
         free = _shared(areas, never).sum(axis=1) == 0
         if not free.any():
             return None
-        costs += _HIDES * _shared(areas, room.rather_not).sum(axis=1) / (width * height)
+        whole = np.array([(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in room.rather_not], np.int64)
+        hidden = _shared(areas, room.rather_not) / np.clip(whole, 1, width * height)
+        costs += _HIDES * hidden.sum(axis=1)
         others = [other.anchor for other in self._order if other is not tag]
         if others:
             costs += _NEARER * (_distances(areas, others).min(axis=1) / self._unit < away)
