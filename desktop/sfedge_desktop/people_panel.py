@@ -15,31 +15,28 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from sfedge import TASKS, FrameResult, Prediction, Track
+from sfedge import TASKS, FrameResult, Hand, Prediction, Task, Track
 from sfedge_desktop.worker import Opened
 
-_TITLES = {
-    "looking_at_me": "Looks at camera",
-    "gaze": "Looks at (x, y)",
-    "domain": "Domain with",
-    "relation": "Relation with",
-}
 _OLD = 1.0  # seconds from which an answer is shown dimmed
 _NONE = "–"
 _TIGHT = "\N{NO-BREAK SPACE}"
 
 
 class PeoplePanel(QWidget):
-    """A table with a row a person, in the order of their ids, and a column a task.
+    """A table with a column a task, and a row for each person and then for each hand of nobody.
 
-    Above it stand the name of the model that answers, and its limits.
+    Rows are in the order of ids. Above the table stand the name of the model that answers, and its
+    limits.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.heading, self.model, self.notice = QLabel(), QLabel(), QLabel()
-        self.table = QTableWidget(0, 1 + len(TASKS))
+        self.table = QTableWidget()
+        self._tasks: tuple[Task, ...] = ()
         self._build()
+        self._show_tasks(tuple(TASKS.values()))
         self.clear_people()
 
     def show_model(self, opened: Opened) -> None:
@@ -47,21 +44,22 @@ class PeoplePanel(QWidget):
         self.model.setText(f"Answers by the model {opened.model}, on {opened.device}")
         self.notice.setText(opened.notice)
         self.notice.setVisible(bool(opened.notice))
-        for column, name in enumerate(TASKS, start=1):
-            self.table.setColumnHidden(column, name not in opened.tasks)
+        self._show_tasks(opened.tasks)
 
     def show_result(self, result: FrameResult) -> None:
         """Show who is in sight at this frame."""
         people = sorted(result.tracks, key=lambda track: track.id)
-        self.heading.setText(f"People in sight: {len(people) or 'none'}")
-        self.table.setRowCount(len(people))
-        for row, track in enumerate(people):
-            self._write_name(row, track)
-            for column, name in enumerate(TASKS, start=1):
-                answers = answers_about(track.id, name, result.predictions)
+        rows: list[Track | Hand] = [*people, *sorted(result.hands, key=lambda hand: hand.id)]
+        unasked = f", {result.left_out} not asked about" if result.left_out else ""
+        self.heading.setText(f"People in sight: {len(people) or 'none'}{unasked}")
+        self.table.setRowCount(len(rows))
+        for row, shown in enumerate(rows):
+            self._write_name(row, shown)
+            for column, task in enumerate(self._tasks, start=1):
+                answers = answers_about(shown, task, result.predictions)
                 ages = [result.age(answer) for answer in answers]
                 lines = [
-                    answer_text(answer, age, track.id)
+                    answer_text(answer, age, shown)
                     for answer, age in zip(answers, ages, strict=True)
                 ]
                 self._write(row, column, "\n".join(lines) or _NONE, min(ages, default=_OLD + 1))
@@ -72,10 +70,17 @@ class PeoplePanel(QWidget):
         self.heading.setText("People in sight")
         self.table.setRowCount(0)
 
+    def _show_tasks(self, tasks: tuple[Task, ...]) -> None:
+        self._tasks = tasks
+        self.table.clear()
+        self.table.setColumnCount(1 + len(tasks))
+        self.table.setHorizontalHeaderLabels(["Person", *(task.title for task in tasks)])
+        if (header := self.table.horizontalHeader()) is not None:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+
     def _build(self) -> None:
-        titles = [_TITLES.get(name, name.replace("_", " ").capitalize()) for name in TASKS]
         table = self.table
-        table.setHorizontalHeaderLabels(["Person", *titles])
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -88,8 +93,6 @@ class PeoplePanel(QWidget):
             rows.setMinimumSectionSize(round(rows.fontMetrics().height() * 1.6))
         if (header := table.horizontalHeader()) is not None:
             header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
             header.setHighlightSections(False)
             header.setToolTip("Each answer with its probability and its age in seconds")
         font = self.heading.font()
@@ -118,11 +121,17 @@ class PeoplePanel(QWidget):
         column.addWidget(self.notice)
         column.addWidget(table, 1)
 
-    def _write_name(self, row: int, track: Track) -> None:
+    def _write_name(self, row: int, shown: Track | Hand) -> None:
         from sfedge import Theme  # brings OpenCV; loaded by now, as the picture is drawn
 
-        item = self._write(row, 0, track.name or f"Person {track.id}", 0.0)
-        item.setData(Qt.ItemDataRole.DecorationRole, QColor(*Theme().colour(track.id)))
+        if isinstance(shown, Hand):
+            side = f" ({shown.side})" if shown.side else ""
+            text = f"{'Wearer’s hand' if shown.is_wearers else 'Hand'} H{shown.id}{side}"
+            colour = Theme().hand_colour(shown)
+        else:
+            text, colour = shown.name or f"Person {shown.id}", Theme().colour(shown.id)
+        item = self._write(row, 0, text, 0.0)
+        item.setData(Qt.ItemDataRole.DecorationRole, QColor(*colour))
 
     def _write(self, row: int, column: int, text: str, age: float) -> QTableWidgetItem:
         item = self.table.item(row, column)
@@ -137,14 +146,25 @@ class PeoplePanel(QWidget):
         return item
 
 
-def answers_about(person: int, task: str, predictions: Iterable[Prediction]) -> list[Prediction]:
+def answers_about(
+    shown: Track | Hand, task: Task, predictions: Iterable[Prediction]
+) -> list[Prediction]:
     """The answers that belong in one cell of the table, in an order that does not change."""
-    about = [a for a in predictions if a.task == task and person in a.people]
-    return sorted(about, key=lambda answer: answer.people)
+    about = [
+        answer
+        for answer in predictions
+        if answer.task == task.name
+        and (
+            answer.hands == (shown.id,) and not answer.people
+            if isinstance(shown, Hand)
+            else shown.id in answer.people
+        )
+    ]
+    return sorted(about, key=lambda answer: (answer.people, answer.hands))
 
 
-def answer_text(answer: Prediction, age: float, person: int) -> str:
-    """One answer in few words: for a pair with whom, then what, how sure, how old in seconds."""
+def answer_text(answer: Prediction, age: float, shown: Track | Hand) -> str:
+    """One answer in few words: with whom or with which hand, what, how sure, how old in seconds."""
     doubt = f"{_TIGHT}?" if answer.is_unsure else ""
     if answer.point is not None and answer.peak is not None:
         x, y = answer.point
@@ -153,6 +173,10 @@ def answer_text(answer: Prediction, age: float, person: int) -> str:
         label = answer.label or ""
         chance = (answer.probabilities or {}).get(label, 0.0)
         said = f"{label.replace('_', ' ')} {chance:.0%}"
-    others = [str(other) for other in answer.people if other != person]
+    others = [
+        str(other) for other in answer.people if isinstance(shown, Track) and other != shown.id
+    ]
+    if answer.side is not None and isinstance(shown, Track):
+        others.append(answer.side)
     whom = f"{', '.join(others)}: " if others else ""
     return f"{whom}{said}{doubt} ·{_TIGHT}{age:.1f}{_TIGHT}s"

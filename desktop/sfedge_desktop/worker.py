@@ -8,7 +8,7 @@ from PyQt6.QtCore import QObject, QThread, pyqtSignal
 from PyQt6.QtGui import QImage
 
 import sfedge
-from sfedge import FrameResult, Image, RunConfig, RunReport, SfedgeError, SourceInfo
+from sfedge import FrameResult, Image, RunConfig, RunReport, SfedgeError, SourceInfo, Task
 
 _PATIENCE_MS = 5000  # for a run before this one to release its camera
 _POLL_MS = 100
@@ -24,7 +24,7 @@ class Opened:
     model: str
     notice: str
     device: str
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,9 +151,8 @@ class Worker(QObject):
                 session.pause()
         if self._stop.is_set():
             return
-        names = tuple(task.name for task in session.tasks)
         self.opened.emit(
-            Opened(session.info, session.model_name, session.notice, session.device, names)
+            Opened(session.info, session.model_name, session.notice, session.device, session.tasks)
         )
         for result in session:
             shown = Shown(result, qt_image(session.draw(result)), session.report)

@@ -1,10 +1,12 @@
 """The table's texts: who, what, how sure, how old, and which model says so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PyQt6.QtGui import QColor
 
-from sfedge import Box, Frame, FrameResult, Prediction, SourceInfo, Track
+from sfedge import TASKS, Box, Frame, FrameResult, Hand, Prediction, SourceInfo, Track
 from sfedge_desktop.people_panel import PeoplePanel, answer_text
 from sfedge_desktop.worker import Opened
 
@@ -20,7 +22,9 @@ def label(
     )
 
 
-def result_of(*predictions: Prediction, time: float = 2.5) -> FrameResult:
+def result_of(
+    *predictions: Prediction, time: float = 2.5, hands: tuple[Hand, ...] = (), left_out: int = 0
+) -> FrameResult:
     frame = Frame(np.zeros((4, 4, 3), np.uint8), 5, time)
     box = Box(0.1, 0.1, 0.4, 0.9)
     tracks = (
@@ -28,7 +32,7 @@ def result_of(*predictions: Prediction, time: float = 2.5) -> FrameResult:
         Track(1, box, None, (), 0.0, time, name="Ada"),
         Track(3, box, None, (), 0.0, time),
     )
-    return FrameResult(frame, tracks, (), predictions)
+    return FrameResult(frame, tracks, (), predictions, hands=hands, left_out=left_out)
 
 
 def cell(panel: PeoplePanel, row: int, title: str) -> str:
@@ -46,7 +50,7 @@ def plain(text: str) -> str:
 
 def opened(*tasks: str, notice: str = "") -> Opened:
     source = SourceInfo("walk.mp4", 4, 4, 25.0, 1.0, 25, is_live=False)
-    return Opened(source, "small", notice, "cpu, fp32", tasks)
+    return Opened(source, "small", notice, "cpu, fp32", tuple(TASKS[name] for name in tasks))
 
 
 def test_a_row_tells_what_is_known_of_a_person_and_how_old_it_is() -> None:
@@ -134,4 +138,61 @@ def test_an_unsure_answer_carries_a_question_mark() -> None:
     gaze = Prediction(
         task="gaze", people=(1,), frame=0, time=0, point=(0.25, 0.5), peak=0.08, is_unsure=True
     )
-    assert plain(answer_text(gaze, 0.0, 1)) == "25%, 50%, peak 8% ? · 0.0 s"
+    ada = result_of().tracks[1]
+    assert plain(answer_text(gaze, 0.0, ada)) == "25%, 50%, peak 8% ? · 0.0 s"
+
+
+def test_a_gesture_says_with_which_hand_it_is_made() -> None:
+    panel = PeoplePanel()
+    left, right, both = (
+        replace(label("gesture", (1,), name, 0.8), hands=hands, side=side)
+        for name, hands, side in (
+            ("palm", (1,), "left"),
+            ("ok", (2,), "right"),
+            ("fist", (), "both"),
+        )
+    )
+    panel.show_result(result_of(right, left))
+    assert cell(panel, 0, "Gesture").splitlines() == [
+        "left: palm 80% · 0.5 s",
+        "right: ok 80% · 0.5 s",
+    ]
+    panel.show_result(result_of(both))
+    assert cell(panel, 0, "Gesture") == "both: fist 80% · 0.5 s"
+
+
+def test_hands_of_nobody_follow_the_people_and_are_not_counted_as_people() -> None:
+    from sfedge.annotate import Theme
+
+    panel = PeoplePanel()
+    box = Box(0.1, 0.1, 0.2, 0.2)
+    hands = (
+        Hand(4, box, "right", 0.9, 2.5, is_wearers=True),
+        Hand(2, box, None, 0.9, 2.5),
+    )
+    gesture = replace(label("gesture", (), "palm", 0.8), hands=(4,), side="right")
+    persons = replace(label("gesture", (2,), "ok", 0.7), hands=(9,), side="left")
+    panel.show_result(result_of(gesture, persons, hands=hands))
+    assert panel.heading.text() == "People in sight: 3"
+    names = [cell(panel, row, "Person") for row in range(panel.table.rowCount())]
+    assert names == ["Ada", "Person 2", "Person 3", "Hand H2", "Wearer’s hand H4 (right)"]
+    gestures = [cell(panel, row, "Gesture") for row in range(5)]
+    assert gestures == ["–", "left: ok 70% · 0.5 s", "–", "–", "palm 80% · 0.5 s"]
+    item = panel.table.item(4, 0)
+    assert item is not None
+    assert item.data(1) == QColor(*Theme().wearer)
+
+
+def test_people_beyond_the_caps_are_counted() -> None:
+    panel = PeoplePanel()
+    panel.show_result(result_of(left_out=2))
+    assert panel.heading.text() == "People in sight: 3, 2 not asked about"
+
+
+def test_a_task_of_the_bundle_alone_has_a_column_under_its_title() -> None:
+    panel = PeoplePanel()
+    posture = replace(TASKS["expression"], name="posture", title="Posture")
+    panel.show_model(replace(opened("expression"), tasks=(TASKS["expression"], posture)))
+    panel.show_result(result_of(label("posture", (2,), "sitting", 0.6)))
+    assert cell(panel, 1, "Posture") == "sitting 60% · 0.5 s"
+    assert panel.table.columnCount() == 3
