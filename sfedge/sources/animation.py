@@ -77,7 +77,7 @@ class AnimationSource(Closing):
                 try:
                     image = self._image(still, index)
                 except Exception as error:  # damaged files make decoders raise anything
-                    what = f"frames {index}-{self._count - 1} ({now:.2f} s to the end)"
+                    what = f"frames from {index} on ({now:.2f} s to the end)"
                     reason = " ".join(str(error or type(error).__name__).split())
                     self._losses.append(f"{what} could not be decoded: {reason}")
                     return

@@ -185,8 +185,8 @@ class VideoFile:
     def duration(self) -> float | None:
         """Seconds from the origin to the end, as the container says; None if it does not."""
         duration = (self.container.duration or 0) / av.time_base
-        if self.container.format.name == _MATROSKA and duration > self.origin > 0:
-            duration -= float(self.origin)  # Matroska's is the last time stamp, not a length
+        if self.container.format.name in (_MATROSKA, "nut") and duration > self.origin > 0:
+            duration -= float(self.origin)  # theirs is the last time stamp, not a length
         return duration if duration > 0 else None
 
     def packets(self) -> Iterator[tuple[Any, bool]]:

@@ -51,24 +51,28 @@ class DecodedOrder:
     def __init__(self, *, by_dts: bool) -> None:
         self._by_dts = by_dts
         self._times: list[int] = []
-        self._labels: list[int | None] = []  # of packets without a picture so far, as decoded
-        self._passed = 0
+        # Packets without a picture so far: their number in order of decoding, and label.
+        self._waiting: list[tuple[int, int | None]] = []
+        self._read = self._passed = 0
 
     def expect(self, packet: Any, is_skipped: bool) -> None:
         """A packet was read; one that is skipped will have no picture."""
         if is_skipped:
             self._passed += 1
             return
-        self._labels.append(packet.pts)
+        self._waiting.append((self._read, packet.pts))
+        self._read += 1
         heapq.heappush(self._times, packet.dts if self._by_dts else packet.pts or 0)
 
     def arrive(self, pts: int | None) -> tuple[int, int | None, list[int]]:
         """A picture came out: its place, its time, and the times of those lost before it."""
-        position = self._labels.index(pts) if pts in self._labels else 0
-        lost = max(position - _LATEST, 0)
+        labels = [label for _, label in self._waiting]
+        number, _ = (
+            self._waiting.pop(labels.index(pts) if pts in labels else 0) if labels else (0, 0)
+        )
+        lost = sum(other < number - _LATEST for other, _ in self._waiting)
+        del self._waiting[:lost]
         missed = [heapq.heappop(self._times) for _ in range(lost)]
-        del self._labels[position : position + 1]
-        del self._labels[:lost]
         index = self._passed + lost
         self._passed = index + 1
         return index, heapq.heappop(self._times) if self._times else pts, missed

@@ -3,7 +3,6 @@
 import re
 import stat
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +172,8 @@ class PictureSource(Closing):
         pictures: list[Path] = []
         others: list[str] = []
         folders: list[str] = []
-        unread: Counter[str] = Counter()
+        raw: list[str] = []
+        videos: list[str] = []
         try:
             entries = sorted(folder.iterdir(), key=lambda entry: _natural(entry.name))
         except OSError as error:
@@ -189,15 +189,19 @@ class PictureSource(Closing):
             if _is_folder(entry):
                 folders.append(shown(entry.name))
             elif suffix in RAW_SUFFIXES:
-                unread["camera raw files: export them as JPEG or PNG"] += 1
+                raw.append(shown(entry.name))
             elif suffix in _VIDEOS:
-                unread["videos: run each by itself"] += 1
+                videos.append(shown(entry.name))
             elif is_picture_file(entry):
                 pictures.append(entry)
             else:
                 others.append(shown(entry.name))
-        for what, count in unread.items():
-            self._losses.append(f"passed over: {count} {what}")
+        if raw:
+            self._losses.append(
+                f"camera raw files are not read; export them as JPEG: {_listed(raw)}"
+            )
+        if videos:
+            self._losses.append(f"videos have to be run one by one: {_listed(videos)}")
         if others:
             self._warnings.append(f"passed over, as no pictures: {_listed(others)}")
         if folders:

@@ -129,7 +129,7 @@ class Still:
             share = _missing_rows(np.asarray(self.picture)) / max(self.picture.height, 1)
             if share > _LARGEST_HOLE:
                 raise OSError(f"it is cut off after {1 - share:.0%} of its rows") from error
-            return f"the file is cut off; its last {share:.1%} of rows are missing"
+            return f"the file is cut off; {share:.1%} of its rows are missing, at its end"
         return ""
 
 

@@ -1,13 +1,16 @@
 """Folders of pictures, and single ones."""
 
 import io
+import lzma
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sfedge.core.errors import SourceError
+from sfedge.core.errors import MissingExtraError, SourceError
 from sfedge.sources import open_source
 
 UPRIGHT = {  # by EXIF orientation (EXIF 2.32, tag 274): what brings the stored picture upright
@@ -136,15 +139,6 @@ def test_of_an_animated_picture_in_a_folder_the_first_one_is_taken(tmp_path: Pat
     assert frame.image[0, 0, 0] == pytest.approx(10, abs=2)
 
 
-def test_an_animated_gif_by_itself_is_a_video(tmp_path: Path) -> None:
-    path = tmp_path / "moving.gif"
-    shade(10).save(path, save_all=True, append_images=[shade(90), shade(200)], duration=200)
-    with open_source(str(path)) as source:
-        frames = list(source)
-    assert [int(frame.image[0, 0, 0]) for frame in frames] == [10, 90, 200]
-    assert [frame.time for frame in frames] == pytest.approx([0, 0.2, 0.4])
-
-
 def test_a_folder_without_a_readable_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds no pictures"):
         open_source(str(tmp_path))
@@ -164,3 +158,277 @@ def test_closing_ends_the_iteration(tmp_path: Path) -> None:
         seen.append(frame.index)
         source.close()
     assert seen == [0]
+
+
+def test_each_photograph_is_a_scene_and_named(tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg"):
+        shade(9).save(tmp_path / name)
+    with open_source(str(tmp_path)) as source:
+        frames = list(source)
+        assert source.info.is_pictures
+    assert [(f.file, f.starts_scene) for f in frames] == [("a.jpg", True), ("b.png", True)]
+    with open_source(str(tmp_path / "a.jpg")) as source:
+        assert [(f.file, f.starts_scene) for f in source] == [("a.jpg", True)]
+
+
+def test_a_folder_as_video_is_a_film_of_one_size(tmp_path: Path) -> None:
+    for number in range(3):
+        shade(100, (40, 20) if number < 2 else (20, 20)).save(tmp_path / f"{number}.png")
+    with open_source(str(tmp_path), as_video=25.0) as source:
+        frames = list(source)
+        info = source.info
+    assert (info.is_pictures, info.frame_rate, info.duration) == (False, 25.0, 3 / 25)
+    assert [(f.file, f.starts_scene) for f in frames] == [(f"{n}.png", False) for n in range(3)]
+    assert [f.time for f in frames] == pytest.approx([0, 0.04, 0.08])
+    assert [f.image.shape for f in frames] == [(20, 40, 3)] * 3
+    columns = frames[2].image[10, :, 0]
+    assert (columns[:10] == 0).all()
+    assert (columns[10:30] == 100).all()
+    assert (columns[30:] == 0).all()
+    (warning,) = source.warnings
+    assert "2.png" in warning
+    assert "40x20" in warning
+
+
+def test_what_a_folder_holds_besides_pictures_is_ignored_or_named(tmp_path: Path) -> None:
+    shade(1).save(tmp_path / "a.jpg")
+    for name in (".DS_Store", "._a.jpg", "Thumbs.db", "desktop.ini", ".hidden.png", "Icon\r"):
+        (tmp_path / name).write_bytes(b"system")
+    for name in ("@eaDir", "__MACOSX"):
+        (tmp_path / name).mkdir()
+    with open_source(str(tmp_path)) as source:
+        assert [frame.file for frame in source] == ["a.jpg"]
+    assert (source.losses, source.warnings) == ((), ())
+    shade(2).save(tmp_path / "no suffix", "PNG")
+    for name in ("notes.txt", "b.CR2", "c.dng", "clip.MOV"):
+        (tmp_path / name).write_bytes(b"whatever")
+    (tmp_path / "more").mkdir()
+    with open_source(str(tmp_path)) as source:
+        assert [frame.file for frame in source] == ["a.jpg", "no suffix"]
+    assert source.losses == (
+        "camera raw files are not read; export them as JPEG: b.CR2, c.dng",
+        "videos have to be run one by one: clip.MOV",
+    )
+    assert source.warnings == (
+        "passed over, as no pictures: notes.txt",
+        "folders in it are not read: more",
+    )
+
+
+def jpeg(image: np.ndarray, share: float = 1.0, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", **options)
+    return file.getvalue()[: round(share * file.tell())]
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["plain", "progressive"])
+def test_a_nearly_whole_jpeg_is_read_with_a_warning(
+    tmp_path: Path, astronaut: np.ndarray, options: dict[str, object]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(astronaut, 0.97, **options))
+    with open_source(str(tmp_path / "a.jpg")) as source:
+        (frame,) = source
+    difference = np.abs(frame.image.astype(int) - astronaut)[:460]
+    assert difference.mean() < 8
+    (warning,) = source.warnings
+    assert warning.startswith("picture 0 (a.jpg): the file is cut off")
+    assert source.losses == ()
+
+
+def test_a_half_jpeg_and_a_half_png_are_losses(tmp_path: Path, astronaut: np.ndarray) -> None:
+    shade(1).save(tmp_path / "0.png")
+    (tmp_path / "1.jpg").write_bytes(jpeg(astronaut, 0.5))
+    file = io.BytesIO()
+    Image.fromarray(astronaut).save(file, "PNG")
+    (tmp_path / "2.png").write_bytes(file.getvalue()[: file.tell() // 2])
+    with open_source(str(tmp_path)) as source:
+        assert [frame.index for frame in source] == [0]
+    assert len(source.losses) == 2
+    assert all("cut off after" in loss for loss in source.losses)
+
+
+def test_heic_is_read_with_the_extra_and_named_without_it(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(Image.fromarray(astronaut)).save(tmp_path / "a.heic", quality=90)
+    with open_source(str(tmp_path / "a.heic")) as source:
+        (frame,) = source
+    assert np.abs(frame.image.astype(int) - astronaut).mean() < 5
+    shade(1).save(tmp_path / "b.png")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with open_source(str(tmp_path)) as source:
+        assert [(frame.index, frame.file) for frame in source] == [(1, "b.png")]
+    assert source.losses == ("1 picture is HEIC: pip install 'sfedge[heif]'",)
+    with pytest.raises(MissingExtraError, match=r"sfedge\[heif\]"):
+        open_source(str(tmp_path / "a.heic"))
+
+
+def test_avif_is_read(tmp_path: Path, astronaut: np.ndarray) -> None:
+    Image.fromarray(astronaut).save(tmp_path / "a.avif", quality=90)
+    with open_source(str(tmp_path)) as source:
+        (frame,) = source
+    assert np.abs(frame.image.astype(int) - astronaut).mean() < 5
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.png", "a.gif"])
+def test_an_animated_picture_by_itself_is_a_video_with_its_own_times(
+    tmp_path: Path, name: str
+) -> None:
+    shades, durations = [10, 90, 200, 60], [100, 250, 30, 500]
+    first, *rest = (shade(value) for value in shades)
+    options = {"lossless": True} if name.endswith("webp") else {}
+    first.save(
+        tmp_path / name, save_all=True, append_images=rest, duration=durations, loop=0, **options
+    )
+    with open_source(str(tmp_path / name)) as source:
+        frames = list(source)
+        assert (source.info.is_pictures, source.info.frames) == (False, 4)
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == shades
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.35, 0.38])
+    assert source.losses == ()
+    with open_source(str(tmp_path / name), start=0.2, end=0.37) as source:
+        assert [frame.index for frame in source] == [2]
+
+
+def test_a_picture_that_a_png_shows_where_nothing_moves_is_no_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a.apng"
+    still, *rest = (shade(value) for value in (255, 10, 20))
+    still.save(path, "PNG", save_all=True, append_images=rest, duration=100, default_image=True)
+    with open_source(str(path)) as source:
+        assert [int(frame.image[0, 0, 0]) for frame in source] == [10, 20]
+
+
+def test_an_animation_that_is_cut_off_gives_what_is_there(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    first, *rest = (
+        Image.fromarray(noise.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(5)
+    )
+    path = tmp_path / "a.gif"
+    first.save(path, save_all=True, append_images=rest, duration=100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    with open_source(str(path)) as source:
+        frames = list(source)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert 1 < len(frames) < source.info.frames
+    assert source.losses[0].startswith(f"frames from {len(frames)} on")
+
+
+def test_each_page_of_a_tiff_is_a_picture(tmp_path: Path) -> None:
+    first, *rest = (shade(value) for value in (10, 20, 30))
+    first.save(tmp_path / "scan.tif", save_all=True, append_images=rest)
+    shade(40).save(tmp_path / "z.tif")
+    with open_source(str(tmp_path)) as source:
+        frames = list(source)
+        assert source.info.frames == 4
+    named = [(frame.file, int(frame.image[0, 0, 0])) for frame in frames]
+    assert named == [("scan.tif#1", 10), ("scan.tif#2", 20), ("scan.tif#3", 30), ("z.tif", 40)]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+
+
+def test_smaller_copies_in_a_tiff_are_no_pages(tmp_path: Path) -> None:
+    shade(10, (32, 32)).save(
+        tmp_path / "a.tif", save_all=True, append_images=[_small_copy(shade(20, (8, 8)))]
+    )
+    with open_source(str(tmp_path)) as source:
+        assert [frame.file for frame in source] == ["a.tif"]
+
+
+def _small_copy(image: Image.Image) -> Image.Image:
+    image.encoderinfo = {"tiffinfo": {254: 1}}  # type: ignore[attr-defined]
+    return image
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "black", "white"),
+    [(0.0, 1.0, "0", "1"), (0.0, 200.0, "0", "255"), (-3.5, 12.25, "-3.5", "12.25")],
+)
+def test_float_pictures_are_shown_by_the_range_they_fill(
+    tmp_path: Path, low: float, high: float, black: str, white: str
+) -> None:
+    values = np.linspace(low, high, 256, dtype=np.float32).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with open_source(str(tmp_path / "a.tif")) as source:
+        (frame,) = source
+    expected = np.rint((values - float(black)) * 255 / (float(white) - float(black)))
+    assert np.abs(frame.image[:, :, 1].astype(int) - expected).max() <= 1
+    assert source.warnings == (
+        f"picture 0 (a.tif): its values are shown from {black} as black to {white} as white",
+    )
+
+
+def test_float_pictures_may_hold_what_is_no_number(tmp_path: Path) -> None:
+    values = np.array([[np.nan, 0.0, 1.0, np.inf, -np.inf]], np.float32)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with open_source(str(tmp_path / "a.tif")) as source:
+        (frame,) = source
+    assert frame.image[0, :, 0].tolist() == [0, 0, 255, 255, 0]
+
+
+def test_sixteen_bits_are_shown_by_the_bits_they_fill(tmp_path: Path) -> None:
+    for name, top in (("a.png", 65535), ("b.png", 4095), ("c.png", 255)):
+        Image.fromarray(np.array([[0, top // 2, top]], np.uint16)).save(tmp_path / name)
+    with open_source(str(tmp_path)) as source:
+        grey = [frame.image[0, :, 0].tolist() for frame in source]
+    assert grey == [[0, 127, 255]] * 3
+    assert len(source.warnings) == 2
+
+
+def test_a_jpeg_for_print_is_read(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
+    with open_source(str(tmp_path / "a.jpg")) as source:
+        (frame,) = source
+    assert np.abs(frame.image[4, 4].astype(int) - (255, 0, 0)).max() < 8
+
+
+def test_a_palette_with_a_transparent_colour_is_shown_on_white(tmp_path: Path) -> None:
+    picture = Image.new("P", (4, 4), 1)
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.putpixel((0, 0), 0)
+    picture.save(tmp_path / "a.png", transparency=0)
+    with open_source(str(tmp_path / "a.png")) as source:
+        (frame,) = source
+    assert frame.image[0, :2].tolist() == [[255, 255, 255], [40, 50, 60]]
+
+
+def test_whatever_a_decoder_raises_is_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shade(1).save(tmp_path / "0.png")
+    shade(2).save(tmp_path / "1.tif")
+
+    def broken(self: object, *_: object) -> None:
+        raise lzma.LZMAError("Corrupt input data")
+
+    monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", broken)
+    with open_source(str(tmp_path)) as source:
+        assert [frame.index for frame in source] == [0]
+    assert source.losses == ("picture 1 (1.tif) could not be read: Corrupt input data",)
+
+
+def test_names_that_are_no_text_can_be_shown(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"f\xfcr:x")
+    folder.mkdir()
+    shade(1).save(folder / os.fsdecode(b"gr\xfcn.png"))
+    with open_source(str(folder)) as source:
+        (frame,) = source
+    assert frame.file == "gr\\xfcn.png"
+    assert source.info.name.endswith("f\\xfcr:x")
+    assert source.info.path == folder
+
+
+def test_a_picture_with_the_name_of_a_video_is_a_picture(tmp_path: Path) -> None:
+    shade(7).save(tmp_path / "clip.mp4", "PNG")
+    with open_source(str(tmp_path / "clip.mp4")) as source:
+        assert source.info.is_pictures
+        assert [int(frame.image[0, 0, 0]) for frame in source] == [7]
+
+
+def test_many_losses_are_summed_up(tmp_path: Path) -> None:
+    shade(7).save(tmp_path / "a.png")
+    for number in range(30):
+        (tmp_path / f"b{number}.png").write_bytes(b"nothing")
+    with open_source(str(tmp_path)) as source:
+        assert len(list(source)) == 1
+    assert len(source.losses) == 21
+    assert source.losses[-1] == "10 more pictures could not be read"

@@ -7,8 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from av.stream import Disposition
 from clips import numbered, packets, read_number, write_clip
+from servers import head, serving
 
 from sfedge.results.video_writer import VideoWriter
 from sfedge.sources import open_source
@@ -104,3 +107,54 @@ def test_sound_of_a_recording_on_the_web_is_kept_and_what_does_not_come_is_told(
     else:
         assert len(before) / 4 < len(after) < len(before)
         assert losses[0] == "part of the sound could not be read (Input/output error)"
+
+
+def test_of_several_sound_tracks_the_one_that_players_choose_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as output:
+        tracks = [output.add_stream("aac", rate=48_000, layout="mono") for _ in range(2)]
+        for track, disposition in zip(tracks, (0, Disposition.default), strict=True):
+            track.disposition = Disposition(disposition)
+        for first in range(0, 48_000, 1024):
+            for place, track in enumerate(tracks):
+                phase = (first + np.arange(1024)) / 48_000 * 2 * np.pi * (300, 3000)[place]
+                wave = (0.5 * np.sin(phase)).astype(np.float32)[None]
+                frame = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
+                frame.sample_rate, frame.pts = 48_000, first
+                output.mux(track.encode(frame))
+        for track in tracks:
+            output.mux(track.encode(None))
+    assert write(tmp_path / "out.mp4", path, frames=20) == ()
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        heard = np.concatenate([f.to_ndarray()[0] for f in file.decode(audio=0)])
+    spectrum = np.abs(np.fft.rfft(heard[8000:24_000]))
+    assert np.argmax(spectrum) * 48_000 / 16_000 == pytest.approx(3000, abs=50)
+
+
+def test_the_sound_of_a_live_stream_is_kept_with_its_picture(tmp_path: Path) -> None:
+    options = {"x264-params": "keyint=10:scenecut=0:bframes=0"}
+    clip = write_clip(tmp_path / "clip.ts", 40, rate=20, options=options, sound="aac")
+    data = clip.read_bytes()
+
+    def answer(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
+        head(handler, "video/mp2t")
+        handler.wfile.write(data)
+        is_over.wait()
+
+    out = tmp_path / "out.mp4"
+    with (
+        serving(answer) as port,
+        open_source(f"http://127.0.0.1:{port}/channel.ts", end=1.5) as source,
+        VideoWriter(
+            out, width=320, height=240, frame_rate=20, audio_from=source.info.audio_feed
+        ) as writer,
+    ):
+        for frame in source:
+            writer.write(frame.image, frame.time)
+        writer.finish()
+    assert writer.losses == ()
+    before, after = packets(clip, "audio"), packets(out, "audio")
+    # MP4 holds them without the headers of a transport stream, bit by bit.
+    assert all(any(sound in whole for _, whole in before) for _, sound in after)
+    assert after[0][0] < 0.1
+    assert 1.2 < after[-1][0] < 1.6
