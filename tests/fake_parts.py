@@ -26,7 +26,6 @@ class Camera:
         silence: (first frame after it, seconds of the clock) of a break.
     """
 
-    losses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __init__(
@@ -43,6 +42,10 @@ class Camera:
         self.gaps: tuple[Gap, ...] = ()
         self._frames, self._every, self._speed = frames, every, speed
         self._dies, self._silence = dies, silence
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        return tuple(f"no picture came from {gap.start} to {gap.end} s" for gap in self.gaps)
 
     def __iter__(self) -> Iterator[Frame]:
         begun, now = time.monotonic(), 0.0

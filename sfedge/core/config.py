@@ -1,11 +1,12 @@
 """How a run is set up: one frozen value, checked as a whole."""
 
 import math
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsFloat, SupportsIndex, get_args
 
 from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import select_tasks
@@ -79,46 +80,67 @@ class RunConfig:
         faults = []
         for field in fields(self):
             value = getattr(self, field.name)
-            options = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
-            if value is None and type(None) in options:
+            kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+            takers = [_TAKERS.get(kind, _names) for kind in kinds if kind is not type(None)]
+            if value is None and type(None) in kinds:
                 continue
-            taken = _taken(value, options[0])
+            taken = next((t for taker in takers if (t := taker(value)) is not None), None)
             if taken is None:
-                faults.append(f"{field.name} is {_wanted(options[0])}, not {value!r}")
+                faults.append(
+                    f"{field.name} is {_WHAT.get(kinds[0], 'names of tasks')}, not {value!r}"
+                )
             elif taken is not value:
                 object.__setattr__(self, field.name, taken)
         if faults:
             raise ConfigError("; ".join(faults))
 
 
-def _taken(value: object, kind: Any) -> object | None:
-    """A setting's value in the type it is kept in; None where it is of another."""
-    if kind is bool or isinstance(value, bool):
-        return value if kind is bool and isinstance(value, bool) else None
-    if kind is int:
-        return int(value) if isinstance(value, Integral) else None
-    if kind is float:
-        if isinstance(value, int | float):
-            return value
-        return float(value) if isinstance(value, Real) else None
-    if kind is Path:
-        return Path(value) if isinstance(value, str | Path) and str(value) else None
-    if kind in (str, EngineName):
-        return value if isinstance(value, str) else None
-    return value if isinstance(value, str) or _is_texts(value) else None
+# A setting's value in the type that it is kept in; None where it is of another.
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list | tuple | set | frozenset) and all(
-        isinstance(one, str) for one in value
-    )
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
-def _wanted(kind: Any) -> str:
-    """What a setting is, for a message."""
-    if kind is float:
-        return "a number of seconds"
-    if kind is EngineName:
-        return f"one of {', '.join(get_args(EngineName))}"
-    names = {int: "a whole number", bool: "True or False", Path: "a path", str: "a name"}
-    return names.get(kind, "names of tasks")
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    return operator.index(value)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+        return None
+    return value if isinstance(value, int | float) else float(value)
+
+
+def _path(value: object) -> Path | None:
+    return Path(value) if isinstance(value, str | Path) and str(value) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _names(value: object) -> object | None:
+    if isinstance(value, list | tuple | set | frozenset):
+        return value if all(isinstance(one, str) for one in value) else None
+    return _text(value)
+
+
+_TAKERS: Mapping[Any, Callable[[object], object | None]] = {
+    bool: _flag,
+    int: _whole,
+    float: _number,
+    Path: _path,
+    str: _text,
+    EngineName: _text,
+}
+_WHAT: Mapping[Any, str] = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number of seconds",
+    Path: "a path",
+    str: "a name",
+    EngineName: f"one of {', '.join(get_args(EngineName))}",
+}

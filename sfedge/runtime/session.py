@@ -108,6 +108,7 @@ class Session(Closing):
         self._answers: Counter[str] = Counter({task.name: 0 for task in self.tasks})
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._gaps: tuple[Gap, ...] = ()
+        self._said: set[str] = set()  # sentences of the source that the log has
         self._ended = ""
         self._is_started = False
         self._shown_at: deque[float] = deque(maxlen=30)  # wall clock of the last live frames
@@ -154,7 +155,7 @@ class Session(Closing):
             answers=dict(self._answers),
             losses=losses,
             ended=self._ended,
-            is_complete=is_whole and not losses and not self._gaps,
+            is_complete=is_whole and not losses and not any(g.end is None for g in self._gaps),
             seconds=dict(self._seconds),
         )
 
@@ -236,12 +237,13 @@ class Session(Closing):
             raise
         finally:
             self.close()
-            self._notice_gaps(math.inf)
+            self._notice(math.inf)
             ended = self._ended or "ended early"
             _log.info("%s: %s after %d frames", self.info.name, ended, self._shown)
 
     def _run_file(self) -> Iterator[FrameResult]:
         for frame in self._timed_frames():
+            self._notice(frame.time)
             yield self._look(frame)
             self._control.wait_while_paused()
             if self._control.is_stopped:
@@ -264,7 +266,7 @@ class Session(Closing):
         self._asker = asker = Asker(self._model)
         self._capture = capture = Capture(self._source, self._control)
         for frame in capture:
-            self._notice_gaps(math.inf if frame is None else frame.time)
+            self._notice(math.inf if frame is None else frame.time)
             if self._is_over(capture.clock if frame is None else frame.time):
                 break
             if frame is None:
@@ -295,23 +297,19 @@ class Session(Closing):
         """Whether a live source's time is up; by the clock where no frame comes."""
         return self.info.is_live and self.config.end is not None and now >= self.config.end
 
-    def _notice_gaps(self, now: float) -> None:
-        """Give the sinks those gaps before `now` that have begun or ended since the last look."""
-        gaps: tuple[Gap, ...] = getattr(self._source, "gaps", ())
-        found = tuple(gap for gap in gaps if gap.start < now)
-        for number, gap in enumerate(found):
-            if self._gaps[number : number + 1] == (gap,):
-                continue
-            if gap.end is None:
-                _log.warning(
-                    "%s: no frames after %.2f s: %s", self.info.name, gap.start, gap.reason
-                )
-            else:
-                _log.info("%s: frames again from %.2f s", self.info.name, gap.end)
+    def _notice(self, now: float) -> None:
+        """Tell the log of new losses and warnings, and the sinks of gaps that lie before `now`."""
+        for sentence in (*self._source.losses, *self._source.warnings):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                _log.warning("%s: %s", self.info.name, sentence)
+        found = tuple(gap for gap in self._source.gaps if gap.start < now)
+        new = [gap for gap in found if gap not in self._gaps]  # begun or ended since the last look
+        self._gaps = found
+        for gap in new:
             for sink in self._sinks:
                 if isinstance(sink, GapSink):
                     sink.gap(gap)
-        self._gaps = found
 
     def _timed_frames(self) -> Iterator[Frame]:
         frames = iter(self._source)

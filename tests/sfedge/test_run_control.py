@@ -144,7 +144,9 @@ class Notes:
         self.lines.append(gap)
 
 
-def test_a_gap_is_told_when_it_begins_and_again_when_it_is_over() -> None:
+def test_a_gap_is_told_when_it_begins_and_again_when_it_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     notes = Notes()
     with pipeline(Camera(20, silence=(10, 0.5)), sinks=[notes]) as run:
         results = list(run)
@@ -161,6 +163,10 @@ def test_a_gap_is_told_when_it_begins_and_again_when_it_is_over() -> None:
     assert gaps == (over,)
     assert [line for line in notes.lines if isinstance(line, FrameResult)] == results
     assert not report.is_complete
+    assert [(r.name, r.getMessage()) for r in caplog.records if r.levelname == "WARNING"] == [
+        ("sfedge.runtime", f"camera 0: no picture came from {gap.start} to {gap.end} s")
+        for gap in (begun, over)
+    ]
 
 
 def test_a_live_run_ends_by_the_clock_when_the_camera_has_died() -> None:
