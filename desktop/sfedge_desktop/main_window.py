@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from sfedge import RunConfig, RunReport, without_credentials
+from sfedge import Gap, RunConfig, RunReport, without_credentials
 from sfedge_desktop.people_panel import PeoplePanel
 from sfedge_desktop.source_dialog import choose_address, choose_camera, choose_file
 from sfedge_desktop.video_view import VideoView
@@ -43,6 +43,8 @@ class MainWindow(QMainWindow):
         self._ending: dict[QThread, Worker] = {}  # a thread that is destroyed too early aborts
         self._duration: float | None = None  # seconds of what plays
         self._told = ""  # how far it is
+        self._gap: Gap | None = None  # that lasts
+        self._report: RunReport | None = None  # the newest
         self.video, self.people = VideoView(), PeoplePanel()
         self.state, self.losses = QLabel(), QLabel()
         self._build()
@@ -67,7 +69,7 @@ class MainWindow(QMainWindow):
         self._source = source
         self.people.clear_people()
         self.losses.hide()
-        self._told = ""
+        self._told, self._gap, self._report = "", None, None
         self.video.show_message(f"Opening {self._name} …", percent=-1)
         before = next(reversed(self._ending), None)
         worker, thread = Worker(source, self._config, before), QThread(self)
@@ -78,6 +80,7 @@ class MainWindow(QMainWindow):
         worker.testing.connect(self._show_testing)
         worker.opened.connect(self._show_opened)
         worker.newer.connect(self._show_newest)
+        worker.gap.connect(self._show_gap)
         worker.failed.connect(self._show_failure)
         worker.finished.connect(self._show_finished)
         worker.finished.connect(thread.quit)
@@ -104,7 +107,8 @@ class MainWindow(QMainWindow):
     def stop(self) -> None:
         """End the run; never waits for it."""
         self._release()
-        self._told = ""
+        self._told, self._gap = "", None
+        self._show_losses(self._report)
         self.people.clear_people()
         self.video.show_message("Stopped", f"Start plays {self._name} from its beginning.")
         self._show_state()
@@ -301,9 +305,21 @@ class MainWindow(QMainWindow):
                 self.video.show_message("Nothing to show", f"No picture came from {self._name}.")
         self._show_state()
 
-    def _show_losses(self, report: RunReport) -> None:
-        self.losses.setVisible(bool(report.losses))
-        self.losses.setText(f"Something was lost: {'; '.join(report.losses)}.")
+    def _show_gap(self, gap: Gap) -> None:
+        if not self._is_stale():
+            self._gap = gap if gap.end is None else None
+            self._show_losses(self._report)
+
+    def _show_losses(self, report: RunReport | None) -> None:
+        """Show what is missing: pictures that do not come, and what could not be read."""
+        self._report = report
+        parts = []
+        if self._gap is not None:
+            parts.append(f"No pictures since {clock(self._gap.start)}: {self._gap.reason}.")
+        if report is not None and report.losses:
+            parts.append(f"Something was lost: {'; '.join(report.losses)}.")
+        self.losses.setVisible(bool(parts))
+        self.losses.setText("\n".join(parts))
 
     def _show_state(self) -> None:
         is_paused = self.pause_action.isChecked()

@@ -8,7 +8,7 @@ from PyQt6.QtCore import QObject, QThread, pyqtSignal
 from PyQt6.QtGui import QImage
 
 import sfedge
-from sfedge import FrameResult, Image, RunConfig, RunReport, SfedgeError, SourceInfo, Task
+from sfedge import FrameResult, Gap, Image, RunConfig, RunReport, SfedgeError, SourceInfo, Task
 
 _PATIENCE_MS = 5000  # for a run before this one to release its camera
 _POLL_MS = 100
@@ -56,6 +56,21 @@ class Slot:
         return held
 
 
+class _Screen:
+    """Takes a run's results, and the times without any, for the window."""
+
+    def __init__(self, worker: "Worker", session: sfedge.Session) -> None:
+        self._worker, self._session = worker, session
+
+    def write(self, result: FrameResult) -> None:
+        picture = qt_image(self._session.draw(result))
+        if self._worker.slot.put(Shown(result, picture, self._session.report)):
+            self._worker.newer.emit()
+
+    def gap(self, gap: Gap) -> None:
+        self._worker.gap.emit(gap)
+
+
 class _StoppedError(Exception):
     """Ends a download or self-test that nobody waits for any more."""
 
@@ -76,6 +91,7 @@ class Worker(QObject):
     testing = pyqtSignal(int, int)  # tasks of the model's self-test that are done, and in all
     opened = pyqtSignal(Opened)
     newer = pyqtSignal()  # a frame waits in `slot`
+    gap = pyqtSignal(object)  # the Gap that has begun, or is over: a camera's pictures stay away
     failed = pyqtSignal(str)  # a sentence for the user
     finished = pyqtSignal(object)  # the RunReport; None where the source was not opened
 
@@ -154,10 +170,8 @@ class Worker(QObject):
         self.opened.emit(
             Opened(session.info, session.model_name, session.notice, session.device, session.tasks)
         )
-        for result in session:
-            shown = Shown(result, qt_image(session.draw(result)), session.report)
-            if self.slot.put(shown):
-                self.newer.emit()
+        session.add_sink(_Screen(self, session))
+        session.run()
 
     def _tell(self, what: str, done: int, size: int) -> None:
         if self._stop.is_set():

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import av
 import pytest
+from fake_parts import Camera, OnePerson, Slow
 from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import QApplication
 from scenes import Scene
 
+import sfedge
 from sfedge import RunConfig
 from sfedge.bundle.bundle import open_bundle
 from sfedge_desktop.main_window import MainWindow, clock
@@ -273,6 +275,30 @@ def test_the_self_test_of_a_first_start_is_told(
     assert "Testing the model on this machine" in told[1]
     assert "0 of 2 tasks" in told[1]
     assert "2 of 2 tasks" in told[-1]
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["comes back", "stays away"])
+def test_a_camera_that_falls_silent_is_named_while_it_is(
+    open_window: Open, wait_for: Wait, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    def opened(source: str, config: RunConfig, **_: object) -> sfedge.Session:
+        camera = Camera(5, dies=True) if dies else Camera(10_000, silence=(5, 1.0))
+        return sfedge.Pipeline(camera, config, detector=OnePerson(), model=Slow())
+
+    monkeypatch.setattr(sfedge, "open", opened)
+    window = open_window(RunConfig(live=True))
+    window.play("0")
+    reason = "the camera is gone" if dies else "the cable was pulled"
+    wait_for(lambda: window.losses.isVisible())
+    assert window.losses.text() == f"No pictures since 0:00: {reason}."
+    assert window.video.has_picture
+    if not dies:
+        wait_for(lambda: not window.losses.isVisible())
+        before = picture_of(window)
+        wait_for(lambda: picture_of(window) != before)
+    window.stop_action.trigger()
+    assert not window.losses.isVisible()
+    wait_for(lambda: window.has_ended)
 
 
 def test_a_fault_is_told_and_ends_the_run(

@@ -1,12 +1,20 @@
 """What stands between the pipeline's thread and the window."""
 
+import random
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fake_parts import Camera, OnePerson, Slow
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
 from scenes import Scene
 
+import sfedge
 from sfedge import Frame, FrameResult, RunConfig, RunReport
 from sfedge_desktop.worker import Shown, Slot, Worker, fault, qt_image
 
@@ -87,3 +95,77 @@ def test_a_fault_is_told_as_one() -> None:
         "This is a fault of the program (KeyError: 'x'). "
         "Start it again with --debug and report what it prints."
     )
+
+
+def open_camera(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """Every source is a camera of one person, and the model answers at once."""
+
+    def opened(source: str, config: RunConfig, **_: object) -> sfedge.Session:
+        return sfedge.Pipeline(
+            Camera(10_000, **settings), config, detector=OnePerson(), model=Slow()
+        )
+
+    monkeypatch.setattr(sfedge, "open", opened)
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("seed", range(8))
+def test_pauses_and_stops_at_any_moment_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    open_camera(monkeypatch, every=0.001)
+    worker, rng = Worker("0", RunConfig(live=True)), random.Random(seed)
+    ends: list[object] = []
+    failures: list[str] = []
+    worker.finished.connect(ends.append, Qt.ConnectionType.DirectConnection)
+    worker.failed.connect(failures.append, Qt.ConnectionType.DirectConnection)
+    is_over = threading.Event()
+
+    def disturb(calls: list[Callable[[], None]], moments: list[float]) -> None:
+        for moment in moments:
+            is_over.wait(moment)
+            rng.choice(calls)()
+
+    disturbing = [
+        threading.Thread(
+            target=disturb, args=([worker.pause, worker.resume], [rng.random() / 100] * 40)
+        )
+        for _ in range(2)
+    ]
+    stopping = threading.Thread(target=disturb, args=([worker.stop], [rng.random() / 4]))
+    running = threading.Thread(target=worker.run)
+    threads = [running, *disturbing, stopping]
+    for thread in rng.sample(threads, len(threads)):
+        thread.start()
+    running.join(20)
+    is_over.set()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert failures == []
+    assert len(ends) == 1
+    assert ends[0] is None or isinstance(ends[0], RunReport)
+
+
+@pytest.mark.usefixtures("application")
+def test_a_pause_before_the_source_is_open_holds_its_first_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_camera(monkeypatch)
+    worker = Worker("0", RunConfig(live=True))
+    worker.pause()
+    opened = threading.Event()
+    worker.opened.connect(lambda _: opened.set(), Qt.ConnectionType.DirectConnection)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    assert opened.wait(20)
+    time.sleep(0.3)
+    assert worker.slot.take() is None
+    worker.resume()
+    until = time.monotonic() + 20
+    while (found := worker.slot.take()) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    worker.stop()
+    running.join(20)
+    assert found is not None
+    assert not running.is_alive()
