@@ -94,7 +94,9 @@ def _set_up_pip(root: Path) -> list[Path]:
     settings = re.findall(r"^global\.([\w-]+)='(.*)'$", listed, flags=re.MULTILINE)
     lines = [f"{name} = {value}" for name, value in settings]
     (root / "etc" / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
-    places = {Path(path) for path in re.findall(r"(?:file://|['\s])(/[^\s']+)", listed)}
+    found = re.findall(r"(file://|['\s])(/[^\s']+)", listed)
+    # The pages of an index may name files that lie beside them.
+    places = {Path(path).parent if kind == "file://" else Path(path) for kind, path in found}
     shared = sorted(place for place in places if place.exists())
     for place in shared:
         there = root / place.relative_to("/")
