@@ -3,10 +3,9 @@
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -23,11 +22,12 @@ from benchmarks.people_pictures import (
     large_people,
     person_somewhere,
 )
-from sfedge.core.boxes import FULL, Box, iou
+from sfedge.core.boxes import FULL, Box, iou, to_pixels
 from sfedge.core.structures import Frame, Image, Kind
 from sfedge.detect import networks
 from sfedge.detect.looks import face_square, tiles
-from sfedge.detect.mediapipe_tasks import BODY_INTERVAL, MediaPipeDetector
+from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
 
 FACE_HEIGHTS = (15, 20, 25, 30, 40, 60)  # pixels
 HAND_LENGTHS = (20, 30, 40, 60, 90, 130)
@@ -36,34 +36,38 @@ _WARM_UP = 3  # calls before those that count
 _LATER = itertools.count(10, 10)  # seconds; all looks are due at each
 
 
-def time_networks(detector: MediaPipeDetector, repeats: int) -> str:
+def time_networks(found_by: MediaPipeNetworks, repeats: int) -> str:
     """One call of each network, on a frame or on a part of it that the detector looks at."""
     (empty, _), (alone, (face,)), (both, _) = (large_people(count) for count in range(3))
     tile = max(tiles(WIDTH, HEIGHT), key=lambda tile: iou(tile, face))
+    square = face_square(face, WIDTH, HEIGHT)
     rows = []
-    for network, what, image, part in (
-        ("face-short-range", "a frame with one person", alone, FULL),
-        ("face-short-range", "a square around a face", alone, face_square(face, WIDTH, HEIGHT)),
-        ("face-full-range", "a frame with one person", alone, FULL),
-        ("face-full-range", "a tile with a face", alone, tile),
-        ("hand-landmarker", "a frame without a hand", empty, FULL),
-        ("hand-landmarker", "a frame with a hand", hand_beside(alone, face), FULL),
-        ("pose-landmarker", "a frame with nobody", empty, FULL),
-        ("pose-landmarker", "a frame with one person", alone, FULL),
-        ("pose-landmarker", "a frame with two people", both, FULL),
-    ):
-        # The networks themselves, without the detector's plan of looks.
-        look = detector._look_at(image, part)
-        call = partial(detector._run, network, look)
+    short = partial(found_by.find_faces, reach="short", lowest=FACE_SCORE)
+    full = partial(found_by.find_faces, reach="full", lowest=FACE_SCORE)
+    hands, poses = found_by.find_hands, found_by.find_poses
+    looks: tuple[tuple[str, Callable[[Image], Sized], str, Image, Box], ...] = (
+        ("faces, short range", short, "a frame with one person", alone, FULL),
+        ("faces, short range", short, "a square around a face", alone, square),
+        ("faces, full range", full, "a frame with one person", alone, FULL),
+        ("faces, full range", full, "a tile with a face", alone, tile),
+        ("hands", hands, "a frame without a hand", empty, FULL),
+        ("hands", hands, "a frame with a hand", hand_beside(alone, face), FULL),
+        ("poses", poses, "a frame with nobody", empty, FULL),
+        ("poses", poses, "a frame with one person", alone, FULL),
+        ("poses", poses, "a frame with two people", both, FULL),
+    )
+    for network, find, what, image, part in looks:
+        x1, y1, x2, y2 = to_pixels(part, width=WIDTH, height=HEIGHT)
+        call = partial(find, image[y1:y2, x1:x2])
         for _ in range(_WARM_UP):
             call()
         spent = [_seconds(call) for _ in range(repeats)]
-        rows.append((network, what, str(_count(call())), *machine.middle_and_95th(spent)))
+        rows.append((network, what, str(len(call())), *machine.middle_and_95th(spent)))
     header = ("network", "looks at", "finds", "median ms", "95th percentile ms")
     return machine.table(header, rows)
 
 
-def time_frames(detector: MediaPipeDetector, repeats: int) -> str:
+def time_frames(detector: TiledDetector, repeats: int) -> str:
     """Frames with two large faces: with and without the looks that are not due in each."""
     image, _ = large_people(2)
     moments = {"all looks": 0.0, "faces": 0.04, "faces, hands and bodies": BODY_INTERVAL}
@@ -78,7 +82,7 @@ def time_frames(detector: MediaPipeDetector, repeats: int) -> str:
     return machine.table(("a frame with", "median ms", "95th percentile ms"), rows)
 
 
-def find_faces(detector: MediaPipeDetector, trials: int) -> str:
+def find_faces(detector: TiledDetector, trials: int) -> str:
     """How many faces of each size are found, each in a frame of its own."""
     found, wrong, grounds = Counter[int](), Counter[int](), Counter[str]()
     for size, trial in itertools.product(FACE_HEIGHTS, range(trials)):
@@ -99,12 +103,12 @@ def find_faces(detector: MediaPipeDetector, trials: int) -> str:
     return f"{sizes}\n\nFaces elsewhere: {elsewhere}."
 
 
-def find_hands(detector: MediaPipeDetector, trials: int) -> str:
+def find_hands(detector: TiledDetector, trials: int) -> str:
     """How many hands of each size one look at the frame finds, and how many the detector."""
     once, closer = Counter[int](), Counter[int]()
     for size, trial in itertools.product(HAND_LENGTHS, range(trials)):
         frame, hand = hand_somewhere(trial, size)
-        finds = detector._find_hands(detector._look_at(frame, FULL))
+        finds = detector.find_hands(frame)
         once[size] += any(iou(hand, find.box) > _FOUND for find in finds)
         hands = _detected(detector, frame, "hand")
         closer[size] += any(iou(hand, other) > _FOUND for other in hands)
@@ -117,7 +121,7 @@ def find_hands(detector: MediaPipeDetector, trials: int) -> str:
     )
 
 
-def find_nobody(detector: MediaPipeDetector) -> str:
+def find_nobody(detector: TiledDetector) -> str:
     """What is taken for a person in pictures that show none."""
     rows = []
     for name in EMPTY:
@@ -138,13 +142,14 @@ def find_nobody(detector: MediaPipeDetector) -> str:
 def main(repeats: int, trials: int, out: Path) -> None:
     """Time the detector networks, and find out how small a face and a hand may be."""
     facts = machine.describe()
-    detector = MediaPipeDetector(networks.fetch())
+    found_by = MediaPipeNetworks(networks.fetch(networks.DETECTING))
+    detector = TiledDetector(found_by)
     try:
         parts = [
             f"Frames are {WIDTH} × {HEIGHT}. Times are of {repeats} calls, after {_WARM_UP} that "
             "do not count.",
             "## One call of each network",
-            time_networks(detector, repeats),
+            time_networks(found_by, repeats),
             "## The detector, two large faces",
             time_frames(detector, repeats),
             "## Smallest face",
@@ -170,17 +175,9 @@ def main(repeats: int, trials: int, out: Path) -> None:
     print(out.read_text(encoding="utf-8"))
 
 
-def _detected(detector: MediaPipeDetector, image: Image, kind: Kind) -> list[Box]:
+def _detected(detector: TiledDetector, image: Image, kind: Kind) -> list[Box]:
     detections = detector.detect(Frame(image, 0, next(_LATER)))
     return [detection.box for detection in detections if detection.kind == kind]
-
-
-def _count(result: Any) -> int:
-    """How many things a network of MediaPipe has found."""
-    for name in ("detections", "hand_landmarks", "pose_landmarks"):
-        if hasattr(result, name):
-            return len(getattr(result, name))
-    raise TypeError(f"no result of a network: {result!r}")
 
 
 def _seconds(call: Callable[[], object]) -> float:

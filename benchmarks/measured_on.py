@@ -19,12 +19,11 @@ RESULTS = Path(__file__).parent / "results"
 
 _PACKAGES = (
     "numpy",
-    "mediapipe",
     "onnxruntime",
     "onnxruntime-gpu",
     "openvino",
     "torch",
-    "opencv-contrib-python",
+    "opencv-python-headless",
     "av",
 )
 

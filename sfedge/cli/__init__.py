@@ -15,7 +15,7 @@ _COMMANDS = {
     "run": "sfedge.cli.run_command",
     "demo": "sfedge.cli.demo_command",
     "info": "sfedge.cli.info_command",
-    "models": "sfedge.cli.models_command",
+    "detectors": "sfedge.cli.detectors_command",
     "engine": "sfedge.cli.engine_command",
     "bench": "sfedge.cli.bench_command",
     "doctor": "sfedge.cli.doctor_command",

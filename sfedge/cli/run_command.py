@@ -88,6 +88,13 @@ def seconds(text: str | float) -> float:
 )
 @click.option("--end", type=seconds, metavar="TIME", help="Where to end, in the same forms.")
 @click.option(
+    "--detector",
+    metavar="NAME|FILE.json",
+    default=_DEFAULTS.detector,
+    show_default=True,
+    help="What finds faces, hands and persons; see `sfedge detectors`.",
+)
+@click.option(
     "--detections",
     type=click.Path(path_type=Path),
     help="Table of boxes that takes the place of the detectors.",
@@ -111,6 +118,7 @@ def run(
     interval: float,
     start: float,
     end: float | None,
+    detector: str,
     detections: Path | None,
     egocentric: bool,
     offline: bool,
@@ -132,6 +140,7 @@ def run(
         interval=interval,
         start=start,
         end=end,
+        detector=detector,
         detections=detections,
         egocentric=egocentric,
         offline=offline,
@@ -145,7 +154,7 @@ def run_source(
 ) -> int:
     """Run a source into a folder and tell how it went; the exit code."""
     from sfedge.cli.bars import selftest_bar
-    from sfedge.cli.models_command import download_bar
+    from sfedge.cli.detectors_command import download_bar
     from sfedge.engines.ort import clash, installed_flavours
     from sfedge.runtime.pipeline import open_session
     from sfedge.runtime.process import process

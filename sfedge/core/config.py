@@ -13,6 +13,8 @@ from sfedge.core.tasks import select_tasks
 
 EngineName = Literal["auto", "cpu", "openvino", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
 
+DEFAULT_DETECTOR = "mediapipe-onnx"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
@@ -30,6 +32,7 @@ class RunConfig:
     interval: float = 0.5  # seconds between two questions of one task about one person (files)
     start: float = 0.0  # seconds; earlier frames are passed over
     end: float | None = None  # seconds; frames at or after it are not read
+    detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: the wearer's own hands are nobody's
     offline: bool = False  # never fetch anything

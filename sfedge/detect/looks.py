@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sfedge.core.boxes import Box, from_pixels, intersection, iou
 from sfedge.core.errors import DataError
-from sfedge.core.structures import Detection, Kind
+from sfedge.core.structures import Detection, Kind, Side
 
 # The full-range face network finds faces from 7 % to 40 % of its picture's longer side: 80 pixels
 # in a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter of
@@ -35,6 +35,7 @@ class Find:
     box: Box  # of the frame
     score: float
     key: Box  # what tells two of them apart: the box itself, a person's head
+    side: Side | None = None  # of a hand
 
 
 def tiles(width: int, height: int) -> list[Box]:
@@ -106,7 +107,7 @@ def merge(finds: Sequence[Find]) -> list[Detection]:
         best = rest[0]
         same = [find for find in rest if _is_same(best, find)]
         rest = [find for find in rest if not _is_same(best, find)]
-        detections.append(Detection(best.kind, _mean(same), best.score))
+        detections.append(Detection(best.kind, _mean(same), best.score, side=best.side))
     return detections
 
 

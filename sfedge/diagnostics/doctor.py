@@ -23,7 +23,7 @@ from sfedge.system.machine import cpu_name
 # Distribution: the module that must load.
 _NEEDED = {
     "av": "av",
-    "mediapipe": "mediapipe",
+    "flatbuffers": "flatbuffers",
     "numpy": "numpy",
     "Pillow": "PIL",
     "safetensors": "safetensors",
@@ -111,7 +111,7 @@ def _list_packages(report: Report) -> None:
     if len(opencv) > 1:
         report.add(
             f"{' and '.join(opencv)} are installed over each other",
-            f"Run: pip uninstall -y {' '.join(opencv)} && pip install opencv-contrib-python.",
+            f"Run: pip uninstall -y {' '.join(opencv)} && pip install opencv-python-headless.",
         )
     runtimes = clash(installed_flavours())
     if runtimes:
@@ -119,16 +119,16 @@ def _list_packages(report: Report) -> None:
 
 
 def _check_libraries(report: Report) -> None:
-    for library in missing_libraries({*report.packages, "opencv-contrib-python"}):
+    for library in missing_libraries({*report.packages}):
         report.add(
             f"{library.name} is missing, which {library.user} needs",
             install_line({library.package}),
-            is_fatal=library.user != "PyQt6",
+            is_fatal=False,  # of the window
         )
 
 
 def _check_imports(report: Report) -> None:
-    for name, module in {**_NEEDED, "opencv-contrib-python": "cv2"}.items():
+    for name, module in {**_NEEDED, "opencv-python-headless": "cv2"}.items():
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever a package throws at import keeps it from working
@@ -200,7 +200,7 @@ def _check_networks(report: Report) -> None:
     if lacking:
         report.add(
             f"detector networks are not in the cache: {', '.join(lacking)}",
-            "The first run fetches them; or run: sfedge models fetch.",
+            "The first run fetches them; or run: sfedge detectors fetch.",
         )
         folder = _nearest(cache_folder())
         if not (folder.is_dir() and os.access(folder, os.W_OK)):

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +50,7 @@ def capabilities() -> tuple[str, ...]:
         found = _core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     except Exception as error:  # its exceptions share no base of their own
         raise EngineError(
-            f"it cannot use the processor ({_reason(error)})",
+            f"it cannot use the processor ({reason(error)})",
             where=f"openvino {_version(module)}",
             fix=f"Run: {INSTALL} --force-reinstall; or choose the engine cpu.",
         ) from error
@@ -122,7 +123,7 @@ class OpenVinoEngine:
             found = self._request.infer(feed, share_inputs=True)  # outputs are copied
             arrays = {name: found[name] for name in self._contract.outputs}
         except Exception as error:  # its exceptions share no base of their own
-            raise self._failed(_reason(error)) from error
+            raise self._failed(reason(error)) from error
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise EngineError(
@@ -159,6 +160,31 @@ class OpenVinoEngine:
         return EngineError(f"the run failed ({why})", where=f"{self._graph} on {self.device}")
 
 
+def open_plain(graph: Path, threads: int) -> tuple[Any, list[Port], list[Port], str]:
+    """A graph of any inputs and outputs, in fp32.
+
+    Returns:
+        What runs it, its inputs, its outputs, and the device as told to the user.
+
+    Raises:
+        EngineError: OpenVINO is missing, or the graph does not load.
+    """
+    module = load_openvino()
+    with _loading(graph):
+        frontend = module.frontend.FrontEndManager().load_by_framework("onnx")
+        model = frontend.convert(frontend.load(str(graph)))
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
+        }
+        request = _core().compile_model(model, _DEVICE, settings).create_infer_request()
+    device = f"cpu (openvino {_version(module)})"
+    ports = [[_plain_port(node) for node in nodes] for nodes in (model.inputs, model.outputs)]
+    return request, ports[0], ports[1], device
+
+
 def load_openvino() -> ModuleType:
     """The module `openvino`, kept from reporting its use.
 
@@ -170,7 +196,7 @@ def load_openvino() -> ModuleType:
             return importlib.import_module("openvino")
     except Exception as error:  # whatever a package throws at import keeps it from working
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
-        what = "is not installed" if is_missing else f"cannot be loaded ({_reason(error)})"
+        what = "is not installed" if is_missing else f"cannot be loaded ({reason(error)})"
         fix = INSTALL if is_missing else f"{INSTALL} --force-reinstall"
         raise EngineError(f"OpenVINO {what}", fix=f"Run: {fix}.") from error
 
@@ -198,7 +224,7 @@ def _loading(graph: Path) -> Iterator[None]:
         yield
     except Exception as error:  # its exceptions share no base of their own
         raise EngineError(
-            f"OpenVINO cannot load it ({_reason(error)})",
+            f"OpenVINO cannot load it ({reason(error)})",
             where=str(graph),
             fix="Run `sfedge doctor`; if it finds nothing, export the bundle again.",
         ) from error
@@ -227,16 +253,21 @@ def _port(node: Any, contract: GraphIO) -> Port:
     """An input or output of a model, as `check_ports` takes it."""
     # Nodes that do nothing are taken out, and what goes through them has all their names.
     names = sorted(node.get_names(), key=lambda n: n not in {*contract.inputs, *contract.outputs})
+    return replace(_plain_port(node), name=next(iter(names), ""))
+
+
+def _plain_port(node: Any) -> Port:
+    """An input or output of a model by any of its names."""
     kind = node.get_element_type().to_string()
     sizes = [size.get_length() if size.is_static else "?" for size in node.get_partial_shape()]
-    return Port(next(iter(names), ""), FLOAT if kind == "f32" else kind, sizes)
+    return Port(min(node.get_names(), default=""), FLOAT if kind == "f32" else kind, sizes)
 
 
 def _version(module: ModuleType) -> str:
     return str(module.__version__).split("-")[0]  # the build follows
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What an exception says, in one line: OpenVINO tells its source files first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

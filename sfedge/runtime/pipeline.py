@@ -89,6 +89,7 @@ class Pipeline(Session):
                 model = own
             if detector is None:
                 found = build_detector(
+                    config.detector,
                     detections=config.detections,
                     egocentric=config.egocentric,
                     offline=config.offline,

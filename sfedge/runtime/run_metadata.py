@@ -15,7 +15,7 @@ from sfedge.results.run_report import RunReport
 from sfedge.runtime.outputs import OutputFiles
 from sfedge.runtime.session import Session
 
-_PACKAGES = ("av", "mediapipe", "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-contrib-python")
+_PACKAGES = ("av", "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-python-headless")
 
 
 def write_metadata(

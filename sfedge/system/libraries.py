@@ -16,14 +16,11 @@ class Library:
 
 
 LIBRARIES = (
-    Library("libGL.so.1", "libgl1", "opencv-contrib-python", "libGL.so"),
-    Library("libglib-2.0.so.0", "libglib2.0-0", "opencv-contrib-python", "libglib-2.0"),
-    Library("libgthread-2.0.so.0", "libglib2.0-0", "opencv-contrib-python", "libgthread-2.0"),
-    Library("libxcb.so.1", "libxcb1", "opencv-contrib-python", "libxcb.so"),
-    Library("libEGL.so.1", "libegl1", "mediapipe", "libEGL.so"),
-    Library("libGLESv2.so.2", "libgles2", "mediapipe", "libGLESv2.so"),
     Library("libEGL.so.1", "libegl1", "PyQt6", "libEGL.so"),
     Library("libGL.so.1", "libgl1", "PyQt6", "libGL.so"),
+    Library("libglib-2.0.so.0", "libglib2.0-0", "PyQt6", "libglib-2.0"),
+    Library("libgthread-2.0.so.0", "libglib2.0-0", "PyQt6", "libgthread-2.0"),
+    Library("libxcb.so.1", "libxcb1", "PyQt6", "libxcb.so"),
     Library("libdbus-1.so.3", "libdbus-1-3", "PyQt6", "libdbus-1"),
     Library("libfontconfig.so.1", "libfontconfig1", "PyQt6", "libfontconfig"),
     Library("libxkbcommon.so.0", "libxkbcommon0", "PyQt6", "libxkbcommon.so"),
@@ -41,8 +38,6 @@ LIBRARIES = (
     Library("libxcb-xfixes.so.0", "libxcb-xfixes0", "PyQt6", "libxcb-xfixes"),
     Library("libxcb-xkb.so.1", "libxcb-xkb1", "PyQt6", "libxcb-xkb"),
 )
-# Asked for by name, so that it shows only in a message: mediapipe can do without it.
-_PORTAUDIO = Library("libportaudio.so.2", "libportaudio2", "mediapipe", "PortAudio")
 
 
 def missing_libraries(users: set[str]) -> list[Library]:
@@ -55,7 +50,7 @@ def missing_libraries(users: set[str]) -> list[Library]:
 def advice(error: BaseException) -> str:
     """What to install where a failed import tells of a missing library; "" where it does not."""
     text = str(error)
-    packages = {lib.package for lib in (*LIBRARIES, _PORTAUDIO) if lib.sign in text}
+    packages = {lib.package for lib in LIBRARIES if lib.sign in text}
     return install_line(packages) if packages else ""
 
 

@@ -14,8 +14,7 @@ from sfedge.core.errors import MissingExtraError, OutputError
 from sfedge.core.structures import Frame
 from sfedge.demo.demo_clip import HEIGHT, RATE, WIDTH, make_demo_clip
 from sfedge.demo.demo_hand import draw_hand
-from sfedge.detect import networks
-from sfedge.detect.mediapipe_tasks import MediaPipeDetector
+from sfedge.detect import build_detector
 from sfedge.sources import open_source
 from sfedge.tracking.people import is_raised
 
@@ -33,7 +32,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def looks(clip: Path) -> Iterator[list[Look]]:
     """What the detectors see in frames spread over the clip, each by itself."""
-    detector = MediaPipeDetector(networks.fetch())
+    detector = build_detector(width=WIDTH, height=HEIGHT)
     seen = []
     with open_source(str(clip)) as source:
         for frame in source:

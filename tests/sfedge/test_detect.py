@@ -11,7 +11,8 @@ from sfedge.core.errors import DetectorError
 from sfedge.core.structures import Frame, Kind
 from sfedge.detect import build_detector, networks
 from sfedge.detect.detector import Detector
-from sfedge.detect.mediapipe_tasks import BODY_INTERVAL, MediaPipeDetector
+from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.tiled_detector import BODY_INTERVAL, TiledDetector
 
 Picture = NDArray[np.uint8]
 
@@ -22,12 +23,12 @@ ADMIRAL_FACE, ADMIRAL_EYES = (180, 153, 349, 332), ((223, 190), (307, 186))
 
 @pytest.fixture(scope="module")
 def paths() -> dict[str, Path]:
-    return networks.fetch()
+    return networks.fetch(networks.DETECTING)
 
 
 @pytest.fixture
-def detector(paths: dict[str, Path]) -> Iterator[MediaPipeDetector]:
-    detector = MediaPipeDetector(paths)
+def detector(paths: dict[str, Path]) -> Iterator[TiledDetector]:
+    detector = TiledDetector(MediaPipeNetworks(paths))
     yield detector
     detector.close()
 
@@ -72,7 +73,7 @@ def test_a_face_and_its_body_are_found_where_they_are(
     name: str,
     face: tuple[int, int, int, int],
     eyes: tuple[tuple[int, int], ...],
-    detector: MediaPipeDetector,
+    detector: TiledDetector,
     request: pytest.FixtureRequest,
 ) -> None:
     picture = request.getfixturevalue(name)
@@ -89,7 +90,7 @@ def test_a_face_and_its_body_are_found_where_they_are(
 
 
 def test_two_people_side_by_side_are_two_faces_in_two_bodies(
-    detector: MediaPipeDetector, astronaut: Picture, admiral: Picture
+    detector: TiledDetector, astronaut: Picture, admiral: Picture
 ) -> None:
     picture = np.full((720, 1280, 3), (90, 110, 90), np.uint8)
     picture[180:692, 60:572] = astronaut
@@ -104,7 +105,7 @@ def test_two_people_side_by_side_are_two_faces_in_two_bodies(
 
 
 @pytest.mark.parametrize("name", ["blank", "noise", "coffee", "chelsea", "rocket"])
-def test_nobody_is_seen_where_nobody_is(name: str, detector: MediaPipeDetector) -> None:
+def test_nobody_is_seen_where_nobody_is(name: str, detector: TiledDetector) -> None:
     import skimage.data
 
     if name == "blank":
@@ -122,7 +123,7 @@ def test_people_across_a_room_are_found_and_not_lost_between_searches(
     side: int,
     left: int,
     top: int,
-    detector: MediaPipeDetector,
+    detector: TiledDetector,
     coffee: Picture,
     astronaut: Picture,
 ) -> None:
@@ -147,7 +148,7 @@ def test_people_across_a_room_are_found_and_not_lost_between_searches(
 
 @pytest.mark.parametrize("side", [25, 40, 60])
 def test_the_body_of_a_small_face_is_found(
-    side: int, detector: MediaPipeDetector, coffee: Picture, astronaut: Picture
+    side: int, detector: TiledDetector, coffee: Picture, astronaut: Picture
 ) -> None:
     scale = side / (ASTRONAUT_FACE[2] - ASTRONAUT_FACE[0])
     picture = _with_pasted(coffee, astronaut, 100, 80, scale)
@@ -188,7 +189,7 @@ def _draw_hand(side: int) -> Picture:
     return np.array(hand.resize((side, side), Image.Resampling.LANCZOS))
 
 
-def test_a_hand_is_boxed_from_the_wrist_to_the_fingertips(detector: MediaPipeDetector) -> None:
+def test_a_hand_is_boxed_from_the_wrist_to_the_fingertips(detector: TiledDetector) -> None:
     picture = np.full((720, 1280, 3), (70, 90, 120), np.uint8)
     picture[200:350, 500:650] = _draw_hand(150)
     (hand,) = _seen(detector, picture)["hand"]
@@ -199,7 +200,7 @@ def test_a_hand_is_boxed_from_the_wrist_to_the_fingertips(detector: MediaPipeDet
 
 
 def test_a_small_raised_hand_beside_a_small_person_is_found(
-    detector: MediaPipeDetector, coffee: Picture, astronaut: Picture
+    detector: TiledDetector, coffee: Picture, astronaut: Picture
 ) -> None:
     picture = _with_pasted(coffee, astronaut, 600, 200, 0.5)
     picture[240:300, 530:590] = _draw_hand(60)
@@ -215,7 +216,7 @@ def test_the_same_frames_give_the_same_boxes_whatever_was_seen_before(
     ]
     runs = []
     for _ in range(2):
-        detector = MediaPipeDetector(paths)
+        detector = TiledDetector(MediaPipeNetworks(paths))
         runs.append([detector.detect(frame) for frame in frames])
         detector.close()
     assert runs[0] == runs[1]
@@ -223,7 +224,7 @@ def test_the_same_frames_give_the_same_boxes_whatever_was_seen_before(
 
 
 def test_bodies_are_looked_for_at_intervals_of_the_streams_time(
-    detector: MediaPipeDetector, astronaut: Picture
+    detector: TiledDetector, astronaut: Picture
 ) -> None:
     times = [0.0, 0.04, BODY_INTERVAL - 0.01, BODY_INTERVAL, BODY_INTERVAL + 0.04, 0.01]
     has_person = [bool(_seen(detector, astronaut, time)["person"]) for time in times]
@@ -232,7 +233,7 @@ def test_bodies_are_looked_for_at_intervals_of_the_streams_time(
 
 
 def test_many_people_take_turns_and_all_bodies_are_seen(
-    detector: MediaPipeDetector, coffee: Picture, astronaut: Picture
+    detector: TiledDetector, coffee: Picture, astronaut: Picture
 ) -> None:
     picture, lefts = coffee, (20, 340, 660, 980)
     for left in lefts:
@@ -244,12 +245,12 @@ def test_many_people_take_turns_and_all_bodies_are_seen(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (15, 900), (17, 31), (333, 1), (4320, 7680)])
-def test_any_size_of_frame_is_taken(size: tuple[int, int], detector: MediaPipeDetector) -> None:
+def test_any_size_of_frame_is_taken(size: tuple[int, int], detector: TiledDetector) -> None:
     assert detector.detect(Frame(np.zeros((*size, 3), np.uint8), 0, 0.0)) == []
 
 
 def test_frames_that_are_views_of_others_are_taken(
-    detector: MediaPipeDetector, astronaut: Picture
+    detector: TiledDetector, astronaut: Picture
 ) -> None:
     mirrored = astronaut[:, ::-1]  # not contiguous
     (face,) = _seen(detector, mirrored)["face"]
@@ -259,7 +260,7 @@ def test_frames_that_are_views_of_others_are_taken(
 
 def test_a_wearers_own_body_is_not_a_person(paths: dict[str, Path], astronaut: Picture) -> None:
     for is_egocentric in (False, True):
-        detector = MediaPipeDetector(paths, egocentric=is_egocentric)
+        detector = TiledDetector(MediaPipeNetworks(paths), egocentric=is_egocentric)
         assert len(_seen(detector, astronaut)["person"]) == 1
         headless = astronaut[190:]
         assert len(_seen(detector, headless, 10.0)["person"]) <= (0 if is_egocentric else 1)
@@ -270,11 +271,11 @@ def test_offline_a_missing_network_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path))
-    with pytest.raises(DetectorError, match="sfedge models fetch"):
+    with pytest.raises(DetectorError, match="sfedge detectors fetch"):
         build_detector(offline=True, width=1, height=1)
 
 
 def test_closing_twice_is_allowed(paths: dict[str, Path]) -> None:
-    detector = MediaPipeDetector(paths)
+    detector = TiledDetector(MediaPipeNetworks(paths))
     detector.close()
     detector.close()

@@ -18,7 +18,7 @@ from sfedge.diagnostics.doctor import Report, examine
 from sfedge.engines import ENGINES, openvino, ort
 from sfedge.engines.trt_build import build_engines
 from sfedge.system import libraries
-from sfedge.system.libraries import LIBRARIES, Library, advice, install_line
+from sfedge.system.libraries import Library, advice
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_whole_installation_can_run(demo: Path, cache: Path) -> None:
     assert report.model.startswith("small on ")
     for name, version in report.packages.items():
         assert version == importlib.metadata.version(name)
-    assert {"numpy", "av", "mediapipe", "opencv-contrib-python", "onnxruntime"} <= set(
+    assert {"numpy", "av", "flatbuffers", "opencv-python-headless", "onnxruntime"} <= set(
         report.packages
     )
 
@@ -66,7 +66,7 @@ def test_networks_that_are_not_there_are_no_obstacle_to_a_first_run(
     assert set(report.networks.values()) == {"missing"}
     (problem,) = [p for p in report.problems if "detector networks" in p.what]
     assert not problem.is_fatal
-    assert "sfedge models fetch" in problem.fix
+    assert "sfedge detectors fetch" in problem.fix
     # Looking changes nothing; that the demo model was tested is remembered.
     assert {path.parent.name for path in cache.rglob("*.*")} == {"selftests"}
 
@@ -75,7 +75,7 @@ def test_a_cache_that_cannot_be_used_is_told_with_what_to_do(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    folder = tmp_path / "folder" / "networks" / "hand_landmarker.task"
+    folder = tmp_path / "folder" / "networks" / "palm_detection_full.tflite"
     folder.parent.mkdir(parents=True)
     folder.symlink_to("/proc/self/mem")  # opens, and fails at the first byte
     for place, what in (("file", "is no folder"), ("folder", "cannot be read")):
@@ -134,7 +134,7 @@ def test_two_opencv_wheels_are_noticed(
     (information / "METADATA").write_text("Name: opencv-python\nVersion: 4.10.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     report = examine()
-    assert "opencv-contrib-python and opencv-python are installed over each other" in whats(report)
+    assert "opencv-python and opencv-python-headless are installed over each other" in whats(report)
     assert report.is_runnable
 
 
@@ -215,12 +215,12 @@ def test_engines_that_were_built_are_listed_with_their_state(
 def test_a_missing_system_library_is_told_with_its_package(
     demo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = Library("libnowhere.so.9", "libnowhere9", "opencv-contrib-python", "libnowhere")
+    absent = Library("libnowhere.so.9", "libnowhere9", "PyQt6", "libnowhere")
     other = Library("libelsewhere.so.9", "libelsewhere9", "not-installed", "libelsewhere")
     monkeypatch.setattr(libraries, "LIBRARIES", (absent, other))
     report = examine()
     (problem,) = [p for p in report.problems if "libnowhere" in p.what]
-    assert problem.is_fatal
+    assert not problem.is_fatal  # the window's alone: the command needs no system library
     assert problem.fix == "Run: sudo apt install libnowhere9."
     assert "libelsewhere" not in whats(report)
 
@@ -230,20 +230,12 @@ def test_a_missing_system_library_is_told_with_its_package(
     [
         (ImportError("libGL.so.1: cannot open shared object file"), "libgl1"),
         (ImportError("libgthread-2.0.so.0: cannot open shared object file"), "libglib2.0-0"),
-        (OSError("PortAudio library not found"), "libportaudio2"),
         (ImportError("libEGL.so.1: cannot open shared object file"), "libegl1"),
         (RuntimeError("From 6.5.0, xcb-cursor0 or libxcb-cursor0 is needed"), "libxcb-cursor0"),
     ],
 )
 def test_what_loaders_say_leads_to_the_package(error: Exception, package: str) -> None:
     assert advice(error) == f"Run: sudo apt install {package}."
-
-
-def test_the_documents_name_the_packages_of_the_detectors() -> None:
-    users = {"opencv-contrib-python", "mediapipe"}
-    line = install_line({lib.package for lib in LIBRARIES if lib.user in users})
-    page = Path(__file__).parents[2] / "docs" / "detectors.md"
-    assert line.removeprefix("Run: ").removesuffix(".") in page.read_text()
 
 
 def test_other_failures_lead_to_no_package() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sfedge.core.boxes import Box, clamped, union
 from sfedge.core.structures import Detection
 from sfedge.detect.looks import Find, body_squares, face_square, hand_squares, merge, tiles
-from sfedge.detect.pose import measure_pose
+from sfedge.detect.person_box import measure_pose
 
 _sides = st.integers(16, 9000)
 _corner = st.floats(0, 1, allow_nan=False)

@@ -10,18 +10,11 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_schema
-from mediapipe.tasks.metadata import schema_py_generated as model_schema
 
 from sfedge.core.errors import DetectorError, OutputError, UnknownNameError
-from sfedge.detect import networks, wheel
-from sfedge.detect import parts as parts_module
-from sfedge.detect.metadata import with_normalisation
+from sfedge.detect import networks, tflite_files, wheel
 from sfedge.system.cache import file_sha256
 
 NOWHERE = "http://127.0.0.1:9/"  # a port that nobody serves
@@ -40,13 +33,12 @@ def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts(wheel_file: Path) -> dict[str, bytes]:
-    """Each part by its file name."""
+    """Each TFLite file by its name."""
     with zipfile.ZipFile(wheel_file) as archive:
         entries = {Path(name).name: name for name in archive.namelist()}
         return {
-            part.file: archive.read(entries[part.file])
+            network.source.file: archive.read(entries[network.source.file])
             for network in networks.NETWORKS.values()
-            for part in network.parts
         }
 
 
@@ -54,7 +46,7 @@ def parts(wheel_file: Path) -> dict[str, bytes]:
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with nothing in it, and no way to Google."""
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(parts_module, "GOOGLE", NOWHERE)
+    monkeypatch.setattr(tflite_files, "GOOGLE", NOWHERE)
     return tmp_path / "cache" / "networks"
 
 
@@ -82,74 +74,10 @@ def _store(files: dict[str, bytes]) -> Iterator[str]:
         server.shutdown()
 
 
-def _normalisation(model: bytes) -> tuple[Any, list[float], list[float]]:
-    """Model, mean and std, read by the classes that the FlatBuffers compiler made."""
-    read = model_schema.ModelT.InitFromObj(model_schema.Model.GetRootAs(model, 0))
-    (entry,) = [entry for entry in read.metadata if entry.name == b"TFLITE_METADATA"]
-    data = read.buffers[entry.buffer].data.tobytes()
-    assert metadata_schema.ModelMetadata.ModelMetadataBufferHasIdentifier(data, 0)
-    root = metadata_schema.ModelMetadata.GetRootAs(data, 0)
-    tree = metadata_schema.ModelMetadataT.InitFromObj(root)
-    (unit,) = tree.subgraphMetadata[0].inputTensorMetadata[0].processUnits
-    assert unit.optionsType == metadata_schema.ProcessUnitOptions.NormalizationOptions
-    return read, [*unit.options.mean], [*unit.options.std]
-
-
-_number = st.floats(-1000, 1000, width=32)
-
-
-@given(_number, _number)
-@settings(max_examples=10, deadline=None)
-def test_metadata_that_is_written_is_read_by_googles_own_schema(mean: float, std: float) -> None:
-    path = networks.fetch(["face-short-range"])["face-short-range"]
-    model = path.read_bytes()
-    changed = with_normalisation(model, mean=mean, std=std)
-    read, means, stds = _normalisation(changed)
-    assert (means, stds) == ([mean], [std])
-    assert changed.endswith(model)
-    old = model_schema.ModelT.InitFromObj(model_schema.Model.GetRootAs(model, 0))
-    assert len(read.buffers) == len(old.buffers) + 1
-    for before, after in zip(old.buffers, read.buffers, strict=False):
-        assert (before.data is None) == (after.data is None)
-        assert before.data is None or (before.data == after.data).all()
-    tensors = [(tensor.name, [*tensor.shape]) for tensor in old.subgraphs[0].tensors]
-    assert [(t.name, [*t.shape]) for t in read.subgraphs[0].tensors] == tensors
-    assert len(read.subgraphs[0].operators) == len(old.subgraphs[0].operators)
-    assert (read.version, read.description) == (old.version, old.description)
-
-
-def test_metadata_replaces_what_a_model_had(parts: dict[str, bytes]) -> None:
-    once = with_normalisation(parts["pose_detection.tflite"], mean=1, std=2)
-    _, means, stds = _normalisation(with_normalisation(once, mean=3, std=4))
-    assert (means, stds) == ([3], [4])
-
-
-def test_the_pose_networks_say_which_range_they_want(ready: dict[str, Path]) -> None:
-    with zipfile.ZipFile(ready["pose-landmarker"]) as bundle:
-        assert _normalisation(bundle.read("pose_detector.tflite"))[1:] == ([127.5], [127.5])
-        assert _normalisation(bundle.read("pose_landmarks_detector.tflite"))[1:] == ([0], [255])
-
-
-@pytest.mark.parametrize("data", [b"", b"TFL3", b"PK\3\4 some zip", os.urandom(100)])
-def test_metadata_goes_into_models_only(data: bytes) -> None:
-    with pytest.raises(ValueError, match="not a TFLite model"):
-        with_normalisation(data, mean=0, std=1)
-
-
 def test_the_networks_in_the_cache_are_the_pinned_ones(ready: dict[str, Path]) -> None:
     assert ready.keys() == networks.NETWORKS.keys()
     for name, path in ready.items():
-        assert path.stat().st_size == networks.NETWORKS[name].size
         assert file_sha256(path) == networks.NETWORKS[name].sha256
-
-
-def test_task_bundles_are_stored_plain_and_aligned(ready: dict[str, Path]) -> None:
-    for name in ("hand-landmarker", "pose-landmarker"):
-        data = ready[name].read_bytes()
-        with zipfile.ZipFile(ready[name]) as bundle:
-            for entry in bundle.infolist():
-                assert entry.compress_type == zipfile.ZIP_STORED
-                assert data.index(bundle.read(entry)) % 64 == 0
 
 
 def test_networks_come_from_google(
@@ -157,13 +85,14 @@ def test_networks_come_from_google(
 ) -> None:
     told: set[str] = set()
     with _store(parts) as address:
-        monkeypatch.setattr(parts_module, "GOOGLE", address)
+        monkeypatch.setattr(tflite_files, "GOOGLE", address)
         monkeypatch.setattr(wheel, "download", pytest.fail)
         paths = networks.fetch(progress=lambda what, *_: told.add(what))
     assert not networks.missing()
     assert told == parts.keys()
     assert {path.parent for path in paths.values()} == {empty}
-    assert sorted(empty.iterdir()) == sorted(paths.values())
+    kept = {path.name for path in paths.values()} | parts.keys()
+    assert {path.name for path in empty.iterdir()} == kept
 
 
 def test_networks_come_from_the_wheel_where_google_is_out_of_reach(empty: Path) -> None:
@@ -171,15 +100,15 @@ def test_networks_come_from_the_wheel_where_google_is_out_of_reach(empty: Path) 
     networks.fetch(progress=lambda *step: told.append(step))
     assert not networks.missing()
     assert told[-1] == (wheel.FILE, wheel.SIZE, wheel.SIZE)
-    assert len([*empty.iterdir()]) == len(networks.NETWORKS)
+    assert len([*empty.iterdir()]) == 2 * len(networks.NETWORKS)  # source and result
 
 
 def test_a_page_in_the_place_of_a_network_is_not_taken(
     empty: Path, monkeypatch: pytest.MonkeyPatch, wheel_file: Path
 ) -> None:
-    part = networks.NETWORKS["face-short-range"].parts[0]
+    part = networks.NETWORKS["face-short-range"].source
     with _store({part.file: b"<html>Please sign in</html>".ljust(part.size)}) as address:
-        monkeypatch.setattr(parts_module, "GOOGLE", address)
+        monkeypatch.setattr(tflite_files, "GOOGLE", address)
         monkeypatch.setattr(wheel, "download", lambda *_: wheel_file)
         networks.fetch(["face-short-range"])
     assert networks.missing(["face-short-range"]) == []
@@ -190,7 +119,9 @@ def test_without_google_and_pip_both_reasons_are_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pip", None)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DetectorError, match=r"(?s)127\.0\.0\.1.*there is no pip.*models add FILE"):
+    with pytest.raises(
+        DetectorError, match=r"(?s)127\.0\.0\.1.*there is no pip.*detectors add FILE"
+    ):
         networks.fetch()
     assert not [*empty.iterdir()]
 
@@ -208,11 +139,17 @@ def test_pips_own_words_are_told_where_it_fails(
 def test_offline_nothing_is_fetched_and_the_way_out_is_told(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(networks, "_fetch_parts", pytest.fail)
-    with pytest.raises(DetectorError, match=r"models fetch.*models add FILE") as caught:
-        networks.fetch(["hand-landmarker"], offline=True)
-    assert "hand-landmarker is missing" in str(caught.value)
+    monkeypatch.setattr(networks, "_fetched", pytest.fail)
+    with pytest.raises(DetectorError, match=r"detectors fetch.*detectors add FILE") as caught:
+        networks.fetch(["hand-landmarks"], offline=True)
+    assert "hand-landmarks is missing" in str(caught.value)
     assert not empty.exists()
+
+
+def _damaged(data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[len(changed) // 2] ^= 1
+    return bytes(changed)
 
 
 def test_a_damaged_network_is_refused_offline_and_fetched_anew_online(
@@ -222,31 +159,53 @@ def test_a_damaged_network_is_refused_offline_and_fetched_anew_online(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     empty.mkdir(parents=True)
-    file = empty / ready["hand-landmarker"].name
-    data = bytearray(ready["hand-landmarker"].read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-    assert [listing.status for listing in networks.listed(["hand-landmarker"])] == ["damaged"]
-    with pytest.raises(DetectorError, match="hand-landmarker is damaged"):
-        networks.fetch(["hand-landmarker"], offline=True)
+    file = empty / ready["palm"].name
+    file.write_bytes(_damaged(ready["palm"].read_bytes()))
+    assert [listing.status for listing in networks.listed(["palm"])] == ["damaged"]
+    with pytest.raises(DetectorError, match="palm is damaged"):
+        networks.fetch(["palm"], offline=True)
     with _store(parts) as address:
-        monkeypatch.setattr(parts_module, "GOOGLE", address)
-        networks.fetch(["hand-landmarker"])
-    assert file.read_bytes() == ready["hand-landmarker"].read_bytes()
-    assert networks.fetch(["hand-landmarker"], offline=True) == {"hand-landmarker": file}
+        monkeypatch.setattr(tflite_files, "GOOGLE", address)
+        networks.fetch(["palm"])
+    assert file.read_bytes() == ready["palm"].read_bytes()
+    assert networks.fetch(["palm"], offline=True) == {"palm": file}
+
+
+def test_a_network_is_converted_again_offline_where_its_source_is_whole(
+    empty: Path, parts: dict[str, bytes], ready: dict[str, Path]
+) -> None:
+    empty.mkdir(parents=True)
+    source = networks.NETWORKS["palm"].source.file
+    (empty / source).write_bytes(parts[source])
+    (empty / ready["palm"].name).write_bytes(_damaged(ready["palm"].read_bytes()))
+    path = networks.fetch(["palm"], offline=True)["palm"]
+    assert path.read_bytes() == ready["palm"].read_bytes()
+
+
+def test_sources_are_fetched_where_only_the_results_are_there(
+    empty: Path, parts: dict[str, bytes], ready: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty.mkdir(parents=True)
+    shutil.copy(ready["palm"], empty)
+    with pytest.raises(DetectorError, match="palm is missing"):
+        networks.fetch_sources(["palm"], offline=True)
+    with _store(parts) as address:
+        monkeypatch.setattr(tflite_files, "GOOGLE", address)
+        path = networks.fetch_sources(["palm"])["palm"]
+    assert path.read_bytes() == parts["palm_detection_full.tflite"]
 
 
 def test_two_processes_may_fetch_at_once(empty: Path, parts: dict[str, bytes]) -> None:
     with _store(parts) as address:
         code = (
-            "from sfedge.detect import networks, parts, wheel\n"
-            f"parts.GOOGLE, wheel.download = {address!r}, None\n"  # the store alone is asked
+            "from sfedge.detect import networks, tflite_files, wheel\n"
+            f"tflite_files.GOOGLE, wheel.download = {address!r}, None\n"  # the store alone is asked
             "networks.fetch()"
         )
         processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
         assert [process.wait(60) for process in processes] == [0, 0]
     assert not networks.missing()
-    assert len([*empty.iterdir()]) == len(networks.NETWORKS)
+    assert len([*empty.iterdir()]) == 2 * len(networks.NETWORKS)  # source and result
 
 
 def test_a_wheel_that_the_user_brings_holds_all_networks(empty: Path, wheel_file: Path) -> None:
@@ -259,28 +218,28 @@ def test_a_wheel_that_the_user_brings_holds_all_networks(empty: Path, wheel_file
 
 @pytest.mark.parametrize("name", [*networks.NETWORKS])
 def test_each_network_can_be_brought_alone(
-    name: str, empty: Path, ready: dict[str, Path], tmp_path: Path
+    name: str, empty: Path, parts: dict[str, bytes], tmp_path: Path
 ) -> None:
     file = tmp_path / "brought"
-    shutil.copy(ready[name], file)
+    file.write_bytes(parts[networks.NETWORKS[name].source.file])
     assert networks.add(file) == [name]
     assert networks.missing([name]) == []
 
 
-def test_a_bundle_packed_otherwise_is_known_by_its_contents(
-    empty: Path, ready: dict[str, Path], tmp_path: Path
+def test_a_zip_is_known_by_its_contents(
+    empty: Path, parts: dict[str, bytes], tmp_path: Path
 ) -> None:
     file = tmp_path / "other.task"
-    with zipfile.ZipFile(ready["hand-landmarker"]) as old, zipfile.ZipFile(file, "w") as new:
-        for name in reversed(old.namelist()):
-            new.writestr(f"folder/{name}", old.read(name), zipfile.ZIP_DEFLATED)
-    assert networks.add(file) == ["hand-landmarker"]
-    assert networks.missing(["hand-landmarker"]) == []
+    with zipfile.ZipFile(file, "w") as bundle:
+        bundle.writestr("folder/a", parts["hand_landmark_full.tflite"], zipfile.ZIP_DEFLATED)
+        bundle.writestr("folder/b", parts["palm_detection_full.tflite"], zipfile.ZIP_DEFLATED)
+    assert networks.add(file) == ["palm", "hand-landmarks"]
+    assert networks.missing(["palm", "hand-landmarks"]) == []
 
 
 def test_what_is_no_network_is_refused(empty: Path, tmp_path: Path) -> None:
     unknown, broken = tmp_path / "model.tflite", tmp_path / "model.task"
-    size = networks.NETWORKS["face-short-range"].size
+    size = networks.NETWORKS["face-short-range"].source.size
     unknown.write_bytes(os.urandom(size))
     with pytest.raises(DetectorError, match=r"model\.tflite.*no network.*mediapipe==0\.10\.21"):
         networks.add(unknown)
@@ -297,7 +256,7 @@ def test_what_is_no_network_is_refused(empty: Path, tmp_path: Path) -> None:
 
 
 def test_a_wrong_name_is_told_with_the_near_one() -> None:
-    with pytest.raises(UnknownNameError, match="Did you mean 'hand-landmarker'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'hand-landmarks'"):
         networks.fetch(["hand-landmark"])
 
 
@@ -306,7 +265,7 @@ def test_a_disk_that_fills_while_fetching_is_told(
 ) -> None:
     soft, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     with _store(parts) as address:
-        monkeypatch.setattr(parts_module, "GOOGLE", address)
+        monkeypatch.setattr(tflite_files, "GOOGLE", address)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
         try:
             with pytest.raises(OutputError, match=r"File too large.*SFEDGE_CACHE"):

@@ -66,7 +66,7 @@ QUIET = (
     "bench",
     "info",
     "doctor",
-    "models list",
+    "detectors list",
     "engine list",
     "window",
     "library",
@@ -135,7 +135,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Runs:
         "bench": [*SFEDGE, "bench", "--seconds", "0.1"],
         "info": [*SFEDGE, "info"],
         "doctor": [*SFEDGE, "doctor"],
-        "models list": [*SFEDGE, "models", "list"],
+        "detectors list": [*SFEDGE, "detectors", "list"],
         "engine list": [*SFEDGE, "engine", "list"],
         "window": [sys.executable, "-c", WINDOW, clip],
         "library": [sys.executable, "-c", LIBRARY, clip, *installed_engines()],
@@ -149,7 +149,7 @@ def controls(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     commands = {
         "control": [sys.executable, "-c", CONTROL],
         "offline": [*SFEDGE, "run", "none.mp4", "--offline"],
-        "fetch": [*SFEDGE, "models", "fetch"],
+        "fetch": [*SFEDGE, "detectors", "fetch"],
     }
     (folder / "home" / ".cache").mkdir(parents=True)
     return run_all(folder, commands)

@@ -1,0 +1,63 @@
+"""Faces by BlazeFace, short and full range.
+
+Constants ported from MediaPipe's face detection graphs, Copyright The MediaPipe Authors,
+Apache-2.0.
+"""
+
+import math
+from pathlib import Path
+
+from sfedge.core.structures import Image
+from sfedge.detect.landmarks import FoundFace, Range, Values
+from sfedge.detect.network_call import NetworkCall
+from sfedge.detect.regions import around
+from sfedge.detect.single_shot import decode, make_anchors
+
+_OVERLAP = 0.3
+_SIZES = {"short": 128, "full": 192}
+_STRIDES = {"short": [(8, 2), (16, 6)], "full": [(4, 1)]}
+
+
+class FaceFinder:
+    """One of the two face networks.
+
+    Args:
+        file: the network as ONNX.
+        reach: which it is.
+
+    Raises:
+        DetectorError: it does not start.
+    """
+
+    def __init__(self, file: Path, reach: Range) -> None:
+        self._call = NetworkCall(file, low=-1.0, high=1.0)
+        self._size = _SIZES[reach]
+        self._anchors = make_anchors(self._size, _STRIDES[reach])
+
+    def find(self, image: Image, lowest: float) -> list[FoundFace]:
+        """Faces of at least this score, the surest first.
+
+        Raises:
+            DetectorError: the network fails.
+        """
+        region = around(image)
+        values, logits = self._call(image, region, self._size, is_black_outside=True)
+        shots = decode(
+            values[0],
+            logits[0, :, 0],
+            self._anchors,
+            size=self._size,
+            lowest=lowest,
+            overlap=_OVERLAP,
+        )
+        faces = []
+        for shot in shots:
+            placed = shot.in_picture(region)
+            faces.append(FoundFace(_in_whole_pixels(placed.box), placed.points, placed.score))
+        return faces
+
+
+def _in_whole_pixels(box: Values) -> tuple[float, float, float, float]:
+    """The box as MediaPipe gives it: corner and size without their fractions."""
+    x, y, width, height = (float(math.trunc(v)) for v in (*box[:2], *(box[2:] - box[:2])))
+    return x, y, x + width, y + height

@@ -1,0 +1,60 @@
+"""One call of a network on a region of a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfedge.core.errors import DetectorError, EngineError
+from sfedge.core.structures import Image
+from sfedge.detect.regions import Region, cut_out
+from sfedge.engines.small_network import open_network
+
+
+class NetworkCall:
+    """A network that takes one square picture.
+
+    Args:
+        file: the network as ONNX; input (1, size, size, 3).
+        low: what black is to the network.
+        high: what white is to it.
+
+    Raises:
+        DetectorError: it does not start.
+    """
+
+    def __init__(self, file: Path, *, low: float, high: float) -> None:
+        try:
+            self._network = open_network(file)
+        except EngineError as error:
+            raise DetectorError(
+                f"the network does not start: {error.what}",
+                where=error.where or str(file),
+                fix=error.fix or "Run `sfedge doctor`.",
+            ) from error
+        self._input = self._network.inputs[0].name
+        self._scale, self._offset = np.float32((high - low) / 255), np.float32(low)
+
+    def __call__(
+        self, image: Image, region: Region, size: int, *, is_black_outside: bool
+    ) -> list[NDArray[Any]]:
+        """All outputs, with the batch of one.
+
+        Raises:
+            DetectorError: the network fails.
+        """
+        picture = cut_out(image, region, size, is_black_outside=is_black_outside)
+        return self.run(picture)
+
+    def run(self, picture: Image) -> list[NDArray[Any]]:
+        """All outputs for a picture of the network's size."""
+        values = picture[None] * self._scale
+        if self._offset:
+            values += self._offset
+        try:
+            return self._network.run({self._input: values})
+        except EngineError as error:
+            raise DetectorError(
+                error.what, where=error.where, fix="Run again with --debug and report it."
+            ) from error
