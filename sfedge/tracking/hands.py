@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from sfedge.tracking.place import Place, place_of
 from sfedge.tracking.target import CARRY, Target
 
 _GAP = 1.0  # seconds unseen after which a hand ends
+# A hand near nobody is believed at a second sight, or at once where it is clear: clothes and
+# furniture are taken for hands at times.
+_SURE = 0.9
 # Distances are told in hands. Arms are quick and hands are looked for a few times a second only.
 _NEAR, _SPEED, _FAR = 2.0, 10.0, 6.0
 _OTHER_SIDE, _OTHER_OWNER = 0.5, 0.5  # costs
@@ -31,30 +34,43 @@ class SeenHand:
 
 @dataclass(slots=True, eq=False)
 class _Followed:
-    id: int
     seen: SeenHand
     last_seen: float
     start: tuple[float, float]  # how far the owner had travelled then
+    id: int | None = None  # None as long as unproven
     is_down: bool = False  # its owner was looked at since, and it was not there
+
+    @property
+    def owner(self) -> Target | None:
+        """Whose it is, if that is a person with an id."""
+        owner = self.seen.owner
+        return owner if owner is not None and owner.id is not None else None
 
     def place(self) -> Place:
         """Where it should be now: it moves with its owner."""
         place, owner = place_of(self.seen.detection.box), self.seen.owner
         if owner is None:
             return place
-        return place.moved(*(a - b for a, b in zip(owner.travelled, self.start, strict=True)))
+        return place.moved(owner.travelled[0] - self.start[0], owner.travelled[1] - self.start[1])
 
 
 class HandTracker:
     """Follows hands from frame to frame; ids count from 1 and are never given twice.
 
     A hand that was missed is shown for 0.3 s and keeps its id for 1 s, also when it is found
-    to belong to somebody else, or to somebody at all.
+    to belong to somebody else, or to somebody at all. A camera wearer's hand stays the wearer's
+    as long as it is followed.
     """
 
     def __init__(self) -> None:
         self._hands: list[_Followed] = []
         self._last_id = 0
+        self._ended: list[int] = []
+
+    @property
+    def ended(self) -> tuple[int, ...]:
+        """Ids that the last update gave up, in order."""
+        return tuple(sorted(self._ended))
 
     def update(self, seen: Sequence[SeenHand], looked_at: Collection[Target], time: float) -> None:
         """Take in the hands of a frame, after the people of the frame were updated.
@@ -64,47 +80,63 @@ class HandTracker:
             looked_at: people whose body was found, so that their hands would have been found, too.
             time: of the frame.
         """
-        self._hands = [hand for hand in self._hands if time - hand.last_seen <= _GAP]
-        costs = np.array([[_misfit(hand, new, time) for hand in self._hands] for new in seen])
-        partners = assign(costs.reshape(len(seen), len(self._hands)), _LIMIT)
-        known = list(self._hands)
+        kept = [hand for hand in self._hands if time - hand.last_seen <= _GAP]
+        self._ended = [h.id for h in self._hands if h.id is not None and h not in kept]
+        costs = np.array([[_misfit(hand, new, time) for hand in kept] for new in seen])
+        partners = assign(costs.reshape(len(seen), len(kept)), _LIMIT)
+        self._hands = kept
         for new, partner in zip(seen, partners, strict=True):
-            start = new.owner.travelled if new.owner else (0.0, 0.0)
-            if partner is None:
+            hand = self._observe(new, None if partner is None else kept[partner], time)
+            is_sure = partner is not None or new.detection.score >= _SURE
+            is_somebodys = hand.owner is not None or hand.seen.is_wearers
+            if hand.id is None and (is_sure or is_somebodys):
                 self._last_id += 1
-                self._hands.append(_Followed(self._last_id, new, time, start))
-                continue
-            hand = known[partner]
-            hand.seen, hand.last_seen, hand.start, hand.is_down = new, time, start, False
+                hand.id = self._last_id
         self._lower(seen, looked_at, time)
 
     def of(self, owner: Target | None, time: float) -> tuple[Hand, ...]:
-        """The hands of a person, or of nobody, by id."""
+        """The hands of a person, or of nobody in the picture, by id."""
         hands = []
         for hand in self._hands:
-            if hand.seen.owner is not owner or hand.is_down or time - hand.last_seen > CARRY:
-                continue
+            is_shown = not hand.is_down and time - hand.last_seen <= CARRY
             box, found = hand.place().box(), hand.seen.detection
-            if box is not None:
-                hands.append(
-                    Hand(
-                        id=hand.id,
-                        box=box,
-                        side=found.side,
-                        score=found.score,
-                        last_seen=hand.last_seen,
-                        is_wearers=hand.seen.is_wearers,
-                    )
+            if hand.id is None or hand.owner is not owner or not is_shown or box is None:
+                continue
+            hands.append(
+                Hand(
+                    id=hand.id,
+                    box=box,
+                    side=found.side,
+                    score=found.score,
+                    last_seen=hand.last_seen,
+                    is_wearers=hand.seen.is_wearers,
                 )
-        return tuple(hands)
+            )
+        return tuple(sorted(hands, key=lambda hand: hand.id))
 
     def hand_over(self, giver: Target, taker: Target) -> None:
         """Give all hands of one to another, who turned out to be the same person."""
         for hand in self._hands:
             if hand.seen.owner is giver:
-                hand.seen = SeenHand(hand.seen.detection, taker, hand.seen.is_wearers)
+                hand.seen = replace(hand.seen, owner=taker)
                 (x, y), (x0, y0), (x1, y1) = hand.start, giver.travelled, taker.travelled
                 hand.start = x1 - (x0 - x), y1 - (y0 - y)
+
+    def end_all(self) -> None:
+        """Give up all hands with the next update."""
+        for hand in self._hands:
+            hand.last_seen = -math.inf
+
+    def _observe(self, new: SeenHand, hand: _Followed | None, time: float) -> _Followed:
+        start = new.owner.travelled if new.owner else (0.0, 0.0)
+        if hand is None:
+            hand = _Followed(new, time, start)
+            self._hands.append(hand)
+            return hand
+        if hand.seen.is_wearers:
+            new = SeenHand(new.detection, None, is_wearers=True)
+        hand.seen, hand.last_seen, hand.start, hand.is_down = new, time, start, False
+        return hand
 
     def _lower(self, seen: Sequence[SeenHand], looked_at: Collection[Target], time: float) -> None:
         """Give up carried hands that would have been found, or were found to be others'."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from sfedge.core.boxes import Box, clamped, intersection, iou
 from sfedge.core.structures import Detection, Image
 from sfedge.tracking.assign import assign
 from sfedge.tracking.colours import skin_share
+from sfedge.tracking.place import Place, place_of
 
 # Sizes are told in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
 # Shoulders are then some 3 faces wide and, from half a face above the brows, a grown-up 7.5 faces
@@ -21,6 +22,11 @@ _REACH = 5.5  # from below the chin to a stretched hand: half the shoulders and 
 _SMALLEST_HAND, _LARGEST_HAND, _LARGEST_HAND_EGOCENTRIC = 0.25, 2.5, 1.8
 _BOTTOM = 0.98  # a box that ends below this is cut by the picture's lower edge
 _SAME_THING = 0.7  # two boxes of one kind that overlap more are one thing found twice
+_INSIDE = 0.75  # a face that lies so far in another one is the same head at another scale
+_ABOVE = 1.5  # faces from the top of a body, crown and hair included, down to its brows
+_CLEAR_FACE = 0.9  # score of a face that is believed even on somebody else's clothes
+# Where nobody is seen to compare it with, a hand as tall as this in the frame is the wearer's.
+_NEAR_HAND = 0.25
 _FACE_MISFIT, _HAND_MISFIT = 0.6, 1.4  # no worse pair belongs together
 # A hand without its owner's skin wears a glove, or is another's: it must be nearer. Of one's own
 # hand at least this share has the colour of the face (see `sfedge.tracking.colours`).
@@ -37,6 +43,7 @@ class Sighting:
     face_score: float | None = None  # None where no face is seen
     person_score: float | None = None  # None where the body is estimated
     track: str | None = None  # identity that the detections came with
+    is_doubtful: bool = False  # an unclear face on somebody's clothes: a tie, a badge, two hands
 
     @property
     def score(self) -> float:
@@ -49,19 +56,31 @@ class Sighting:
         return self.person_score is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is seen in one frame, put together."""
+
+    people: tuple[Sighting, ...]
+    hands: tuple[Detection, ...]  # of nobody in the picture
+    wearers: tuple[Detection, ...]  # hands of the person who wears the camera
+
+
 def group(
     detections: Sequence[Detection], image: Image | None = None, *, egocentric: bool = False
-) -> list[Sighting]:
-    """One sighting per person; a face, its hands and its body are put together.
+) -> Group:
+    """One sighting per person: a face, its hands and its body.
 
-    Hands that belong to nobody are left out, as are boxes found twice. The order of the
-    detections does not matter.
+    Boxes found twice count once: a head has one face, and a body whose head is that of somebody
+    else is no further person. The order of the detections does not matter.
 
     Args:
         detections: all of one frame.
         image: the frame's, for the colours of skin; None to go by the places alone.
         egocentric: the camera is worn, so a hand that comes in over the lower edge, or is far
             larger than the faces, is its wearer's and nobody else's.
+
+    Returns:
+        People, and the hands that are none of theirs.
     """
     detections = _distinct(detections)
     faces = [d for d in detections if d.kind == "face"]
@@ -74,29 +93,30 @@ def group(
         _sighting(face, None if i is None else persons[i])
         for face, i in zip(faces, partner, strict=True)
     ]
-    sightings += [_sighting(None, person) for i, person in enumerate(persons) if i not in partner]
+    for i, person in enumerate(persons):
+        if i not in partner and not any(_has_head_of(person, s) for s in sightings):
+            sightings.append(_sighting(None, person))
 
-    if egocentric:
-        hands = [hand for hand in hands if hand.box.y2 < _BOTTOM]
+    wearers = [hand for hand in hands if egocentric and _is_wearers(hand, sightings)]
+    hands = [hand for hand in hands if hand not in wearers]
     largest = _LARGEST_HAND_EGOCENTRIC if egocentric else _LARGEST_HAND
     misfit = np.array([[_hand_misfit(h, s, largest, image) for s in sightings] for h in hands])
     misfit = misfit.reshape(len(hands), len(sightings))
     owner = assign(np.hstack([misfit, misfit]), _HAND_MISFIT)  # each person has two places
-    return [
-        Sighting(
-            person=s.person,
-            face=s.face,
+    people = tuple(
+        replace(
+            sighting,
             hands=tuple(
                 hand
                 for hand, o in zip(hands, owner, strict=True)
                 if o is not None and o % len(sightings) == i
             ),
-            face_score=s.face_score,
-            person_score=s.person_score,
-            track=s.track,
+            is_doubtful=any(_is_worn(sighting, other) for other in sightings),
         )
-        for i, s in enumerate(sightings)
-    ]
+        for i, sighting in enumerate(sightings)
+    )
+    free = tuple(hand for hand, o in zip(hands, owner, strict=True) if o is None)
+    return Group(people, free, tuple(wearers))
 
 
 def person_around(face: Box) -> Box:
@@ -112,10 +132,16 @@ def face_misfit(face: Box, person: Box) -> float:
     depth = (face.centre[1] - person.y1) / person.height
     # A stretched grown-up is 14 faces tall; a close-up shows little more than the face.
     ratio = person.height / face.height
-    if inside < 0.5 or depth > 0.6 or not 0.9 <= ratio <= 16:
+    is_close_up = person.y2 >= _BOTTOM and face.y1 - person.y1 <= _ABOVE * face.height
+    if inside < 0.5 or (depth > 0.6 and not is_close_up) or not 0.9 <= ratio <= 16:
         return math.inf
     aside = abs(face.centre[0] - person.centre[0]) / person.width
     return aside + max(face.y1 - person.y1, 0.0) / person.height
+
+
+def is_same_head(face: Box, other: Box) -> bool:
+    """Whether one face lies in the other: one head, found at two scales."""
+    return intersection(face, other) > _INSIDE * min(face.area, other.area)
 
 
 def is_raised(hand: Box, face: Box | None, person: Box) -> bool:
@@ -139,13 +165,49 @@ def _distinct(detections: Sequence[Detection]) -> list[Detection]:
             old.kind == new.kind
             and (
                 (new.kind != "hand" and new.track is not None and old.track == new.track)
-                or (_may_be_one(old.track, new.track) and iou(old.box, new.box) > _SAME_THING)
+                or (_may_be_one(old.track, new.track) and _is_same_thing(old, new))
             )
             for old in kept
         )
         if not is_known:
             kept.append(new)
     return sorted(kept, key=lambda d: (d.kind, d.box, d.track or ""))
+
+
+def _is_same_thing(a: Detection, b: Detection) -> bool:
+    """Whether two boxes of one kind show one thing."""
+    is_one_head = a.kind == "face" and is_same_head(a.box, b.box)
+    return is_one_head or iou(a.box, b.box) > _SAME_THING
+
+
+def _has_head_of(person: Detection, sighting: Sighting) -> bool:
+    """Whether the head of a body without a face is the face of somebody else."""
+    face = sighting.face
+    if face is None or not _may_be_one(person.track, sighting.track) or person.track is not None:
+        return False
+    fits = face_misfit(face, person.box) < math.inf
+    return fits and face.y1 - person.box.y1 <= _ABOVE * face.height
+
+
+def _is_worn(sighting: Sighting, other: Sighting) -> bool:
+    """Whether a face lies on the clothes of somebody whose own face is clearer."""
+    face, head = sighting.face, other.face
+    if face is None or head is None or sighting.is_person_seen or sighting.track is not None:
+        return False
+    if face is head or sighting.score >= min(other.score, _CLEAR_FACE):
+        return False
+    is_below = face.centre[1] > head.y2
+    return is_below and intersection(face, other.person) > _INSIDE * face.area
+
+
+def _is_wearers(hand: Detection, sightings: Sequence[Sighting]) -> bool:
+    """Whether a hand comes in over the lower edge, or is nearer than anybody in the picture."""
+    if hand.track is not None:
+        return False
+    if not sightings:
+        return hand.box.y2 >= _BOTTOM or hand.box.height >= _NEAR_HAND
+    sizes = [_size_in_faces(hand.box, _head(s)) for s in sightings]
+    return hand.box.y2 >= _BOTTOM or min(sizes) > _LARGEST_HAND_EGOCENTRIC
 
 
 def _may_be_one(a: str | None, b: str | None) -> bool:
@@ -187,17 +249,12 @@ def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> f
         return -1.0
     if not _may_be_one(hand.track, sighting.track):
         return math.inf
-    person, box = sighting.person, hand.box
-    if sighting.face is not None:
-        width, height = sighting.face.width, sighting.face.height
-        x, y = sighting.face.centre[0], sighting.face.y2 + 0.3 * height
-    else:
-        width, height = person.width / BODY_WIDTH, person.height / BODY_HEIGHT
-        x, y = person.centre[0], person.y1 + 1.8 * height
-    size = max(box.width / width, box.height / height)
-    if not _SMALLEST_HAND <= size <= largest:
+    person, box, head = sighting.person, hand.box, _head(sighting)
+    if not _SMALLEST_HAND <= _size_in_faces(box, head) <= largest:
         return math.inf
-    distance = math.hypot((box.centre[0] - x) / width, (box.centre[1] - y) / height) / _REACH
+    x, y = head.centre[0], head.y2 + 0.3 * head.height
+    across, down = (box.centre[0] - x) / head.width, (box.centre[1] - y) / head.height
+    distance = math.hypot(across, down) / _REACH
     if not sighting.is_person_seen:
         return distance + 0.15 if distance <= 1.0 else math.inf
     # A seen body holds its hands: how far the hand lies outside, in widths and heights of it.
@@ -208,3 +265,17 @@ def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> f
     if outside > 0.75:
         return math.inf
     return min(distance, 1.0) + (0.0 if outside <= 0.55 else 0.3)
+
+
+def _head(sighting: Sighting) -> Place:
+    """The face, or where and how large it should be by the body."""
+    if sighting.face is not None:
+        return place_of(sighting.face)
+    person = sighting.person
+    width, height = person.width / BODY_WIDTH, person.height / BODY_HEIGHT
+    x, top = person.centre[0], person.y1 + _CROWN * height
+    return Place(x - width / 2, top, x + width / 2, top + height)
+
+
+def _size_in_faces(hand: Box, head: Place) -> float:
+    return max(hand.width / head.width, hand.height / head.height)

@@ -13,6 +13,10 @@ STRANGER = 1.1  # a sighting that fits worse is somebody else
 # Distances are told in face widths (about 15 cm), times in seconds.
 CARRY = 0.3  # a box not seen anew is shown this long: detectors of bodies and hands rest between
 _STALE = 1.0  # a body rides this long on a face in sight; older parts are forgotten
+# One clear sight proves a person, else sights in most updates over a while; things that look like
+# faces come and go. On somebody's clothes (`Sighting.is_doubtful`) these must be clear, too.
+_SURE, _PROOF, _OFTEN, _CLEAR_MEAN = 0.75, 0.25, 0.6, 0.8
+_SURE_AT_ONCE = 0.65  # in a photograph, where there is no second sight
 # How far from the expected place one may be found: more the longer unseen, up to a limit.
 _NEAR, _SPEED, _FAR = 1.0, 5.0, 6.0
 _HIDDEN_COST = 0.6  # after a second out of sight, so that those in sight come first
@@ -38,14 +42,17 @@ class Target:
     velocity: tuple[float, float] = (0.0, 0.0)  # fractions of the picture per second
     travelled: tuple[float, float] = (0.0, 0.0)  # the sum of all moves, by which the hands follow
     sightings: int = 0
+    updates: int = 1  # since the first sight
     missed: int = 0  # updates since the last sight
     hidden: float = 0.0  # seconds out of sight, as far as frames have shown it
-    score: float = 0.0  # highest so far
+    total: float = 0.0  # of all scores
+    is_proven: bool = False  # seen clearly or often enough to be somebody
     appearance: Appearance | None = None
     is_ended: bool = False  # out of sight for longer than the gap allows
 
     def advance(self, dt: float) -> None:
         """Move to where the person is expected after `dt`."""
+        self.updates += 1
         self._shift(self.velocity[0] * dt, self.velocity[1] * dt)
         if self.missed:
             self.hidden += dt
@@ -57,8 +64,22 @@ class Target:
         self.body = self.body.moved(dx, dy) if self.body else None
         self.travelled = self.travelled[0] + dx, self.travelled[1] + dy
 
-    def observe(self, sighting: Sighting, appearance: Appearance, time: float) -> None:
-        """Take over what was seen; what was not seen moves along."""
+    def observe(
+        self,
+        sighting: Sighting,
+        appearance: Appearance,
+        time: float,
+        *,
+        is_photograph: bool = False,
+    ) -> None:
+        """Take over what was seen; what was not seen moves along.
+
+        Args:
+            sighting: of this person.
+            appearance: likewise.
+            time: of the frame.
+            is_photograph: there will be no second sight.
+        """
         step = None
         if sighting.face is not None and self.face is not None:
             new, old = sighting.face.centre, self.face.centre
@@ -94,8 +115,22 @@ class Target:
             self.body = None
         self.last_seen, self.missed, self.hidden, self.is_ended = time, 0, 0.0, False
         self.sightings += 1
-        self.score = max(self.score, sighting.score)
+        self.total += sighting.score
+        self.is_proven |= self._is_proven_by(sighting, time, is_photograph)
         self.name = self.name or sighting.track
+
+    def _is_proven_by(self, sighting: Sighting, time: float, is_photograph: bool) -> bool:
+        """Whether a clear sight, or many unclear ones, show that this is a person."""
+        if sighting.track is not None:
+            return True
+        if is_photograph:
+            return sighting.score >= (_CLEAR_MEAN if sighting.is_doubtful else _SURE_AT_ONCE)
+        if sighting.score >= _SURE and not sighting.is_doubtful:
+            return True
+        is_frequent = self.sightings >= 2 and self.sightings >= _OFTEN * self.updates
+        if time - self.first_seen < _PROOF or not is_frequent:
+            return False
+        return not sighting.is_doubtful or self.total / self.sightings >= _CLEAR_MEAN
 
     def expected(self) -> Sighting | None:
         """How this person should be seen now; None outside the picture."""
@@ -124,7 +159,9 @@ class Target:
         """
         if self.id is None or time - self.last_seen > CARRY:
             return None
-        face = self.face.box() if self.face and time - self.face_seen <= CARRY else None
+        # A body seen without its face has turned away, or it is hidden.
+        has_face = time - self.face_seen <= CARRY and self.face_seen >= self.body_seen
+        face = self.face.box() if self.face and has_face else None
         body = None
         if self.body and time - self.body_seen <= (_STALE if face else CARRY):
             body = self.body.box()

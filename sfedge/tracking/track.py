@@ -10,10 +10,9 @@ from sfedge.core.structures import Detection, Frame, Scene
 from sfedge.tracking.appearance import Appearance, appearances, similarity
 from sfedge.tracking.assign import assign
 from sfedge.tracking.hands import HandTracker, SeenHand
-from sfedge.tracking.people import Sighting, group
+from sfedge.tracking.people import Group, Sighting, group, is_same_head
 from sfedge.tracking.target import STRANGER, Target, misfit
 
-_SURE = 0.65  # a score that needs no second sight
 _TRIAL = 0.35  # an unconfirmed person out of sight is dropped after this
 _DECISION = 0.5  # a newcomer who may be a returner is looked at this long before getting an id
 # The same person gives 0.99 under a shaking box and 0.97 at 15 % less light; two men in dark suits
@@ -26,11 +25,11 @@ _MOST_REMEMBERED = 64  # people
 class Tracker:
     """Follows people from frame to frame; ids count from 1 and are never given twice.
 
-    A person is confirmed by a second sight or a high score. One who is out of sight for up to
-    `max_gap` goes on where constant velocity leads. One who stays away longer ends, and gets the
-    old id back on returning within `remember` if head and clothes look the same and nobody else
-    known looks nearly so; this memory of colours lives in this object only. Detections that come
-    with an identity keep it: each identity is one id.
+    A person is confirmed by a clear sight or by many unclear ones. One who is out of sight for up
+    to `max_gap` goes on where constant velocity leads. One who stays away longer ends, and gets
+    the old id back on returning within `remember` if head and clothes look the same and nobody
+    else known looks nearly so; this memory of colours lives in this object only. Detections that
+    come with an identity keep it: each identity is one id. Ids end at a cut.
 
     Args:
         max_gap: seconds (or two frames, if that is longer) that a track survives unseen.
@@ -47,15 +46,23 @@ class Tracker:
         self._by_name: dict[str, int] = {}
         self._time: float | None = None
         self._last_id = 0
+        self._shot = 0
         self._ended: tuple[int, ...] = ()
 
     @property
     def ended(self) -> tuple[int, ...]:
-        """Ids that the last update gave up, in order."""
+        """Ids of people that the last update gave up, in order."""
         return self._ended
 
-    def update(self, detections: Sequence[Detection], frame: Frame) -> Scene:
-        """The people of this frame, ordered by id, and their hands.
+    @property
+    def ended_hands(self) -> tuple[int, ...]:
+        """Ids of hands that the last update gave up, in order."""
+        return self._hands.ended
+
+    def update(
+        self, detections: Sequence[Detection], frame: Frame, *, is_cut: bool = False
+    ) -> Scene:
+        """The people of this frame, ordered by id, and the hands, ordered by theirs.
 
         A person who was missed in this frame is among them for 0.3 s, moved along, with a
         `last_seen` before the frame's time.
@@ -63,39 +70,49 @@ class Tracker:
         Args:
             detections: of this frame, in any order. Bodies and hands may come in some frames only.
             frame: frames come in order of time.
+            is_cut: this frame is the first after a cut. All ids end, and nobody is recognised
+                across it; the same where `frame.starts_scene`.
         """
         time = frame.time
+        ended: list[int] = []
+        is_cut = is_cut and self._time is not None
+        if is_cut or (frame.starts_scene and self._time is not None):
+            self._shot += 1
+            ended = [p.id for p in self._people if p.id is not None and not p.is_ended]
+            self._people.clear()
+            self._time = None
+            self._hands.end_all()
         step = 0.0 if self._time is None else max(time - self._time, 0.0)
         self._time = time
         for person in self._people:
             person.advance(step)
 
-        sightings = group(detections, frame.image, egocentric=self._egocentric)
+        seen_now = group(detections, frame.image, egocentric=self._egocentric)
+        sightings = seen_now.people
         expected = [person.expected() for person in self._people if not person.is_ended]
         looks = appearances(frame.image, sightings, [e for e in expected if e is not None])
         partners = self._match(sightings, looks, time)
         seen = [person for person in partners if person is not None]
         for person in self._people:
             person.missed += person not in seen
-        hands: list[SeenHand] = []
         for sighting, look, partner in zip(sightings, looks, partners, strict=True):
-            if partner is None:
-                if _is_double(sighting, seen):
-                    continue
-                partner = Target(time, time, sighting.track)
-                self._people.append(partner)
-            partner.observe(sighting, look, time)
-            hands += [SeenHand(hand, partner) for hand in sighting.hands]
-        # Whoever looks for bodies looks for hands.
-        self._hands.update(hands, [p for p in self._people if p.body_seen == time], time)
-
-        for person in list(self._people):
-            if person.id is None and person.missed == 0:
-                self._confirm(person, time)
-        self._forget(time)
+            if partner is not None:
+                partner.observe(sighting, look, time)
+        owners: list[Target] = []  # of each sighting
+        for sighting, look, partner in zip(sightings, looks, partners, strict=True):
+            owner = partner or _whose_double(sighting, seen)
+            if owner is None:
+                owner = Target(time, time, sighting.track)
+                owner.observe(sighting, look, time, is_photograph=frame.starts_scene)
+                self._people.append(owner)
+            owners.append(owner if owner.id is not None else self._confirm(owner, time))
+        self._follow_hands(seen_now, owners, time)
+        self._ended = tuple(sorted((*ended, *self._forget(time))))
         tracks = [person.track(self._hands.of(person, time), time) for person in self._people]
-        people = tuple(sorted((t for t in tracks if t is not None), key=lambda t: t.id))
-        return Scene(people, ended=self._ended)
+        people = sorted((t for t in tracks if t is not None), key=lambda t: t.id)
+        return Scene(
+            tuple(people), self._hands.of(None, time), self._shot, is_cut, ended=self._ended
+        )
 
     def _match(
         self, sightings: Sequence[Sighting], looks: Sequence[Appearance], time: float
@@ -108,15 +125,30 @@ class Tracker:
         partners = assign(costs, STRANGER)
         return [None if column is None else self._people[column] for column in partners]
 
-    def _confirm(self, person: Target, time: float) -> None:
-        """Give an id, old or new, to a person who has earned one."""
+    def _follow_hands(self, seen: Group, owners: Sequence[Target], time: float) -> None:
+        hands = [
+            SeenHand(hand, owner)
+            for sighting, owner in zip(seen.people, owners, strict=True)
+            for hand in sighting.hands
+        ]
+        hands += [SeenHand(hand, None) for hand in seen.hands]
+        hands += [SeenHand(hand, None, is_wearers=True) for hand in seen.wearers]
+        # Whoever looks for bodies looks for hands.
+        self._hands.update(hands, [p for p in self._people if p.body_seen == time], time)
+
+    def _confirm(self, person: Target, time: float) -> Target:
+        """Give an id, old or new, to a person who has earned one.
+
+        Returns:
+            The person, or the absent one who has come back in this person.
+        """
         if person.name is not None:
             if person.name not in self._by_name:
                 self._by_name[person.name] = self._new_id()
             person.id = self._by_name[person.name]
-            return
-        if person.sightings < 2 and person.score < _SURE:
-            return
+            return person
+        if not person.is_proven:
+            return person
         absent = [p for p in self._people if p.id and p.missed and not p.name and p.appearance]
         if absent:
             known, likeness = self._recognise(person, absent)
@@ -126,10 +158,11 @@ class Tracker:
                 known.resume(person)
                 self._hands.hand_over(person, known)
                 self._people.remove(person)
-                return
+                return known
             if not has_waited and not (is_settled and likeness < _RESEMBLES):
-                return
+                return person
         person.id = self._new_id()
+        return person
 
     def _recognise(self, newcomer: Target, absent: Sequence[Target]) -> tuple[Target | None, float]:
         """The absent person who looks like the newcomer and no other known one does, if any.
@@ -151,8 +184,12 @@ class Tracker:
         likeness = max(degree for degree, person in alike if person in absent)
         return (person if is_one and person in absent else None), likeness
 
-    def _forget(self, time: float) -> None:
-        """End those out of sight for too long, drop those whom nothing can bring back."""
+    def _forget(self, time: float) -> list[int]:
+        """End those out of sight for too long, drop those whom nothing can bring back.
+
+        Returns:
+            The ids that end.
+        """
         ended, kept = [], []
         for person in self._people:
             away = time - person.last_seen
@@ -165,11 +202,11 @@ class Tracker:
                 ended.append(person.id)
             if not person.is_ended or away <= self._remember:
                 kept.append(person)
-        self._ended = tuple(sorted(ended))
         absent = sorted((p for p in kept if p.is_ended), key=lambda p: p.last_seen)
         for person in absent[: max(len(absent) - _MOST_REMEMBERED, 0)]:
             kept.remove(person)
         self._people = kept
+        return ended
 
     def _new_id(self) -> int:
         self._last_id += 1
@@ -181,13 +218,17 @@ def _is_settled(person: Target) -> bool:
     return person.sightings >= 4 and person.appearance is not None and person.appearance.is_clear
 
 
-def _is_double(sighting: Sighting, seen: Sequence[Target]) -> bool:
-    """Whether an unmatched sighting is a second box on someone who was matched."""
+def _whose_double(sighting: Sighting, seen: Sequence[Target]) -> Target | None:
+    """The matched person on whom an unmatched sighting is a second box, if any."""
     if sighting.track is not None:
-        return False
+        return None
     for person in seen:
         old = person.face if sighting.face else person.body
         box = old.box() if old else None
-        if box is not None and iou(sighting.face or sighting.person, box) > 0.5:
-            return True
-    return False
+        if box is None:
+            continue
+        if sighting.face is not None and is_same_head(sighting.face, box):
+            return person
+        if iou(sighting.face or sighting.person, box) > 0.5:
+            return person
+    return None

@@ -64,3 +64,50 @@ def test_a_hand_says_what_its_detector_said() -> None:
 
     assert track.hands == (Hand(1, LEFT, "left", 0.8, last_seen=3.0),)
     assert (track.face_score, track.person_score) == (0.9, 0.9)
+
+
+def test_a_hand_of_nobody_is_kept_by_itself_and_keeps_its_id_when_it_joins_a_person() -> None:
+    tracker = Tracker()
+    alone = [tracker.update([hand(LEFT)], picture(time)) for time in (0.0, 0.2)]
+    joined = tracker.update([*person(), hand(LEFT)], picture(0.4))
+
+    assert [scene.people for scene in alone] == [(), ()]
+    # Unclear at first, believed at the second sight.
+    assert [tuple(h.id for h in scene.hands) for scene in alone] == [(), (1,)]
+    assert joined.hands == ()
+    assert [h.id for h in joined.people[0].hands] == [1]
+
+
+def test_a_clear_hand_of_nobody_is_kept_at_once() -> None:
+    scene = Tracker().update([Detection("hand", LEFT, 0.95, side="left")], picture(1.0))
+
+    assert scene.hands == (Hand(1, LEFT, "left", 0.95, last_seen=1.0),)
+
+
+def test_a_wearers_hand_stays_the_wearers_where_it_leaves_the_edge() -> None:
+    tracker = Tracker(egocentric=True)
+    for index, top in enumerate((0.90, 0.80, 0.70, 0.60)):
+        low = Box(0.24, top, 0.30, min(top + 0.1, 1.0))
+        scene = tracker.update([*person(), hand(low)], picture(0.2 * index))
+        assert [(h.id, h.is_wearers) for h in scene.hands] == [(1, True)]
+        assert scene.people[0].hands == ()
+
+
+def test_the_hands_of_somebody_who_is_not_believed_yet_are_nobodys() -> None:
+    tracker = Tracker()
+    unclear = Detection("face", FACE, 0.6)
+    scenes = [tracker.update([unclear, hand(LEFT)], picture(0.1 * index)) for index in range(5)]
+
+    assert [[h.id for h in scene.hands] for scene in scenes] == [[], [1], [1], [], []]
+    assert [h.id for h in scenes[-1].people[0].hands] == [1]
+
+
+def test_hands_end_after_a_second() -> None:
+    tracker = Tracker()
+    ended = []
+    for index in range(20):
+        found = [*person(), hand(LEFT)] if index < 3 else person()
+        tracker.update(found, picture(0.12 * index))
+        ended.append(tracker.ended_hands)
+
+    assert [index for index, ids in enumerate(ended) if ids] == [11]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sfedge.core.boxes import Box, clamped
 from sfedge.core.structures import Detection
-from sfedge.tracking.people import Sighting, group, is_raised, person_around
+from sfedge.tracking.people import Group, Sighting, group, is_raised, person_around
 
 # A family photograph in fractions of a 16:9 frame: faces 5 % wide, as tall in pixels.
 FACE_A, BODY_A = Box(0.20, 0.20, 0.25, 0.29), Box(0.15, 0.14, 0.31, 0.95)
@@ -19,6 +19,10 @@ def face(box: Box, score: float = 0.9, track: str | None = None) -> Detection:
 
 def person(box: Box, score: float = 0.8, track: str | None = None) -> Detection:
     return Detection("person", box, score, track)
+
+
+def people(found: list[Detection], image: np.ndarray | None = None) -> tuple[Sighting, ...]:
+    return group(found, image).people
 
 
 def boxes(hands: tuple[Detection, ...]) -> tuple[Box, ...]:
@@ -41,7 +45,7 @@ def detections(draw: st.DrawFn) -> list[Detection]:
 
 
 def test_faces_hands_and_bodies_find_each_other() -> None:
-    seen = group([hand(HAND_B), face(FACE_A), person(BODY_B), face(FACE_B), hand(HAND_A)])
+    seen = people([hand(HAND_B), face(FACE_A), person(BODY_B), face(FACE_B), hand(HAND_A)])
 
     assert [(s.face, s.person, boxes(s.hands), s.is_person_seen) for s in seen] == [
         (FACE_A, person_around(FACE_A), (HAND_A,), False),
@@ -50,7 +54,7 @@ def test_faces_hands_and_bodies_find_each_other() -> None:
 
 
 def test_a_body_without_a_face_stays_a_person() -> None:
-    assert group([person(BODY_A)]) == [Sighting(BODY_A, None, (), person_score=0.8)]
+    assert people([person(BODY_A)]) == (Sighting(BODY_A, None, (), person_score=0.8),)
 
 
 def test_a_face_beside_or_at_the_feet_of_a_body_is_another_person() -> None:
@@ -58,7 +62,7 @@ def test_a_face_beside_or_at_the_feet_of_a_body_is_another_person() -> None:
     beside = Box(0.35, 0.20, 0.40, 0.29)
 
     for other in (at_the_feet, beside):
-        seen = group([face(other), person(BODY_A)])
+        seen = people([face(other), person(BODY_A)])
         assert [s.face for s in seen] == [other, None]
         assert not seen[0].is_person_seen
 
@@ -67,7 +71,7 @@ def test_a_small_face_in_the_background_does_not_take_the_body_in_front() -> Non
     close = Box(0.3, 0.1, 0.9, 1.0)
     its_face, behind = Box(0.5, 0.2, 0.7, 0.5), Box(0.42, 0.25, 0.45, 0.29)
 
-    seen = group([face(behind), person(close), face(its_face)])
+    seen = people([face(behind), person(close), face(its_face)])
 
     assert {s.face: s.is_person_seen for s in seen} == {behind: False, its_face: True}
 
@@ -80,11 +84,23 @@ def test_the_body_of_a_lone_face_is_three_faces_wide_and_stays_in_the_picture() 
     assert person_around(Box(0.9, 0.9, 1.0, 1.0)).y2 == 1.0
 
 
-def test_a_hand_out_of_everyones_reach_is_left_out() -> None:
-    far = Box(0.90, 0.05, 0.93, 0.11)
+def test_a_hand_out_of_everyones_reach_is_nobodys() -> None:
+    far = hand(Box(0.90, 0.05, 0.93, 0.11))
 
-    assert [boxes(s.hands) for s in group([face(FACE_A), hand(far)])] == [()]
-    assert group([hand(HAND_A)]) == []
+    seen = group([face(FACE_A), far])
+    assert ([s.hands for s in seen.people], seen.hands) == ([()], (far,))
+    assert group([hand(HAND_A)]) == Group((), (hand(HAND_A),), ())
+
+
+def test_a_gloved_or_masked_hand_is_kept_whatever_its_colour() -> None:
+    image = np.full((180, 320, 3), (20, 60, 160), np.uint8)
+    image[_pixels(FACE_A)] = (224, 172, 150)
+    out_of_reach = Box(0.55, 0.15, 0.58, 0.21)
+
+    seen = group([face(FACE_A), hand(HAND_A), hand(out_of_reach)], image)
+
+    assert seen.people[0].hands == (hand(HAND_A),)
+    assert seen.hands == (hand(out_of_reach),)
 
 
 def test_a_hand_goes_to_whose_skin_it_has() -> None:
@@ -95,7 +111,7 @@ def test_a_hand_goes_to_whose_skin_it_has() -> None:
     for owner, colour in ((0, (200, 150, 130)), (1, (90, 55, 30))):  # in less light
         image[_pixels(between)] = colour
 
-        seen = group([face(FACE_A), face(neighbour), hand(between)], image)
+        seen = people([face(FACE_A), face(neighbour), hand(between)], image)
 
         assert [boxes(s.hands) for s in seen] == (
             [(between,), ()] if owner == 0 else [(), (between,)]
@@ -111,44 +127,99 @@ def test_a_gloved_hand_near_its_body_keeps_its_owner() -> None:
     image = np.full((180, 320, 3), (20, 60, 160), np.uint8)
     image[_pixels(FACE_A)] = (224, 172, 150)
 
-    assert boxes(group([face(FACE_A), person(BODY_A), hand(HAND_A)], image)[0].hands) == (HAND_A,)
+    assert boxes(people([face(FACE_A), person(BODY_A), hand(HAND_A)], image)[0].hands) == (HAND_A,)
 
 
 def test_a_person_has_two_hands_and_the_third_goes_to_whom_else_it_may_belong() -> None:
     neighbour = Box(0.30, 0.20, 0.35, 0.29)
     hands = [Box(x, 0.40, x + 0.03, 0.46) for x in (0.16, 0.21, 0.26)]
 
-    alone = group([face(FACE_A), *map(hand, hands)])
-    together = group([face(FACE_A), face(neighbour), *map(hand, hands)])
+    alone = people([face(FACE_A), *map(hand, hands)])
+    together = people([face(FACE_A), face(neighbour), *map(hand, hands)])
 
     assert [len(s.hands) for s in alone] == [2]
+    assert len(group([face(FACE_A), *map(hand, hands)]).hands) == 1
     assert sorted(h.box for s in together for h in s.hands) == hands
     assert boxes(together[1].hands) == (hands[2],)
 
 
-def test_the_wearers_hands_are_nobodys() -> None:
+def test_hands_over_the_edge_or_near_the_lens_are_the_wearers() -> None:
     over_the_edge = Box(0.20, 0.90, 0.26, 1.0)
     near_the_lens = Box(0.20, 0.45, 0.30, 0.63)  # twice as large as the face
     body = Box(0.10, 0.14, 0.35, 1.0)
 
-    def hands(box: Box, *, egocentric: bool) -> tuple[Box, ...]:
-        found = [face(FACE_A), person(body), hand(box)]
-        return boxes(group(found, egocentric=egocentric)[0].hands)
+    def hands(box: Box, *, egocentric: bool) -> tuple[tuple[Detection, ...], ...]:
+        seen = group([face(FACE_A), person(body), hand(box)], egocentric=egocentric)
+        return seen.people[0].hands, seen.wearers
 
     for box in (over_the_edge, near_the_lens):
-        assert hands(box, egocentric=False) == (box,)
-        assert hands(box, egocentric=True) == ()
-    assert hands(HAND_A, egocentric=True) == (HAND_A,)
+        assert hands(box, egocentric=False) == ((hand(box),), ())
+        assert hands(box, egocentric=True) == ((), (hand(box),))
+    assert hands(HAND_A, egocentric=True) == ((hand(HAND_A),), ())
+
+
+def test_where_nobody_is_seen_a_large_hand_is_the_wearers() -> None:
+    large, small = Box(0.4, 0.4, 0.6, 0.7), Box(0.4, 0.4, 0.45, 0.5)
+
+    assert group([hand(large), hand(small)], egocentric=True) == Group(
+        (), (hand(small),), (hand(large),)
+    )
 
 
 def test_a_thing_found_twice_counts_once_with_the_surer_box() -> None:
     again = Box(0.201, 0.201, 0.251, 0.291)
 
-    assert [s.face for s in group([face(again, 0.6), face(FACE_A, 0.9)])] == [FACE_A]
+    assert [s.face for s in people([face(again, 0.6), face(FACE_A, 0.9)])] == [FACE_A]
+
+
+def test_a_head_found_at_two_scales_is_one_face() -> None:
+    head = Box(0.18, 0.17, 0.27, 0.33)  # from hair to neck, nearly three times as large
+
+    for sure, other in ((FACE_A, head), (head, FACE_A)):
+        seen = people([face(other, 0.7), face(sure, 0.9), person(BODY_A)])
+        assert [(s.face, s.person) for s in seen] == [(sure, BODY_A)]
+
+
+@pytest.mark.parametrize(
+    ("close", "body"),
+    [
+        (Box(0.27, 0.42, 0.73, 0.96), Box(0.0, 0.1, 1.0, 1.0)),  # the chin at the lower edge
+        (Box(0.10, 0.15, 0.90, 0.95), Box(0.0, 0.0, 1.0, 1.0)),
+        (Box(0.30, 0.44, 0.70, 0.98), Box(0.0, 0.0, 1.0, 1.0)),  # high hair above the brows
+    ],
+)
+def test_a_close_up_is_one_person(close: Box, body: Box) -> None:
+    (only,) = people([face(close), person(body)])
+
+    assert (only.face, only.person) == (close, body)
+
+
+def test_a_second_body_with_the_same_head_is_nobody() -> None:
+    again = Box(0.10, 0.12, 0.26, 0.70)  # of the same head, but less of the body
+
+    assert [s.person for s in people([face(FACE_A), person(BODY_A), person(again, 0.7)])] == [
+        BODY_A
+    ]
+    behind = Box(0.12, 0.02, 0.30, 0.90)  # taller, with the back to the camera
+    children = Box(0.20, 0.40, 0.25, 0.49), Box(0.15, 0.34, 0.30, 0.90)
+    assert len(people([face(children[0]), person(children[1]), person(behind)])) == 2
+
+
+def test_an_unclear_face_on_somebodys_clothes_is_doubtful() -> None:
+    tie = Box(0.21, 0.38, 0.24, 0.44)
+
+    def doubts(*found: Detection) -> list[bool]:
+        return [s.is_doubtful for s in people([face(FACE_A, 0.95), person(BODY_A), *found])]
+
+    assert doubts(face(tie, 0.7)) == [False, True]
+    assert doubts(face(tie, 0.92)) == [False, False]  # a child on the arm
+    assert doubts(face(tie, 0.7), person(Box(0.17, 0.34, 0.28, 0.9))) == [False, False]
+    assert doubts(face(FACE_B, 0.7)) == [False, False]
+    assert doubts(face(Box(0.21, 0.10, 0.24, 0.16), 0.7)) == [False, False]  # above the head
 
 
 def test_identities_that_detections_came_with_hold_against_geometry() -> None:
-    seen = group([face(FACE_A, track="x"), person(BODY_A, track="y"), person(BODY_B, track="x")])
+    seen = people([face(FACE_A, track="x"), person(BODY_A, track="y"), person(BODY_B, track="x")])
 
     assert [(s.face, s.person, s.track) for s in seen] == [
         (FACE_A, BODY_B, "x"),
@@ -166,10 +237,12 @@ def test_the_order_of_the_detections_does_not_matter(found: list[Detection], ran
 
 @given(detections(), st.booleans())
 def test_no_box_belongs_to_two_people(found: list[Detection], egocentric: bool) -> None:
-    seen = group(found, egocentric=egocentric)
+    whole = group(found, egocentric=egocentric)
+    seen = whole.people
 
     faces = [s.face for s in seen if s.face]
     hands = [h.box for s in seen for h in s.hands]
+    hands += [h.box for h in (*whole.hands, *whole.wearers)]
     bodies = [s.person for s in seen if s.is_person_seen]
     names = [s.track for s in seen if s.track]
     for kind, used in (("face", faces), ("hand", hands), ("person", bodies)):

@@ -167,18 +167,86 @@ def test_a_missed_person_is_shown_a_little_longer_as_not_seen_now() -> None:
     assert (back.id, back.last_seen, back.first_seen) == (1, 0.8, 0.0)
 
 
-def test_a_doubtful_face_needs_a_second_sight() -> None:
+def ids_shown(scores: list[float | None], box: Box = FACE_B, *, rate: float = RATE) -> list[bool]:
+    """In which frames a face that is found with these scores is a person, beside a clear one."""
+    tracker, shown = Tracker(), []
+    for index, score in enumerate(scores):
+        found = [face(FACE_A, 0.95)] + ([] if score is None else [face(box, score)])
+        seen = tracker.update(found, picture(index / rate, index)).people
+        shown.append(any(t.face is not None and abs(t.face.x1 - box.x1) < 1e-6 for t in seen))
+    return shown
+
+
+def test_a_clear_face_is_a_person_at_once_and_an_unclear_one_once_it_has_stayed() -> None:
+    assert ids_shown([0.8]) == [True]
+    assert ids_shown([0.62] * 12) == [False] * 8 + [True] * 4  # after 0.25 s at 30 a second
+
+
+def test_what_looks_like_a_face_now_and_then_is_nobody() -> None:
+    assert not any(ids_shown([0.7, None, None] * 20))
+    assert not any(ids_shown(([0.7] * 5 + [None] * 15) * 4))
+
+
+def test_on_somebodys_clothes_only_a_clear_face_is_a_person() -> None:
+    tie = Box(0.21, 0.45, 0.24, 0.50)
+    assert not any(ids_shown([0.7] * 30, tie))
+    assert ids_shown([0.85] * 12, tie)[-1]
+    assert ids_shown([0.95], tie) == [True]
+
+
+def test_a_photograph_has_no_second_sight() -> None:
+    def shown(score: float, box: Box) -> int:
+        frame = replace(picture(0.0), starts_scene=True)
+        return len(Tracker().update([face(FACE_A, 0.95), face(box, score)], frame).people)
+
+    tie = Box(0.21, 0.45, 0.24, 0.50)
+    assert [shown(score, FACE_B) for score in (0.62, 0.68)] == [1, 2]
+    assert [shown(score, tie) for score in (0.7, 0.85)] == [1, 2]
+
+
+def test_a_face_that_turns_away_is_no_longer_shown() -> None:
     tracker = Tracker()
+    body = Detection("person", Box(0.15, 0.24, 0.30, 0.95), 0.9)
 
-    def shown(time: float, *found: Detection) -> list[tuple[int, Box | None]]:
-        return [(t.id, t.face) for t in tracker.update(found, picture(time)).people]
+    def shown(time: float, *found: Detection) -> Box | None:
+        (track,) = tracker.update(found, picture(time)).people
+        return track.face
 
-    ghost, sure = face(FACE_A, 0.5), face(FACE_B, 0.9)
-    assert shown(0.0, ghost, sure) == [(1, FACE_B)]
-    for time in (0.2, 0.4, 0.6):  # meanwhile the doubtful one is forgotten
-        assert shown(time, sure) == [(1, FACE_B)]
-    assert shown(0.8, ghost, sure) == [(1, FACE_B)]
-    assert shown(0.9, ghost, sure) == [(1, FACE_B), (2, FACE_A)]
+    assert shown(0.0, face(FACE_A), body) == FACE_A
+    assert shown(0.1) == FACE_A
+    assert shown(0.2, body) is None  # looked at, and no face
+    assert shown(0.3, face(FACE_A)) == FACE_A
+
+
+@pytest.mark.parametrize("is_photograph", [False, True])
+def test_nothing_crosses_a_cut(is_photograph: bool) -> None:
+    tracker = Tracker()
+    hand = Detection("hand", Box(0.26, 0.42, 0.29, 0.48), 0.9)
+    found = [face(FACE_A), hand]
+    shots, ids, cuts, ended = [], [], [], []
+    for index in range(9):
+        is_new = index in (3, 6)
+        frame = replace(picture(index / RATE, index), starts_scene=is_photograph and is_new)
+        scene = tracker.update(found, frame, is_cut=is_new and not is_photograph)
+        (track,) = scene.people
+        ids.append((track.id, track.hands[0].id))
+        shots.append(scene.shot)
+        cuts.append(scene.is_cut)
+        ended.append((tracker.ended, tracker.ended_hands))
+
+    assert ids == [(1, 1)] * 3 + [(2, 2)] * 3 + [(3, 3)] * 3
+    assert shots == [0] * 3 + [1] * 3 + [2] * 3
+    assert cuts == [index in (3, 6) and not is_photograph for index in range(9)]
+    none: tuple[tuple[int, ...], tuple[int, ...]] = (), ()
+    assert ended == [none] * 3 + [((1,), (1,))] + [none] * 2 + [((2,), (2,))] + [none] * 2
+
+
+def test_a_given_identity_crosses_a_cut() -> None:
+    tracker = Tracker()
+    tracker.update([face(FACE_A, track="anna")], picture(0.0))
+    (track,) = tracker.update([face(FACE_B, track="anna")], picture(0.1), is_cut=True).people
+
+    assert (track.id, track.first_seen) == (1, 0.1)
 
 
 def test_a_second_box_on_somebody_is_nobody_new() -> None:
@@ -265,6 +333,7 @@ def test_ids_are_unique_and_do_not_depend_on_the_detections_order(
         ids = [t.id for t in tracks]
         assert ids == sorted(set(ids))
         assert not set(one.ended) & set(ids)
+        assert [h.id for h in seen.hands] == sorted({h.id for h in seen.hands})
         known |= set(ids)
         for track in tracks:
             assert track.first_seen <= track.last_seen <= frame.time
