@@ -150,7 +150,7 @@ def summary_row(report: Row) -> Row:
 def table_row(row: Row) -> list[str]:
     """A prediction row as the table's columns, in the order of `COLUMNS`."""
     x, y = row.get("point", (None, None))
-    first, second = (*row["people"], None)[:2]
+    first, second = (*row["people"], None, None)[:2]
     cells = (
         row["time"],
         row["frame"],
