@@ -65,12 +65,6 @@ class HandTracker:
     def __init__(self) -> None:
         self._hands: list[_Followed] = []
         self._last_id = 0
-        self._ended: list[int] = []
-
-    @property
-    def ended(self) -> tuple[int, ...]:
-        """Ids that the last update gave up, in order."""
-        return tuple(sorted(self._ended))
 
     def update(self, seen: Sequence[SeenHand], looked_at: Collection[Target], time: float) -> None:
         """Take in the hands of a frame, after the people of the frame were updated.
@@ -81,7 +75,6 @@ class HandTracker:
             time: of the frame.
         """
         kept = [hand for hand in self._hands if time - hand.last_seen <= _GAP]
-        self._ended = [h.id for h in self._hands if h.id is not None and h not in kept]
         costs = np.array([[_misfit(hand, new, time) for hand in kept] for new in seen])
         partners = assign(costs.reshape(len(seen), len(kept)), _LIMIT)
         self._hands = kept
@@ -123,9 +116,8 @@ class HandTracker:
                 hand.start = x1 - (x0 - x), y1 - (y0 - y)
 
     def end_all(self) -> None:
-        """Give up all hands with the next update."""
-        for hand in self._hands:
-            hand.last_seen = -math.inf
+        """Give up all hands."""
+        self._hands.clear()
 
     def _observe(self, new: SeenHand, hand: _Followed | None, time: float) -> _Followed:
         start = new.owner.travelled if new.owner else (0.0, 0.0)

@@ -47,17 +47,6 @@ class Tracker:
         self._time: float | None = None
         self._last_id = 0
         self._shot = 0
-        self._ended: tuple[int, ...] = ()
-
-    @property
-    def ended(self) -> tuple[int, ...]:
-        """Ids of people that the last update gave up, in order."""
-        return self._ended
-
-    @property
-    def ended_hands(self) -> tuple[int, ...]:
-        """Ids of hands that the last update gave up, in order."""
-        return self._hands.ended
 
     def update(
         self, detections: Sequence[Detection], frame: Frame, *, is_cut: bool = False
@@ -107,11 +96,15 @@ class Tracker:
                 self._people.append(owner)
             owners.append(owner if owner.id is not None else self._confirm(owner, time))
         self._follow_hands(seen_now, owners, time)
-        self._ended = tuple(sorted((*ended, *self._forget(time))))
+        ended += self._forget(time)
         tracks = [person.track(self._hands.of(person, time), time) for person in self._people]
         people = sorted((t for t in tracks if t is not None), key=lambda t: t.id)
         return Scene(
-            tuple(people), self._hands.of(None, time), self._shot, is_cut, ended=self._ended
+            people=tuple(people),
+            hands=self._hands.of(None, time),
+            shot=self._shot,
+            is_cut=is_cut,
+            ended=tuple(sorted(ended)),
         )
 
     def _match(

@@ -100,14 +100,3 @@ def test_the_hands_of_somebody_who_is_not_believed_yet_are_nobodys() -> None:
 
     assert [[h.id for h in scene.hands] for scene in scenes] == [[], [1], [1], [], []]
     assert [h.id for h in scenes[-1].people[0].hands] == [1]
-
-
-def test_hands_end_after_a_second() -> None:
-    tracker = Tracker()
-    ended = []
-    for index in range(20):
-        found = [*person(), hand(LEFT)] if index < 3 else person()
-        tracker.update(found, picture(0.12 * index))
-        ended.append(tracker.ended_hands)
-
-    assert [index for index, ids in enumerate(ended) if ids] == [11]

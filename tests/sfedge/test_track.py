@@ -74,9 +74,9 @@ def test_a_gap_shorter_than_a_second_keeps_the_id_and_a_longer_one_ends_it() -> 
             # Everything changes its look meanwhile, so that nothing can be recognised.
             shade = 40 if time < 1.0 else 220
             image = np.full((90, 160, 3), shade, np.uint8)
-            for track in tracker.update(found, Frame(image, index, time)).people:
-                ids.append(track.id)
-            ended += tracker.ended
+            scene = tracker.update(found, Frame(image, index, time))
+            ids += [track.id for track in scene.people]
+            ended += scene.ended
         assert sorted(set(ids)) == expected
         assert ended == expected[:-1]
 
@@ -232,13 +232,12 @@ def test_nothing_crosses_a_cut(is_photograph: bool) -> None:
         ids.append((track.id, track.hands[0].id))
         shots.append(scene.shot)
         cuts.append(scene.is_cut)
-        ended.append((tracker.ended, tracker.ended_hands))
+        ended.append(scene.ended)
 
     assert ids == [(1, 1)] * 3 + [(2, 2)] * 3 + [(3, 3)] * 3
     assert shots == [0] * 3 + [1] * 3 + [2] * 3
     assert cuts == [index in (3, 6) and not is_photograph for index in range(9)]
-    none: tuple[tuple[int, ...], tuple[int, ...]] = (), ()
-    assert ended == [none] * 3 + [((1,), (1,))] + [none] * 2 + [((2,), (2,))] + [none] * 2
+    assert ended == [()] * 3 + [(1,)] + [()] * 2 + [(2,)] + [()] * 2
 
 
 def test_a_given_identity_crosses_a_cut() -> None:
@@ -280,8 +279,7 @@ def test_a_given_identity_ends_again_after_each_return() -> None:
     for index in range(240):
         time = index / RATE
         found = [face(FACE_A, track="anna")] if index // 60 % 2 == 0 else []
-        tracker.update(found, picture(time, index))
-        ended += tracker.ended
+        ended += tracker.update(found, picture(time, index)).ended
 
     assert ended == [1, 1]
 
@@ -328,11 +326,10 @@ def test_ids_are_unique_and_do_not_depend_on_the_detections_order(
         shuffled = list(found)
         random.shuffle(shuffled)
         assert other.update(shuffled, frame) == seen
-        assert other.ended == one.ended
 
         ids = [t.id for t in tracks]
         assert ids == sorted(set(ids))
-        assert not set(one.ended) & set(ids)
+        assert not set(seen.ended) & set(ids)
         assert [h.id for h in seen.hands] == sorted({h.id for h in seen.hands})
         known |= set(ids)
         for track in tracks:
