@@ -6,7 +6,10 @@ from PyQt6.QtWidgets import QFileDialog, QInputDialog, QWidget
 
 from sfedge_desktop.cameras import camera_number, cameras
 
-_VIDEOS = "Videos and pictures (*.mp4 *.m4v *.mov *.mkv *.avi *.webm *.mpg *.ts *.gif *.jpg *.png)"
+_VIDEOS = (
+    "Videos and pictures (*.mp4 *.m4v *.mov *.mkv *.avi *.webm *.mpg *.ts *.mts *.gif *.jpg *.jpeg "
+    "*.png *.webp *.tif *.tiff *.heic *.avif)"
+)
 
 
 def choose_file(parent: QWidget, folder: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 
 from PyQt6.QtCore import QObject, QThread, pyqtSignal
@@ -12,6 +13,7 @@ from sfedge import FrameResult, Gap, Image, RunConfig, RunReport, SfedgeError, S
 
 _PATIENCE_MS = 5000  # for a run before this one to release its camera
 _POLL_MS = 100
+_PICTURE = 2.0  # seconds that a photograph of a folder is shown at least
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +63,12 @@ class _Screen:
 
     def __init__(self, worker: "Worker", session: sfedge.Session) -> None:
         self._worker, self._session = worker, session
+        self._shown = 0.0  # when, by the clock; 0 for never
 
     def write(self, result: FrameResult) -> None:
+        if self._session.info.is_pictures and self._shown:
+            self._worker.wait(self._shown + _PICTURE - time.monotonic())
+        self._shown = time.monotonic()
         picture = qt_image(self._session.draw(result))
         if self._worker.slot.put(Shown(result, picture, self._session.report)):
             self._worker.newer.emit()
@@ -139,6 +145,10 @@ class Worker(QObject):
         with self._lock:
             if self._session is not None:
                 self._session.stop()
+
+    def wait(self, seconds: float) -> None:
+        """Wait on the run's thread; no longer than to a stop."""
+        self._stop.wait(max(seconds, 0.0))
 
     def pause(self) -> None:
         """Hold the source where it is; from any thread."""

@@ -76,7 +76,8 @@ class Session(Closing):
         self.engine_note = str(getattr(model, "engine_note", ""))
         # Read one by one, the frames of a camera would get older and older.
         is_live = source.info.is_live or config.live
-        self.is_live = is_live and source.info.frames != 1  # a single picture has no pace
+        # Photographs have no pace: each is shown with its answers.
+        self.is_live = is_live and not source.info.is_pictures and source.info.frames != 1
         self._source, self._detector, self._model = source, detector, model
         self._tracker, self._sinks = tracker, list(sinks)
         self._resources = ExitStack()  # closed at the end

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from fake_parts import Camera, OnePerson, Slow
+from numpy.typing import NDArray
+from PIL import Image
 from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import QApplication
@@ -15,6 +18,7 @@ from scenes import Scene
 import sfedge
 from sfedge import RunConfig
 from sfedge.bundle.bundle import open_bundle
+from sfedge_desktop import worker
 from sfedge_desktop.main_window import MainWindow, clock
 
 Open = Callable[[RunConfig], MainWindow]
@@ -318,3 +322,30 @@ def test_a_fault_is_told_and_ends_the_run(
 )
 def test_times_read_as_on_a_player(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_each_photograph_of_a_folder_is_shown_with_its_answers(
+    open_window: Open,
+    wait_for: Wait,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    astronaut: NDArray[np.uint8],
+    admiral: NDArray[np.uint8],
+) -> None:
+    monkeypatch.setattr(worker, "_PICTURE", 0.4)
+    for name, picture in (("a.png", astronaut), ("b.png", admiral)):
+        Image.fromarray(picture).save(tmp_path / name)
+    window = open_window(RunConfig(live=True, tasks=("expression",)))
+    shown: list[tuple[str, float]] = []
+
+    def note() -> None:
+        assert window.people.table.rowCount() == 1
+        shown.append((window.state.text()[:4], time.monotonic()))
+
+    window.play(str(tmp_path))
+    assert window._worker is not None
+    window._worker.newer.connect(note)
+    wait_for(lambda: window.has_ended)
+    assert has_answer(window)
+    assert [text for text, _ in shown] == ["0:00", "0:01"]
+    assert shown[1][1] - shown[0][1] > 0.3
