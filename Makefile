@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := constraints/py311.txt
 EXTRAS := --extra cpu --extra gpu --extra demo --extra desktop --extra training --extra export --extra dev
 
-.PHONY: demo test test-all check python libraries bench lock wheel demo-bundle clean
+.PHONY: demo test test-all check python libraries bench golden lock wheel demo-bundle clean
 .NOTPARALLEL:
 
 demo: .venv/.runtime
@@ -63,6 +63,10 @@ lock: .venv/.dev
 
 wheel: .venv/.dev
 	$(BIN)/python -m pip wheel --quiet --no-deps -w dist .
+
+# Records of the package's own bundle, named for it, that the tests read; after a change of either.
+golden: .venv/.dev
+	PYTHONPATH=tests $(BIN)/python tests/golden.py
 
 # Rebuilds the demo model from nothing: drawings, pre-training, recipe, export (an hour on 2 cores).
 DRAWN := --gaze-weight 10 --learning-rate 0.001 --warmup 150 --epochs 1 --no-augment --workers 1

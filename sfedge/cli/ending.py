@@ -1,6 +1,5 @@
 """How every command of this project ends: each error in one line, with an exit code."""
 
-import os
 import signal
 import sys
 import threading
@@ -10,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from sfedge.cli.streams import tolerant_streams
 from sfedge.core.errors import SfedgeError
 from sfedge.system.libraries import advice
 
@@ -33,19 +33,22 @@ def run(
             and shows where in the program an error arose.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
+    with tolerant_streams():
+        code = _code(command, name, program, words)
+    sys.exit(code)
+
+
+def _code(command: click.Command, name: str, program: str | None, words: Sequence[str]) -> int:
+    """Run the command and print its error; the exit code."""
     try:
         with _unwinding_on_sigterm():
             code = _invoke(command, name, program, [word for word in words if word != "--debug"])
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, as `head`, had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except Exception as error:
-        if debug:
+        if "--debug" in words:
             raise
-        code = _tell(error, name)
-    sys.exit(code)
+        return _tell(error, name)
+    return code
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """`sfedge run`: a video, folder, camera or stream into a folder of results."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from sfedge.core.config import EngineName, RunConfig
 from sfedge.core.tasks import TASKS, select_tasks
+
+if TYPE_CHECKING:
+    from sfedge.results.run_report import RunReport
+    from sfedge.runtime.outputs import OutputFiles
 
 _DEFAULTS = RunConfig()
 _LOSS = 1  # exit code of a run that finished with something lost
@@ -17,6 +22,7 @@ Examples:
   sfedge run party.mp4
   sfedge run party.mp4 --out results --tasks gaze,relation --interval 1
   sfedge run lecture.mkv --start 1:30 --end 2:00
+  sfedge run night.mkv --every 2s --no-pairs --no-video
   sfedge run 0 --end 60
   sfedge run rtsp://camera.local/stream
 
@@ -80,6 +86,13 @@ def seconds(text: str | float) -> float:
     help="Seconds between two questions of a kind about one person, in files.",
 )
 @click.option(
+    "--every",
+    metavar="SECONDS|FRAMES",
+    default=str(_DEFAULTS.every),
+    show_default=True,
+    help="Look at a frame every so often only: 0.5s, or 10 for each tenth frame.",
+)
+@click.option(
     "--start",
     type=seconds,
     metavar="TIME",
@@ -102,6 +115,35 @@ def seconds(text: str | float) -> float:
 @click.option(
     "--egocentric", is_flag=True, help="The camera is worn: the wearer's own hands are nobody's."
 )
+@click.option("--no-pairs", is_flag=True, help="Ask nothing about pairs of people.")
+@click.option(
+    "--max-people",
+    type=int,
+    default=_DEFAULTS.max_people,
+    show_default=True,
+    help="Most people to ask about in a frame, the largest first.",
+)
+@click.option(
+    "--max-pairs",
+    type=int,
+    help=f"Most pairs to ask about in a frame, the nearest first. [{_DEFAULTS.max_pairs}]",
+)
+@click.option(
+    "--smoothing",
+    type=float,
+    metavar="SECONDS",
+    default=_DEFAULTS.smoothing,
+    show_default=True,
+    help="Time constant of the running mean over a question's answers; 0 for none.",
+)
+@click.option(
+    "--as-video",
+    type=float,
+    metavar="RATE",
+    help="The pictures of a folder are the frames of a film, so many a second.",
+)
+@click.option("--no-video", is_flag=True, help="Write no annotated video or pictures.")
+@click.option("--wide", is_flag=True, help="Give the table a column for each label's probability.")
 @click.option("--offline", is_flag=True, help="Never fetch anything.")
 @click.option("--live", is_flag=True, help="Play a file at its own pace; the newest frame wins.")
 @click.option(
@@ -116,43 +158,76 @@ def run(
     engine: EngineName,
     precision: str | None,
     interval: float,
+    every: str,
     start: float,
     end: float | None,
     detector: str,
     detections: Path | None,
     egocentric: bool,
+    no_pairs: bool,
+    max_people: int,
+    max_pairs: int | None,
+    smoothing: float,
+    as_video: float | None,
+    no_video: bool,
+    wide: bool,
     offline: bool,
     live: bool,
     every_frame: bool,
     as_json: bool,
 ) -> int:
-    """Tell what people do in SOURCE and write it to a folder.
+    """Find what people do in SOURCE and write it to a folder.
 
     SOURCE is a video file, a folder of pictures, a picture, the number of a camera, or the
-    address of a stream. The folder gets an annotated video with the sound kept, records (JSON
-    lines), a table (CSV) and metadata. A camera runs until Ctrl-C, SIGTERM or --end seconds.
+    address of a stream. The folder gets an annotated video with the sound kept, or annotated
+    pictures, and records (JSON lines), a table (CSV) and metadata. A camera runs until Ctrl-C,
+    SIGTERM or --end seconds.
     """
+    if no_pairs and max_pairs:
+        raise click.UsageError("--no-pairs and --max-pairs contradict each other.")
+    if max_pairs is None:
+        max_pairs = _DEFAULTS.max_pairs
     config = RunConfig(
         tasks=None if tasks is None else select_tasks(tasks),
         bundle=bundle,
         engine=engine,
         precision=precision,
         interval=interval,
+        every=every,
         start=start,
         end=end,
         detector=detector,
         detections=detections,
         egocentric=egocentric,
+        max_people=max_people,
+        max_pairs=0 if no_pairs else max_pairs,
+        smoothing=smoothing,
+        as_video=as_video,
         offline=offline,
         live=live,
     )
-    return run_source(source, config, out, every_frame=every_frame, as_json=as_json)
+    return run_source(
+        source,
+        config,
+        out,
+        annotated=not no_video,
+        every_frame=every_frame,
+        wide=wide,
+        as_json=as_json,
+    )
 
 
 def run_source(
-    source: str, config: RunConfig, out: Path, *, every_frame: bool = False, as_json: bool = False
+    source: str,
+    config: RunConfig,
+    out: Path,
+    *,
+    annotated: bool = True,
+    every_frame: bool = False,
+    wide: bool = False,
+    as_json: bool = False,
 ) -> int:
-    """Run a source into a folder and tell how it went; the exit code."""
+    """Run a source into a folder and print how it went; the exit code."""
     from sfedge.cli.bars import selftest_bar
     from sfedge.cli.detectors_command import download_bar
     from sfedge.engines.ort import clash, installed_flavours
@@ -168,30 +243,46 @@ def run_source(
         click.echo(f"model {session.model_name} on {session.device}{notice}", err=True)
         if session.engine_note:
             click.echo(f"sfedge: note: {session.engine_note}", err=True)
-        outcome = process(session, out, every_frame=every_frame)
+        outcome = process(session, out, annotated=annotated, every_frame=every_frame, wide=wide)
     report, files = outcome.report, outcome.files
-    for loss in report.losses:
-        click.echo(f"sfedge: warning: {loss}", err=True)
-    if report.people == 0:
-        click.echo("sfedge: warning: no person was found, so nothing was asked.", err=True)
+    for text in (*report.losses, *report.warnings, *_remarks(report, config)):
+        click.echo(f"sfedge: warning: {text}", err=True)
     if as_json:
-        outputs = {
-            "video": str(files.video),
-            "records": str(files.records),
-            "table": str(files.table),
-            "metadata": str(files.metadata),
-        }
         seconds = {stage: round(spent, 3) for stage, spent in report.seconds.items()}
-        told = {"outputs": outputs, "summary": report.to_json(), "seconds": seconds}
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        done = {"outputs": _named(files), "summary": report.to_json(), "seconds": seconds}
+        click.echo(json.dumps(done, indent=1, ensure_ascii=False))
     else:
-        names = ", ".join(path.name for path in files.all)
+        names = ", ".join(f"{path.name}{'/' if path.is_dir() else ''}" for path in files.all)
         click.echo(f"{_counts(report.shown, report.people, sum(report.answers.values()))}")
-        click.echo(f"{files.video.parent}/: {names}")
+        click.echo(f"{files.records.parent}/: {names}")
     if outcome.signal is not None:
         click.echo(f"sfedge: {report.ended}; what was done until then is kept.", err=True)
         return _SIGNALLED + outcome.signal
     return _LOSS if report.losses else 0
+
+
+def _remarks(report: "RunReport", config: RunConfig) -> Iterator[str]:
+    """What the user should know of a run in which nothing went wrong."""
+    if report.people == 0:
+        yield "no person was found, so nothing was asked."
+    if report.left_out:
+        yield (
+            f"up to {report.left_out} people of a frame were not asked about: only the "
+            f"{config.max_people} largest are (--max-people)."
+        )
+
+
+def _named(files: "OutputFiles") -> dict[str, str | None]:
+    """The files by what they are; a video or pictures, or neither."""
+    path = files.annotated
+    is_video = path is not None and path.suffix == ".mp4"
+    return {
+        "video": str(path) if is_video else None,
+        "pictures": None if is_video or path is None else str(path),
+        "records": str(files.records),
+        "table": str(files.table),
+        "metadata": str(files.metadata),
+    }
 
 
 def _counts(frames: int, people: int, answers: int) -> str:

@@ -30,12 +30,14 @@ class RunConfig:
     engine: EngineName = "auto"
     precision: str | None = None  # of the bundle's; None for the one that suits the engine best
     interval: float = 0.5  # seconds between two questions of one task about one person (files)
+    every: int | str = 1  # frames looked at: each n-th, or "0.5s" for one in so many seconds
     start: float = 0.0  # seconds; earlier frames are passed over
     end: float | None = None  # seconds; frames at or after it are not read
     detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: the wearer's own hands are nobody's
     offline: bool = False  # never fetch anything
+    as_video: float | None = None  # a folder's pictures are a film of so many frames a second
     live: bool = False  # a recording plays at its own pace, as cameras and streams always do
     smoothing: float = 0.5  # seconds, time constant of the answers' running mean; 0 for none
     max_people: int = 8  # per frame, the largest first
@@ -53,6 +55,12 @@ class RunConfig:
                     not (math.isfinite(self.interval) and 0 <= self.interval <= 3600),
                     f"--interval {self.interval} is not in 0 to 3600 s",
                 ),
+                (parsed_every(self.every) is None, f"--every {self.every!r} is not 10 or 0.5s"),
+                (
+                    self.as_video is not None
+                    and not (math.isfinite(self.as_video) and 0 < self.as_video <= 1000),
+                    f"--as-video {self.as_video} is not in 0 to 1000 pictures a second",
+                ),
                 (
                     not (math.isfinite(self.start) and self.start >= 0),
                     f"--start {self.start} is not a time in seconds",
@@ -64,10 +72,10 @@ class RunConfig:
                 ),
                 (
                     not (math.isfinite(self.smoothing) and 0 <= self.smoothing <= 60),
-                    f"smoothing {self.smoothing} is not in 0 to 60 s",
+                    f"--smoothing {self.smoothing} is not in 0 to 60 s",
                 ),
-                (self.max_people < 1, "max_people is below 1"),
-                (self.max_pairs < 0, "max_pairs is negative"),
+                (self.max_people < 1, "--max-people is below 1"),
+                (self.max_pairs < 0, "--max-pairs is negative"),
             )
             if is_wrong
         ]
@@ -89,9 +97,8 @@ class RunConfig:
                 continue
             taken = next((t for taker in takers if (t := taker(value)) is not None), None)
             if taken is None:
-                faults.append(
-                    f"{field.name} is {_WHAT.get(kinds[0], 'names of tasks')}, not {value!r}"
-                )
+                wanted = _IN_OTHER_UNITS.get(field.name) or _WHAT.get(kinds[0], "names of tasks")
+                faults.append(f"{field.name} is {wanted}, not {value!r}")
             elif taken is not value:
                 object.__setattr__(self, field.name, taken)
         if faults:
@@ -147,3 +154,23 @@ _WHAT: Mapping[Any, str] = {
     str: "a name",
     EngineName: f"one of {', '.join(get_args(EngineName))}",
 }
+_IN_OTHER_UNITS = {
+    "every": 'a number of frames, or seconds as "0.5s"',
+    "as_video": "a number of pictures a second",
+}
+
+
+def parsed_every(every: int | str) -> tuple[int, float] | None:
+    """Frames from one that is looked at to the next, and seconds (1 and 0 for all); None if wrong.
+
+    Args:
+        every: a number of frames, or a time as "0.5s"; both may be written as text.
+    """
+    text = str(every).strip()
+    try:
+        if text.endswith("s"):
+            seconds = float(text[:-1])
+            return (1, seconds) if 0 < seconds <= 86_400 else None
+        return (int(text), 0.0) if int(text) >= 1 else None
+    except ValueError:
+        return None

@@ -23,6 +23,7 @@ _FRACTIONS = ("x1", "y1", "x2", "y2")
 _PIXELS = ("x1_px", "y1_px", "x2_px", "y2_px")
 _OPTIONAL = ("score", "track")
 _KINDS = get_args(Kind)
+_OF_A_PERSON: tuple[Kind, ...] = ("person", "face")
 _EXPECTED = (
     "Expected are frame or time, kind, then x1,y1,x2,y2 in fractions of the frame or "
     "x1_px,y1_px,x2_px,y2_px in pixels, and if you like score and track."
@@ -106,6 +107,7 @@ def _read_run(path: Path) -> ByFrame:
         where = f"{path}:{number}"
         try:
             found = [find for person in row["people"] for find in _of_person(person, where)]
+            found += [find for hand in row["hands"] for find in _of_hand(hand, None, where)]
             rows[int(row["frame"])] += found
         except (KeyError, TypeError, ValueError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
@@ -121,13 +123,24 @@ def _of_person(person: Mapping[str, Any], where: str) -> list[Detection]:
     if not person["is_seen"]:
         return []  # boxes that were only moved along; the tracker does that again
     track = str(person["id"])
-    boxes: list[tuple[Kind, Any]] = [("person", person["person"]), ("face", person["face"])]
-    boxes += [("hand", hand) for hand in person["hands"]]
-    return [
-        Detection(kind, _box(corners, where), 1.0, track)
-        for kind, corners in boxes
-        if corners is not None
+    found = [
+        Detection(kind, _box(person[kind], where), _score(person[f"{kind}_score"]), track)
+        for kind in _OF_A_PERSON
+        if person[kind] is not None
     ]
+    return found + [find for hand in person["hands"] for find in _of_hand(hand, track, where)]
+
+
+def _of_hand(hand: Mapping[str, Any], track: str | None, where: str) -> list[Detection]:
+    if not hand["is_seen"]:
+        return []
+    score, side = _score(hand["score"]), hand["side"]
+    return [Detection("hand", _box(hand["box"], where), score, track, side)]
+
+
+def _score(value: Any) -> float:
+    """A recorded score; what was recorded without one was seen for sure."""
+    return 1.0 if value is None else float(value)
 
 
 def _read_table(path: Path, width: int, height: int) -> Detector:

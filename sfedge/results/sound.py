@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import av
 import av.error
+import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
@@ -18,6 +19,10 @@ from sfedge.sources.sound_feed import SoundFeed
 # What MP4 players know; anything else is encoded to AAC.
 _COPIED = ("aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac")
 _PACKET = Fraction(1, 50)  # seconds; about the length of a packet
+# The header of the file waits for the first packet of each track. Sound that begins later than this
+# many seconds is encoded, with silence in front of it.
+_LATEST_COPY = 1.0
+_SILENCE = 1024  # samples at a time
 
 
 class Sound(Protocol):
@@ -71,11 +76,17 @@ def open_sound(source: Path | str | SoundFeed, *, start: float, end: float | Non
 
 
 class _Fitting:
-    """One stream's packets as MP4 players know them: copied where they do, else as AAC."""
+    """One stream's packets as MP4 players know them: copied where they do, else as AAC.
 
-    def __init__(self, stream: Any) -> None:
+    Args:
+        stream: of the source.
+        begins: seconds of the file at which the first packet is due.
+    """
+
+    def __init__(self, stream: Any, begins: float) -> None:
         self._stream = stream
-        self._is_copied = stream.codec_context.name in _COPIED
+        self._silence = begins if begins > _LATEST_COPY else 0.0  # seconds
+        self._is_copied = stream.codec_context.name in _COPIED and not self._silence
         self._filter: BitStreamFilterContext | None = None
         self._target: Any = None
         self.faults: dict[str, None] = {}  # each once, in the order they were met
@@ -92,19 +103,47 @@ class _Fitting:
         rate = source.sample_rate if source.sample_rate in rates else 48_000
         layout = "mono" if source.channels == 1 else "stereo"
         self._target = output.add_stream("aac", rate=rate, layout=layout)
+        self._resampler = av.AudioResampler("fltp", layout, rate)
+        # In samples: how far it was encoded. What comes before zero primes the decoder.
+        self._reached: int = 0 if self._silence else -rate
+
+    def silence(self, until: float | None) -> Iterator[Any]:
+        """What comes before sound that begins late, up to `until` seconds; None: all of it."""
+        if not self._silence:
+            return
+        seconds = self._silence if until is None else min(self._silence, until)
+        rate, layout = self._target.rate, self._target.layout
+        while self._reached < round(seconds * rate):
+            samples = min(_SILENCE, round(self._silence * rate) - self._reached)
+            silence = np.zeros((layout.nb_channels, samples), np.float32)
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout=layout.name)
+            frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+            frame.pts = self._reached
+            yield from self._encoded([frame])
 
     def fitted(self, packet: Any) -> Iterator[Any]:
         """What one packet becomes; None brings what is still held back."""
         if not self._is_copied:
             for frame in self._decoded(packet):
-                yield from self._target.encode(frame)
+                yield from self._encoded(self._resampler.resample(frame))
             if packet is None:
+                yield from self._encoded(self._resampler.resample(None))
                 yield from self._target.encode(None)
             return
         ready = self._filter.filter(packet) if self._filter else [packet] if packet else []
         for each in ready:
             each.stream = self._target
             yield each
+
+    def _encoded(self, frames: list[Any]) -> Iterator[Any]:
+        """Packets of frames whose times may be coarse, as Matroska's are."""
+        for frame in frames:
+            pts = self._reached
+            if frame.pts is not None:
+                pts = max(round(frame.pts * frame.time_base * self._target.rate), pts)
+            frame.pts, frame.time_base = pts, Fraction(1, self._target.rate)
+            self._reached = frame.pts + frame.samples
+            yield from self._target.encode(frame)
 
     def _decoded(self, packet: Any) -> list[Any]:
         try:
@@ -131,6 +170,7 @@ class FileSound:
         self._next: Any = None
         self.problem = ""
         self._fitting: _Fitting | None = None
+        self._faults: dict[str, None] = {}  # each once, in the order they were met
         tracks = [
             track
             for track in self._input.streams.audio
@@ -143,13 +183,13 @@ class FileSound:
             return
         preferred = [track for track in tracks if track.disposition & Disposition.default]
         self._stream: Any = (preferred or tracks)[0]
-        self._fitting = _Fitting(self._stream)
         self._time_base = Fraction(self._stream.time_base or 1)
         self._zero = round((container_start(self._input) + Fraction(start)) / self._time_base)
         self._end = None if end is None else round(Fraction(end - start) / self._time_base)
         self._is_cut = start > 0
         self._waiting = self._read()
         self._next = next(self._waiting, None)
+        self._fitting = _Fitting(self._stream, self.begins or 0.0)
 
     @property
     def begins(self) -> float | None:
@@ -157,7 +197,7 @@ class FileSound:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        return tuple(self._fitting.faults) if self._fitting else ()
+        return (*self._faults, *(self._fitting.faults if self._fitting else ()))
 
     def add_to(self, output: Any) -> None:
         if self._fitting is not None:
@@ -166,6 +206,7 @@ class FileSound:
     def packets(self, until: float | None) -> Iterator[Any]:
         if self._fitting is None:
             return
+        yield from self._fitting.silence(until)
         while self._next is not None and (
             until is None or self._next.pts * self._time_base < until
         ):
@@ -205,9 +246,7 @@ class FileSound:
                 return
             except (av.error.FFmpegError, OSError) as error:
                 errors += 1
-                if self._fitting is not None:
-                    what = f"part of the sound could not be read ({reason(error)})"
-                    self._fitting.faults[what] = None
+                self._faults[f"part of the sound could not be read ({reason(error)})"] = None
 
 
 class LiveSound:
@@ -224,7 +263,7 @@ class LiveSound:
 
     def __init__(self, feed: SoundFeed, *, start: float, end: float | None) -> None:
         self._feed, self._start, self._end = feed, start, end
-        self._fitting = _Fitting(feed.stream)
+        self._fitting = _Fitting(feed.stream, 0.0)
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange
 
 from sfedge.core.errors import OutputError, SourceError
 from sfedge.core.structures import Image
+from sfedge.results.growing_file import GrowingFile
 from sfedge.results.sound import Sound, open_sound
 from sfedge.sources.sound_feed import SoundFeed
 from sfedge.system.closing import Closing
@@ -30,27 +31,25 @@ _ENCODER = {
     # No frame waits in the encoder for later ones: what was written is on its way to the disk.
     "x264-params": "bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1",
 }
-# A fragment is complete, and on the disk, when the next key frame comes. The header waits for the
-# first packet of each track: some codecs tell only there what belongs in it.
-_FRAGMENTED = {
-    "movflags": "frag_keyframe+delay_moov+default_base_moof",
+# While it grows, the file is a row of fragments, each complete when the next key frame comes. At
+# the end FFmpeg writes one index behind them and turns the fragments into plain data, in place. The
+# header waits for the first packet of each track: some codecs say only there what belongs in it.
+_MP4 = {
+    "movflags": "frag_keyframe+delay_moov+default_base_moof+hybrid_fragmented",
     "flush_packets": "1",
     "max_interleave_delta": "1000000",  # microseconds that picture waits for sound
     "movie_timescale": f"{TICKS}",
 }
-_PLAIN = {"movflags": "faststart", "movie_timescale": f"{TICKS}"}
-_LATEST_SOUND = 1.0  # seconds; a later one would hold up the header
 
 
 class VideoWriter(Closing):
     """Writes frames at their own times; nothing that was written is ever lost.
 
-    The file grows beside `path` as a fragmented MP4, `NAME.part.mp4`, which can be played whenever
-    the program ends, whatever ends it. `finish` turns it into a plain MP4 at `path`, in one step
-    and without encoding again; `close` alone leaves the partial file.
+    The file can be played while it grows, whatever ends the program. `finish` makes it a plain
+    MP4 in place, with the rest of the sound: it needs no room but for the index.
 
     Args:
-        path: where the finished video goes; an older one is replaced only by a finished one.
+        path: the file, replaced.
         width: of the picture in pixels; odd sizes are filled up by repeating the last column.
         height: the same.
         frame_rate: average, for the encoder's rate control and the last frame's length.
@@ -74,19 +73,19 @@ class VideoWriter(Closing):
         start: float = 0.0,
         end: float | None = None,
     ) -> None:
-        self.path, self.partial = path, path.with_name(f"{path.stem}.part.mp4")
-        self._audio_from, self._start, self._end = audio_from, start, end
-        self._is_live = isinstance(audio_from, SoundFeed)
+        self.path = path
+        self._start = start
         self._size = _even_size(width, height)
         self._rate = Fraction(frame_rate or 25).limit_denominator(1001)
         self._ticks, self._key_ticks = -1, -TICKS  # of the last frame, of the last key frame
-        self._frames = 0
         self._output: Any = None
         self._sound: Sound | None = None
         self._losses: tuple[str, ...] = ()
         try:
             with self._telling():
-                self._begin()
+                self._file = GrowingFile(path)
+            with self._telling():
+                self._begin(audio_from, end)
         except BaseException:
             self.close()
             raise
@@ -94,7 +93,7 @@ class VideoWriter(Closing):
     @property
     def losses(self) -> tuple[str, ...]:
         """Sentences on what of the source could not be kept."""
-        return self._losses
+        return self._losses if self._sound is None else self._sound.losses
 
     def write(self, image: Image, time: float) -> None:
         """Add a frame; it is on the disk, playable, a few frames later.
@@ -113,41 +112,47 @@ class VideoWriter(Closing):
         with self._telling():
             if self._sound is not None:
                 self._output.mux(list(self._sound.packets(ticks / TICKS)))
-            self._output.mux(self._picture.encode(frame))
+            self._output.mux(self._packets(frame))
         self._ticks = ticks
-        self._frames += 1
 
-    def finish(self, place: Path | None = None) -> None:
-        """Move the finished video, with all of its sound, to its place.
-
-        Args:
-            place: in the same folder, also that of the partial file; None for `path`.
+    def finish(self) -> None:
+        """Complete the file, with all of its sound.
 
         Raises:
-            OutputError: no frame was written, or the file cannot be; the partial file stays.
+            OutputError: no frame was written, or the file cannot be; what was written stays.
         """
         if self._ticks < 0:
             raise OutputError("no frame was written", where=str(self.path))
-        final = self.path.with_name(f"{self.path.stem}.final.part.mp4")
-        try:
-            with self._telling():
-                self._end_part()
-                self._assemble(final)
-                final.replace(place or self.path)
-        finally:
-            final.unlink(missing_ok=True)
-        if place != self.partial:
-            self.partial.unlink(missing_ok=True)
+        with self._telling():
+            self._output.mux(self._packets(None))
+            if self._sound is not None:
+                last = self._ticks / TICKS + float(1 / self._rate)
+                self._output.mux([*self._sound.packets(last), *self._sound.packets(None)])
+            output, self._output = self._output, None
+            output.close()
+            self._file.sync()
+        self.close()
 
     def close(self) -> None:
-        """Release the files; what was written and not finished stays, playable."""
-        with contextlib.suppress(av.error.FFmpegError, OSError):
-            self._end_part()
+        """Release the file; what was written stays, playable."""
+        output, self._output = self._output, None
+        if output is not None:
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                if self._ticks >= 0:
+                    output.mux(self._packets(None))
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                output.close()
+        if self._sound is not None:
+            self._losses = self._sound.losses
+            self._sound.close()
+            self._sound = None
+        if hasattr(self, "_file"):
+            self._file.close()
             if self._ticks < 0:
-                self.partial.unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
 
-    def _begin(self) -> None:
-        self._output = av.open(str(self.partial), "w", format="mp4", options=_FRAGMENTED)
+    def _begin(self, audio_from: Path | str | SoundFeed | None, end: float | None) -> None:
+        self._output = av.open(self._file, "w", format="mp4", options=_MP4)
         self._picture = self._output.add_stream("libx264", rate=self._rate, options=_ENCODER)
         self._picture.width, self._picture.height = self._size
         self._picture.pix_fmt = "yuv420p"
@@ -156,74 +161,32 @@ class VideoWriter(Closing):
         self._picture.time_base = context.time_base = Fraction(1, TICKS)
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = ColorRange.MPEG
-        sound = self._open_sound()
-        if sound is not None and sound.begins is not None and sound.begins <= _LATEST_SOUND:
-            sound.add_to(self._output)
-            self._sound = sound
+        if audio_from is not None:
+            self._sound = self._open_sound(audio_from, end)
+        if self._sound is not None:
+            self._sound.add_to(self._output)
         self._output.start_encoding()
 
-    def _open_sound(self) -> Sound | None:
-        if self._audio_from is None:
-            return None
+    def _open_sound(self, audio_from: Path | str | SoundFeed, end: float | None) -> Sound | None:
         try:
-            sound = open_sound(self._audio_from, start=self._start, end=self._end)
+            sound = open_sound(audio_from, start=self._start, end=end)
         except SourceError as error:
             problem = error.what
         else:
-            if not sound.problem:
-                self._losses = ()
+            problem = sound.problem
+            if sound.begins is not None:
                 return sound
             sound.close()
-            problem = sound.problem
-        self._losses = (f"the sound could not be kept: {problem}",)
+        if problem:
+            self._losses = (f"the sound could not be kept: {problem}",)
         return None
 
-    def _end_part(self) -> None:
-        output, self._output = self._output, None
-        if output is None:
-            return
-        try:
-            if self._ticks >= 0:
-                output.mux(self._picture.encode(None))
-                if self._sound is not None and self._is_live:
-                    last = self._ticks / TICKS + float(1 / self._rate)
-                    output.mux([*self._sound.packets(last), *self._sound.packets(None)])
-        finally:
-            output.close()
-            if self._sound is not None:
-                self._losses = self._sound.losses
-                self._sound.close()
-
-    def _assemble(self, final: Path) -> None:
-        """The partial file's picture and the source's sound as a plain MP4, its index in front."""
-        found, losses = 0, self._losses
-        if not self._is_live:
-            sound = self._open_sound()
-        else:  # it came but once, and was written at once
-            sound = None if self._sound is None else open_sound(self.partial, start=0.0, end=None)
-        with (
-            av.open(str(self.partial)) as part,
-            av.open(str(final), "w", format="mp4", options=_PLAIN) as output,
-        ):
-            picture = output.add_stream_from_template(part.streams.video[0])
-            if sound is not None:
-                sound.add_to(output)
-            for packet in part.demux(video=0):
-                if packet.size == 0 or packet.pts is None:
-                    continue
-                if packet.pts == self._ticks:
-                    packet.duration = round(TICKS / self._rate)
-                if sound is not None:
-                    output.mux(list(sound.packets(packet.pts / TICKS)))
-                packet.stream = picture
-                output.mux(packet)
-                found += 1
-            if sound is not None:
-                output.mux(list(sound.packets(None)))
-                self._losses = losses if self._is_live else sound.losses
-                sound.close()
-        if found < self._frames:  # FFmpeg tells no failure of the last write, at closing
-            raise OSError(f"the disk took {found} of {self._frames} frames")
+    def _packets(self, frame: av.VideoFrame | None) -> list[Any]:
+        """What a frame becomes; None brings what the encoder still holds."""
+        packets = list(self._picture.encode(frame))
+        for packet in packets:  # only the last one's is kept: a frame lasts until the next
+            packet.duration = round(TICKS / self._rate)
+        return packets
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -234,8 +197,7 @@ class VideoWriter(Closing):
             raise OutputError(
                 f"the video cannot be written ({error.strerror or error})",
                 where=str(self.path),
-                fix="Check that the folder can be written to and the disk has room."
-                + (f" What was written so far is in {self.partial}." if self._ticks >= 0 else ""),
+                fix="Check that the folder can be written to and the disk has room.",
             ) from error
 
 

@@ -1,22 +1,25 @@
-"""Running a session into a folder: annotated video, records, table and metadata."""
+"""Running a session into a folder: annotated video or pictures, records, table and metadata."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from sfedge.core.errors import SfedgeError, SourceError
-from sfedge.core.structures import FrameResult
-from sfedge.results import records
+from sfedge.core.structures import FrameResult, Gap
+from sfedge.results.picture_writer import PictureWriter
 from sfedge.results.record_writer import RecordWriter
+from sfedge.results.rows import run_row, settings_facts
 from sfedge.results.run_report import RunReport
 from sfedge.results.video_writer import VideoWriter
-from sfedge.runtime.outputs import OutputFiles, make_folder, move, output_files, refuse_inputs
-from sfedge.runtime.run_metadata import model_facts, now, write_metadata
+from sfedge.runtime.naming import valid_name
+from sfedge.runtime.outputs import OutputFiles, claimed, move
 from sfedge.runtime.session import STOPPED, Session
+from sfedge.runtime.progress import showing
+from sfedge.runtime.run_metadata import model_facts, now, source_facts, write_metadata
 
 _ENDINGS: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -31,112 +34,108 @@ class Outcome:
 
 
 def process(
-    session: Session, out: Path, *, every_frame: bool = False, progress: bool | None = None
+    session: Session,
+    out: Path,
+    *,
+    root: Path | None = None,
+    annotated: bool = True,
+    every_frame: bool = False,
+    wide: bool = False,
+    progress: bool | None = None,
 ) -> Outcome:
-    """Run a session to its end and write what it tells into the folder `out`.
+    """Run a session to its end and write what it finds into the folder `out`.
 
     The files grow under names with `.part` in them and are moved into place together at the end,
-    over those of an earlier run. Where the run is cut short they keep these names, playable and
-    readable. In the main thread Ctrl-C and SIGTERM end the run after the frame at hand, a second
-    one ends it at once; for a camera or stream the first is the usual end, and the files are moved
-    into place.
+    over those of an earlier run of the same source; `sfedge.runtime.naming` has the rule. Where the
+    run is cut short they keep these names, playable and readable. In the main thread Ctrl-C and
+    SIGTERM end the run after the frame at hand, a second one ends it at once; for a camera or
+    stream the first is the usual end, and the files are moved into place.
 
     Args:
         session: an open session that was not iterated yet.
         out: the folder; made where it is missing.
+        root: a folder of sources that `out` mirrors; None where it mirrors none.
+        annotated: write the annotated video, or pictures, too.
         every_frame: record answers again with every frame that still shows them.
-        progress: show a bar on stderr; None: where stderr is a terminal.
+        wide: give the table a column for each label's probability.
+        progress: show a bar on stderr; None: where stderr is a terminal, else a line a minute.
 
     Raises:
-        OutputError: the folder or a file cannot be written.
+        OutputError: the folder or a file cannot be written, or another run writes the same files.
         SfedgeError: the source, a detector or the model failed; the message names what is kept.
         KeyboardInterrupt: Ctrl-C came before the first frame, or twice.
         SystemExit: the same of SIGTERM.
     """
-    files = output_files(session, out)
+    with claimed(session, out, root=root, annotated=annotated) as files:
+        results = _Results(session, files.partial, every_frame=every_frame, wide=wide)
+        return _process(session, files, results, progress)
+
+
+def _process(
+    session: Session, files: OutputFiles, results: "_Results", progress: bool | None
+) -> Outcome:
     parts = files.partial
-    refuse_inputs(session, files)
-    make_folder(out)
-    started = now()
-    writers: _Writers | None = None
     try:
         with _stopping_on_signals(session) as caught:
-            with _bar(session, progress) as advance:
+            with showing(session, progress) as advance:
                 for result in session:
-                    if writers is None:
-                        writers = _Writers(
-                            session, files.video, parts, started, every_frame=every_frame
-                        )
-                    writers.write(session, result)
+                    results.write(result)
                     advance()
             report = session.report
-            if writers is None:
+            if not results.is_begun:
                 raise _end_by(caught[0]) if caught else _nothing_to_show(session, report)
             if caught and report.ended == STOPPED and not session.is_endless:
                 report = replace(report, ended=_ENDINGS[caught[0]])
-                writers.keep(report)
-                write_metadata(session, report, started, parts, parts)
+                results.keep(report)
+                write_metadata(session, report, results.started, parts, parts)
                 return Outcome(report, parts, caught[0])
-            report = writers.finish(report)
-            write_metadata(session, report, started, parts, files)
+            report = results.finish(report)
+            write_metadata(session, report, results.started, parts, files)
             move(parts, files)
             return Outcome(report, files, None)
     except BaseException as error:
-        if writers is not None:
-            writers.keep(replace(session.report, ended=_ending(error), is_complete=False))
+        if results.is_begun:
+            results.keep(replace(session.report, ended=_ending(error), is_complete=False))
             if isinstance(error, SfedgeError):
                 raise _naming_parts(error, parts) from error
         raise
 
 
-class _Writers:
-    """The video and the records of one run, written side by side."""
+class _Results:
+    """The annotated video or pictures and the records of one run, begun with its first frame."""
 
     def __init__(
-        self,
-        session: Session,
-        video: Path,
-        parts: OutputFiles,
-        started: str,
-        *,
-        every_frame: bool,
+        self, session: Session, parts: OutputFiles, *, every_frame: bool, wide: bool
     ) -> None:
-        info, config = session.info, session.config
-        self._records = RecordWriter(
-            parts.records,
-            parts.table,
-            tasks=session.tasks,
-            model=session.model_name,
-            every_frame=every_frame,
-        )
-        first = records.run_row(
-            records.source_facts(info),
-            model_facts(session),
-            records.settings_facts(config),
-            started,
-        )
-        try:
-            self._records.start(first)
-            self._video = VideoWriter(
-                video,
-                width=info.width,
-                height=info.height,
-                frame_rate=info.frame_rate,
-                audio_from=info.audio_feed or info.audio_path,
-                start=config.start,
-                end=config.end,
-            )
-        except BaseException:
-            with suppress(SfedgeError):
-                self._records.close()
-            raise
+        self.started = now()
+        self._session, self._parts = session, parts
+        self._every_frame, self._wide = every_frame, wide
+        self._records: RecordWriter | None = None
+        self._video: VideoWriter | None = None
+        self._pictures: PictureWriter | None = None
 
-    def write(self, session: Session, result: FrameResult) -> None:
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was written."""
+        return self._records is not None
+
+    def write(self, result: FrameResult) -> None:
         """Add a frame."""
-        image = session.draw(result)
-        with session.timed("write"):
-            self._video.write(image, result.time)
-            self._records.write(result)
+        writer = self._begun()
+        if self._video is None and self._pictures is None:
+            image = None
+        else:
+            image = self._session.draw(result)
+        with self._session.timed("write"):
+            if self._video is not None and image is not None:
+                self._video.write(image, result.time)
+            if self._pictures is not None and image is not None:
+                self._pictures.write(image, valid_name(result.frame.file))
+            writer.write(result)
+
+    def gap(self, gap: Gap) -> None:
+        """Add a time without frames, when it begins and when it ends."""
+        self._begun().gap(gap)
 
     def finish(self, report: RunReport) -> RunReport:
         """Complete the video with its sound and the records with a summary, where they grew.
@@ -144,21 +143,65 @@ class _Writers:
         Returns:
             The report, with what was lost of the sound.
         """
-        self._video.finish(self._video.partial)
-        if self._video.losses:
-            losses = (*report.losses, *self._video.losses)
-            report = replace(report, losses=losses, is_complete=False)
-        self._records.finish(records.summary_row(report.to_json()))
-        self._records.close()
+        if self._video is not None:
+            self._video.finish()
+            if self._video.losses:
+                losses = (*report.losses, *self._video.losses)
+                report = replace(report, losses=losses, is_complete=False)
+        records = self._begun()
+        records.finish(report.to_json())
+        records.sync()
+        records.close()
         return report
 
     def keep(self, report: RunReport) -> None:
         """End a run that was cut short; nothing that goes wrong here hides why it was."""
-        with suppress(SfedgeError, ValueError):  # ValueError: the file is closed
-            self._records.finish(records.summary_row(report.to_json()))
-        with suppress(SfedgeError):
-            self._records.close()
-        self._video.close()
+        if self._records is not None:
+            with suppress(SfedgeError, ValueError):  # ValueError: the file is closed
+                self._records.finish(report.to_json())
+            with suppress(SfedgeError):
+                self._records.close()
+        if self._video is not None:
+            self._video.close()
+
+    def _begun(self) -> RecordWriter:
+        if self._records is not None:
+            return self._records
+        session, parts = self._session, self._parts
+        info, config = session.info, session.config
+        writer = RecordWriter(
+            parts.records,
+            parts.table,
+            tasks=session.tasks,
+            model=session.model_name,
+            source=info.name,
+            every_frame=self._every_frame,
+            wide=self._wide,
+        )
+        settings = settings_facts(config)
+        first = run_row(source_facts(session), model_facts(session), settings, self.started)
+        try:
+            writer.start(first)
+            if parts.annotated is None:
+                pass
+            elif parts.annotated.suffix == ".mp4":
+                self._video = VideoWriter(
+                    parts.annotated,
+                    width=info.width,
+                    height=info.height,
+                    frame_rate=info.frame_rate,
+                    audio_from=info.audio_feed or info.audio_path,
+                    start=config.start,
+                    end=config.end,
+                )
+            else:
+                self._pictures = PictureWriter(parts.annotated)
+        except BaseException:
+            with suppress(SfedgeError):
+                writer.close()
+            raise
+        self._records = writer
+        return writer
 
 
 @contextmanager
@@ -184,26 +227,6 @@ def _stopping_on_signals(session: Session) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _bar(session: Session, progress: bool | None) -> Iterator[Callable[[], object]]:
-    """A progress bar with the time that remains; yields what advances it by a frame."""
-    from tqdm import tqdm
-
-    info, config = session.info, session.config
-    total = None
-    if info.duration is not None and info.frame_rate is not None:
-        last = info.duration if config.end is None else min(config.end, info.duration)
-        total = max(round((last - config.start) * info.frame_rate), 1)
-    with tqdm(
-        total=total,
-        unit=" frames",
-        desc=Path(info.name).name,
-        disable=None if progress is None else not progress,
-        dynamic_ncols=True,
-    ) as bar:
-        yield bar.update
 
 
 def _end_by(number: int) -> BaseException:

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import platform
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sfedge.core.version import __version__
-from sfedge.results import records
-from sfedge.results.records import Row, output_error
+from sfedge.results import rows
+from sfedge.results.growing_file import output_error
+from sfedge.results.records import SCHEMA, Row
 from sfedge.results.run_report import RunReport
+from sfedge.runtime import naming
 from sfedge.runtime.outputs import OutputFiles
 from sfedge.runtime.session import Session
 
@@ -34,16 +37,16 @@ def write_metadata(
         OutputError: it cannot be written.
     """
     data: Row = {
-        "schema": records.SCHEMA,
+        "schema": SCHEMA,
         "sfedge": __version__,
         "started": started,
         "ended": now(),
-        "source": records.source_facts(session.info),
+        "source": source_facts(session),
         "model": {
             **model_facts(session),
             "card": dict(session.bundle.manifest.card) if session.bundle else {},
         },
-        "settings": records.settings_facts(session.config),
+        "settings": rows.settings_facts(session.config),
         "summary": report.to_json(),
         "seconds": {stage: round(spent, 3) for stage, spent in report.seconds.items()},
         "platform": {
@@ -54,9 +57,10 @@ def write_metadata(
     }
     try:
         data["outputs"] = [
-            _facts(held.video, named.video),
-            _facts(held.records, named.records),
-            _facts(held.table, named.table),
+            facts
+            for path, name in zip(held.all, named.all, strict=True)
+            if path != held.metadata
+            for facts in _facts(path, name.name)
         ]
         text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
         held.metadata.write_text(text, encoding="utf-8")
@@ -64,14 +68,20 @@ def write_metadata(
         raise output_error(error, held.metadata) from error
 
 
+def source_facts(session: Session) -> Row:
+    """What the records and the metadata say of the source."""
+    info = session.info
+    return rows.source_facts(info, naming.identity(info.name, info.path))
+
+
 def model_facts(session: Session) -> Row:
     """What the records and the metadata say of the model."""
     bundle = session.bundle
     if bundle is None:  # a model of the program's own
-        unknown = dict.fromkeys(("preset", "created", "sha256"), "")
+        unknown = dict.fromkeys(("preset", "created", "sha256"))
         named = {"name": session.model_name, "notice": session.notice, "device": session.device}
         return named | unknown
-    return records.model_facts(bundle.manifest, bundle.sha256, session.device)
+    return rows.model_facts(bundle.manifest, bundle.sha256, session.device)
 
 
 def now() -> str:
@@ -79,12 +89,17 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _facts(path: Path, named: Path) -> Row:
+def _facts(path: Path, name: str) -> Iterator[Row]:
+    """Name, size and checksum of a file, or of each file of a folder."""
+    if path.is_dir():
+        for inner in sorted(path.iterdir()):
+            yield from _facts(inner, f"{name}/{inner.name}")
+        return
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    return {"name": named.name, "size": path.stat().st_size, "sha256": digest.hexdigest()}
+    yield {"name": name, "size": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _versions() -> dict[str, str]:

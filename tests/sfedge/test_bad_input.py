@@ -132,7 +132,9 @@ def test_a_video_without_people_is_finished_and_says_so(
     assert finished.code == 0
     assert "sfedge: warning: no person was found" in finished.err
     assert "5 frames, 0 people, 0 answers" in finished.out
-    assert [row["type"] for row in read_records(out / "clip.jsonl")] == ["run", "summary"]
+    rows = list(read_records(out / "clip.jsonl"))
+    assert [row["type"] for row in rows] == ["run", *5 * ["frame"], "summary"]
+    assert not any(row["people"] for row in rows[1:-1])
     assert len(picture_times(out / "clip.annotated.mp4")) == 5
 
 
@@ -223,13 +225,12 @@ def test_a_full_disk_is_told_and_an_earlier_run_stays(
     command: Command, tmp_path: Path, out: Path, boxes: Path, name: str, reason: str
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 30)
-    out.mkdir()
-    (out / "clip.jsonl").write_text("of an earlier run")
+    assert command("run", clip, "--out", out, "--detections", boxes, "--end", "0.1").code == 0
+    earlier = {path.name: path.read_bytes() for path in out.iterdir()}
     (out / name).symlink_to("/dev/full")
     finished = command("run", clip, "--out", out, "--detections", boxes, "--tasks", "domain")
     assert_refused(finished, 1, "cannot be written", reason, str(out / "clip"))
-    assert (out / "clip.jsonl").read_text() == "of an earlier run"
-    assert not (out / "clip.annotated.mp4").exists()
+    assert earlier == {key: (out / key).read_bytes() for key in earlier}
 
 
 @pytest.fixture

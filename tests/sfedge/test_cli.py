@@ -186,7 +186,7 @@ def test_a_run_prints_json_where_a_program_reads_it(
     told = json.loads(finished.out)
     assert told["outputs"]["records"] == "out/sway.jsonl"
     rows = list(read_records(told["outputs"]["records"]))
-    assert rows[-1] == {"type": "summary", **told["summary"]}
+    assert rows[-1] == {"type": "summary", "file": str(scene.video), **told["summary"]}
     assert rows[0]["settings"]["live"] is True
     assert all(0.5 <= row["time"] < 1 for row in rows if row["type"] == "frame")
     assert told["seconds"]["ask"] > 0
@@ -323,6 +323,37 @@ def test_a_reader_that_has_had_enough_ends_the_command_quietly(tmp_path: Path) -
     )
     assert child.stdout.startswith("Usage: sfedge run")
     assert child.stderr == ""
+
+
+@pytest.mark.parametrize("streams", [">&- 2>&-", "2>&1 | true", "--json | head -n 1 2>&-"])
+def test_a_run_is_finished_whoever_reads_what_it_says(
+    scene: Scene, tmp_path: Path, streams: str
+) -> None:
+    words = f"run {scene.video} --detections {scene.detections} --tasks domain --end 0.3"
+    line = f"{sys.executable} -m sfedge {words} {streams}; exit ${{PIPESTATUS[0]}}"
+    child = subprocess.run(
+        ["bash", "-c", line], env=PYTHONPATH, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr
+    rows = list(read_records(tmp_path / "out" / "sway.jsonl"))  # nothing else got into the file
+    assert rows[-1]["is_complete"]
+    assert len((tmp_path / "out" / "sway.csv").read_text().splitlines()) > 1
+    with av.open(str(tmp_path / "out" / "sway.annotated.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_a_report_that_cannot_be_written_is_an_error(scene: Scene, tmp_path: Path) -> None:
+    child = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m sfedge info --json > /dev/full"],
+        env=PYTHONPATH,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 1
+    assert "No space left on device" in child.stderr
+    assert "Traceback" not in child.stderr
 
 
 def test_the_demo_makes_its_own_clip_and_every_task_answers(

@@ -13,7 +13,7 @@ from sfedge.core.boxes import Box
 from sfedge.core.errors import DataError
 from sfedge.core.structures import Detection, Frame, FrameResult, Hand, Track
 from sfedge.detect import build_detector
-from sfedge.results import records
+from sfedge.results import rows
 
 WIDTH, HEIGHT = 640, 360
 
@@ -164,35 +164,39 @@ def test_a_table_that_is_written_is_read_back(
 
 
 def _run_row() -> dict[str, Any]:
-    return records.run_row({}, {}, {}, started="2026-01-01T00:00:00Z")
+    return rows.run_row({"name": "clip.mp4"}, {}, {}, started="2026-01-01T00:00:00Z")
 
 
 def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> None:
-    hands = (Hand(1, Box(0.4, 0.4, 0.5, 0.5), None, 0.9, 0.2),)
+    hands = (Hand(1, Box(0.4, 0.4, 0.5, 0.5), "left", 0.9, 0.2),)
+    nobodys = (
+        Hand(2, Box(0.8, 0.4, 0.9, 0.5), "right", 0.7, 0.2),
+        Hand(3, Box(0.8, 0.7, 0.9, 0.8), None, 0.7, 0.1),  # missed here, moved along
+    )
+    face = Box(0.2, 0.1, 0.3, 0.3)
     tracks = (
-        Track(4, Box(0.1, 0, 0.5, 1), Box(0.2, 0.1, 0.3, 0.3), hands, 0, last_seen=0.2),
+        Track(4, Box(0.1, 0, 0.5, 1), face, hands, 0, last_seen=0.2, face_score=0.8),
         Track(7, Box(0.6, 0, 0.9, 1), None, (), 0, last_seen=0.2),
         Track(9, Box(0.7, 0, 1, 1), None, (), 0, last_seen=0.1),  # missed here, moved along
     )
-    result = FrameResult(_frame(5, 0.2), tracks, (), ())
+    result = FrameResult(_frame(5, 0.2), tracks, (), (), hands=nobodys)
     path = tmp_path / "run.jsonl"
-    rows = [_run_row(), records.frame_row(result)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [_run_row(), rows.frame_row(result, "clip.mp4")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
     assert _detections(path, index=4) == []
     assert _detections(path, index=5) == [
         Detection("person", tracks[0].person, 1.0, "4"),
-        Detection("face", Box(0.2, 0.1, 0.3, 0.3), 1.0, "4"),
-        Detection("hand", tracks[0].hands[0].box, 1.0, "4"),
+        Detection("face", Box(0.2, 0.1, 0.3, 0.3), 0.8, "4"),
+        Detection("hand", tracks[0].hands[0].box, 0.9, "4", "left"),
         Detection("person", tracks[1].person, 1.0, "7"),
+        Detection("hand", nobodys[0].box, 0.7, None, "right"),
     ]
 
 
 def test_damaged_records_are_told_with_their_row(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    frame = {"type": "frame", "frame": 0, "time": 0.0}
-    person = {"id": 1, "is_seen": True, "person": [0.5, 0, 0.5, 1], "face": None, "hands": []}
-    rows = [_run_row(), {**frame, "people": [person]}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [_run_row(), _FRAME | {"people": [_PERSON | {"person": [0.5, 0, 0.5, 1]}]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
     with pytest.raises(DataError, match=r"run\.jsonl:2: box .* is empty"):
         _detections(path)
     path.write_text("hello\n", encoding="utf-8")
@@ -200,7 +204,20 @@ def test_damaged_records_are_told_with_their_row(tmp_path: Path) -> None:
         _detections(path)
 
 
-_PERSON = {"id": 1, "is_seen": True, "person": [0.1, 0, 0.5, 1], "face": None, "hands": []}
+_PERSON: dict[str, Any] = {
+    "id": 1,
+    "is_seen": True,
+    "person": [0.1, 0, 0.5, 1],
+    "person_score": 0.5,
+    "face": [0.2, 0, 0.3, 0.1],
+    "face_score": 0.5,
+    "hands": [],
+}
+_HAND: dict[str, Any] = {"is_seen": True, "box": [0.1, 0, 0.2, 0.1], "score": 0.5, "side": None}
+_FRAME: dict[str, Any] = {
+    **{"type": "frame", "file": "clip.mp4", "frame": 0, "time": 0.0, "shot": 0},
+    **{"people": [], "hands": [], "left_out": 0},
+}
 
 
 @pytest.mark.parametrize(
@@ -213,6 +230,13 @@ _PERSON = {"id": 1, "is_seen": True, "person": [0.1, 0, 0.5, 1], "face": None, "
         ([_PERSON | {"person": [0.1, 0, 0.5]}], "is damaged"),
         ([_PERSON | {"person": ["a", 0, 0.5, 1]}], "is damaged"),
         ([_PERSON | {"hands": 3}], "is damaged"),
+        *(
+            (
+                [_PERSON | {"hands": [{k: v for k, v in _HAND.items() if k != name}]}],
+                f"lacks '{name}'",
+            )
+            for name in _HAND
+        ),
         ([7], "is damaged"),
         (None, "is damaged"),
     ],
@@ -221,8 +245,8 @@ def test_a_damaged_person_in_a_record_is_told_with_its_row(
     tmp_path: Path, people: object, message: str
 ) -> None:
     path = tmp_path / "run.jsonl"
-    rows = [_run_row(), {"type": "frame", "frame": 0, "time": 0.0, "people": people}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [_run_row(), _FRAME | {"people": people}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
     with pytest.raises(DataError, match=rf"run\.jsonl:2: .*{message}.*Expected is a record"):
         _detections(path)
 

@@ -38,7 +38,7 @@ def decoded(path: Path) -> list[tuple[float, np.ndarray[Any, Any]]]:
 
 
 def test_the_folder_holds_the_four_files_and_nothing_else(finished: Outcome) -> None:
-    names = sorted(path.name for path in finished.files.video.parent.iterdir())
+    names = sorted(path.name for path in finished.files.annotated.parent.iterdir())
     assert names == ["sway.annotated.mp4", "sway.csv", "sway.jsonl", "sway.metadata.json"]
     assert finished.signal is None
     assert finished.report.is_complete
@@ -47,13 +47,13 @@ def test_the_folder_holds_the_four_files_and_nothing_else(finished: Outcome) -> 
 def test_the_video_has_the_sources_times_and_sound_with_drawings_on_it(
     finished: Outcome, scene: Scene
 ) -> None:
-    before, after = decoded(scene.video), decoded(finished.files.video)
+    before, after = decoded(scene.video), decoded(finished.files.annotated)
     assert len(after) == CLIP_FRAMES
     assert np.allclose([time for time, _ in after], [time for time, _ in before], atol=1e-3)
     for (_, plain), (_, drawn) in zip(before, after, strict=True):
         assert plain.shape == drawn.shape
         assert (np.abs(plain.astype(int) - drawn) > 40).any(axis=2).mean() > 0.05
-    assert [data for _, data in packets(finished.files.video, "audio")] == [
+    assert [data for _, data in packets(finished.files.annotated, "audio")] == [
         data for _, data in packets(scene.video, "audio")
     ]
 
@@ -66,7 +66,8 @@ def test_every_row_of_the_records_follows_the_schema(finished: Outcome) -> None:
     kinds = [row["type"] for row in rows]
     assert (kinds[0], kinds[-1]) == ("run", "summary")
     assert kinds.count("frame") == CLIP_FRAMES
-    assert rows[-1] == {"type": "summary", **finished.report.to_json()}
+    assert rows[-1] == {"type": "summary", "file": rows[0]["file"], **finished.report.to_json()}
+    assert {row["file"] for row in rows} == {rows[0]["source"]["name"]}
     assert rows[0]["source"]["has_audio"]
     assert rows[0]["settings"]["tasks"] == ["gaze", "domain"]
 
@@ -109,7 +110,7 @@ def test_two_runs_write_the_same_but_for_the_clock(
     assert first[1:] == second[1:]
     assert finished.files.table.read_bytes() == again.files.table.read_bytes()
     for (_, one), (_, other) in zip(
-        decoded(finished.files.video), decoded(again.files.video), strict=True
+        decoded(finished.files.annotated), decoded(again.files.annotated), strict=True
     ):
         assert (one == other).all()
 
@@ -131,7 +132,7 @@ def test_every_frame_can_be_recorded_with_the_age_of_its_answers(
 def test_a_signal_keeps_what_was_done_under_the_partial_names_and_an_older_run_in_place(
     scene: Scene, tmp_path: Path, number: int, ending: str
 ) -> None:
-    (tmp_path / "sway.jsonl").write_text("of an earlier run")
+    earlier = run(scene, tmp_path, end=0.1).files.records.read_bytes()
 
     def interrupt() -> None:
         give_up = time.monotonic() + 60
@@ -151,15 +152,14 @@ def test_a_signal_keeps_what_was_done_under_the_partial_names_and_an_older_run_i
     assert outcome.signal == number
     assert 0 < outcome.report.shown < CLIP_FRAMES
     assert (outcome.report.ended, outcome.report.is_complete) == (ending, False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in tmp_path.iterdir() if ".part" in path.name) == [
         "sway.annotated.part.mp4",
-        "sway.jsonl",
         "sway.metadata.part.json",
         "sway.part.csv",
         "sway.part.jsonl",
     ]
-    assert (tmp_path / "sway.jsonl").read_text() == "of an earlier run"
-    assert len(decoded(outcome.files.video)) == outcome.report.shown
+    assert (tmp_path / "sway.jsonl").read_bytes() == earlier
+    assert len(decoded(outcome.files.annotated)) == outcome.report.shown
     rows = list(read_records(outcome.files.records))
     assert rows[-1]["ended"] == ending
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -194,11 +194,11 @@ def test_an_error_half_way_keeps_what_was_done_and_names_it(
 def test_an_older_run_stays_in_place_until_all_four_files_are_finished(
     scene: Scene, tmp_path: Path
 ) -> None:
-    (tmp_path / "sway.annotated.mp4").write_text("of an earlier run")
+    earlier = (run(scene, tmp_path, end=0.1).files.annotated or tmp_path).read_bytes()
     (tmp_path / "sway.metadata.part.json").mkdir()  # where nothing can be written
     with pytest.raises(OutputError, match=r"sway.metadata.part.json: cannot be written") as error:
         run(scene, tmp_path)
-    assert (tmp_path / "sway.annotated.mp4").read_text() == "of an earlier run"
+    assert (tmp_path / "sway.annotated.mp4").read_bytes() == earlier
     kept = [tmp_path / f"sway.{end}" for end in ("annotated.part.mp4", "part.jsonl", "part.csv")]
     assert "What was done before is kept in" in str(error.value)
     assert all(str(path) in str(error.value) for path in kept)
@@ -210,6 +210,8 @@ def test_an_older_run_stays_in_place_until_all_four_files_are_finished(
 def test_a_file_that_cannot_be_moved_is_told_with_those_that_were(
     scene: Scene, tmp_path: Path
 ) -> None:
+    run(scene, tmp_path, end=0.1)
+    (tmp_path / "sway.csv").unlink()
     (tmp_path / "sway.csv").mkdir()
     with pytest.raises(OutputError, match=r"sway.csv: cannot be written") as error:
         run(scene, tmp_path, end=0.3)
@@ -246,37 +248,26 @@ def test_a_second_signal_ends_the_run_at_once_as_that_signal_does(
     assert list(read_records(tmp_path / "sway.part.jsonl"))[-1]["ended"] == ending
 
 
-def test_a_signal_while_the_files_are_finished_lets_them_be_finished(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_while_the_files_are_finished_lets_them_be_finished_a_second_one_does_not(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: int
 ) -> None:
     from sfedge.results.video_writer import VideoWriter
 
     finish = VideoWriter.finish
 
-    def interrupted(self: VideoWriter, place: Path | None = None) -> None:
-        signal.raise_signal(signal.SIGTERM)
-        finish(self, place)
+    def interrupted(self: VideoWriter) -> None:
+        finish(self)
+        for _ in range(signals):
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(VideoWriter, "finish", interrupted)
-    outcome = run(scene, tmp_path, end=0.3)
-    assert outcome.signal is None
-    assert outcome.report.is_complete
-    assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
-
-
-def test_a_second_signal_while_the_files_are_finished_leaves_the_partial_ones_alone(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sfedge.results.video_writer import VideoWriter
-
-    assemble = VideoWriter._assemble
-
-    def interrupted(self: VideoWriter, final: Path) -> None:
-        assemble(self, final)
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(VideoWriter, "_assemble", interrupted)
+    if signals == 1:
+        outcome = run(scene, tmp_path, end=0.3)
+        assert outcome.signal is None
+        assert outcome.report.is_complete
+        assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+        return
     with pytest.raises(SystemExit) as caught:
         run(scene, tmp_path, end=0.3)
     assert caught.value.code == 143
@@ -300,12 +291,17 @@ def test_answers_carry_the_names_that_the_boxes_came_with(scene: Scene, tmp_path
 
 
 def test_no_run_writes_over_what_it_reads(scene: Scene, tmp_path: Path) -> None:
+    """A table of that name belongs to somebody else; an earlier run's records are its input."""
     table = tmp_path / "sway.csv"
     table.write_bytes(scene.detections.read_bytes())
-    with pytest.raises(UsageError, match=r"sway.csv: the results would be written over it"):
-        run(scene, tmp_path, detections=table)
+    outcome = run(scene, tmp_path, detections=table, end=0.3)
+    assert outcome.files.table.name == "sway.mp4.csv"
     assert table.read_bytes() == scene.detections.read_bytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["sway.csv"]
+    records = outcome.files.records
+    before = records.read_bytes()
+    with pytest.raises(UsageError, match=r"sway.mp4.jsonl: the results would be written over it"):
+        run(scene, tmp_path, detections=records, end=0.3)
+    assert records.read_bytes() == before
 
 
 def test_the_results_may_stand_beside_their_source(scene: Scene, tmp_path: Path) -> None:
@@ -345,24 +341,6 @@ def test_a_file_in_place_of_the_folder_is_refused(scene: Scene, tmp_path: Path) 
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match=r"out: cannot be written \((File exists|Not a dir)"):
         run(scene, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [
-        ("camera 0", "camera-0"),
-        ("rtsp://host.local/live/stream1", "stream1"),
-        ("http://host.local", "host-local"),
-        ("/videos/My party (2).final.mp4", "My-party-2-final"),
-        ("/videos/.mp4", "mp4"),
-        ("/videos/日本.mp4", "日本"),
-        ("/videos/???.mp4", "video"),
-    ],
-)
-def test_files_are_named_for_the_source(name: str, stem: str) -> None:
-    from sfedge.runtime.outputs import _stem
-
-    assert _stem(name) == stem
 
 
 def test_a_bar_with_the_time_that_remains_is_shown_where_it_is_asked_for(

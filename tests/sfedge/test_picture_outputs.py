@@ -1,0 +1,141 @@
+"""A run over photographs: annotated pictures out, each picture's name in every row."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import Finished
+
+import sfedge
+from sfedge import OutputError
+from sfedge.results.picture_writer import PictureWriter, annotated_name
+from sfedge.results.records import read_records
+
+PERSON = "frame,kind,x1,y1,x2,y2\n" + "".join(
+    f"{index},{kind},{box}\n"
+    for index in range(4)
+    for kind, box in (("person", ".1,.1,.6,.9"), ("face", ".3,.15,.45,.3"))
+)
+SIZES = {"1.jpg": (320, 240), "2 b.PNG": (200, 300), "3.webp": (100, 80), "10.bmp": (161, 121)}
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Four photographs of different sizes and formats, one person in each."""
+    folder = tmp_path / "my album"
+    folder.mkdir()
+    for number, (name, size) in enumerate(SIZES.items()):
+        Image.new("RGB", size, (40 * number, 90, 120)).save(folder / name)
+    (tmp_path / "boxes.csv").write_text(PERSON)
+    return folder
+
+
+def test_photographs_become_annotated_pictures_and_are_named_in_every_row(
+    command: Any, album: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("run", album, "--out", out, "--detections", tmp_path / "boxes.csv", "--json")
+    finished: Finished = command(*words)
+    assert finished.code == 0, finished.err
+    outputs = json.loads(finished.out)["outputs"]
+    assert (outputs["video"], outputs["pictures"]) == (None, str(out / "my album.annotated"))
+    names = ["1.jpg", "10.bmp.png", "2 b.PNG", "3.webp.jpg"]
+    drawn = out / "my album.annotated"
+    assert sorted(path.name for path in drawn.iterdir()) == names
+    for name, size in SIZES.items():
+        with Image.open(drawn / annotated_name(name)) as picture:
+            assert picture.size == size
+            assert picture.format == ("JPEG" if name in ("1.jpg", "3.webp") else "PNG")
+        with Image.open(album / name) as before, Image.open(drawn / annotated_name(name)) as after:
+            difference = np.asarray(before.convert("RGB"), int) - np.asarray(after, int)
+            assert np.abs(difference).max() > 60
+    rows = list(read_records(out / "my album.jsonl"))
+    frames = [row for row in rows if row["type"] == "frame"]
+    assert [row["file"] for row in frames] == list(SIZES)
+    assert {row["file"] for row in rows if row["type"] == "prediction"} == set(SIZES)
+    assert rows[0]["source"]["is_pictures"]
+    with (out / "my album.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["file"] for line in lines} == set(SIZES)
+    assert {line["source"] for line in lines} == {str(album)}
+    listed = json.loads((out / "my album.metadata.json").read_text())["outputs"]
+    assert [entry["name"] for entry in listed[:4]] == [f"my album.annotated/{n}" for n in names]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "my album.annotated",
+        "my album.csv",
+        "my album.jsonl",
+        "my album.metadata.json",
+    ]
+    # once more with one picture less: what the first run left goes, what somebody else put there stays
+    (album / "1.jpg").unlink()
+    (drawn / "notes.txt").write_text("mine")
+    assert command(*words).code == 0
+    assert sorted(path.name for path in drawn.iterdir()) == [*names[1:], "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes"), [("a.jpg", "a.annotated.jpg"), ("b.gif", "b.annotated.png")]
+)
+def test_a_single_photograph_becomes_a_single_picture(
+    command: Any, tmp_path: Path, name: str, becomes: str
+) -> None:
+    Image.new("RGB", (64, 48), (9, 90, 120)).save(tmp_path / name)
+    (tmp_path / "boxes.csv").write_text(PERSON)
+    out = tmp_path / "out"
+    finished = command("run", tmp_path / name, "--out", out, "--detections", tmp_path / "boxes.csv")
+    assert finished.code == 0, finished.err
+    with Image.open(out / becomes) as picture:
+        assert picture.size == (64, 48)
+    assert becomes in finished.out
+    rows = list(read_records(out / f"{name[0]}.jsonl"))
+    assert {row["file"] for row in rows if row["type"] == "frame"} == {name}
+
+
+def test_no_video_writes_none(command: Any, album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    boxes = tmp_path / "boxes.csv"
+    words = ("--out", out, "--detections", boxes, "--no-video", "--json")
+    finished = command("run", album, *words)
+    assert finished.code == 0, finished.err
+    told = json.loads(finished.out)
+    assert (told["outputs"]["video"], told["outputs"]["pictures"]) == (None, None)
+    assert "draw" not in told["seconds"]
+    assert sorted(path.suffix for path in out.iterdir()) == [".csv", ".json", ".jsonl"]
+
+
+def test_a_removed_folder_of_pictures_is_noticed_at_the_next_one(tmp_path: Path) -> None:
+    with PictureWriter(tmp_path / "a.annotated") as writer:
+        image = np.zeros((8, 8, 3), np.uint8)
+        writer.write(image, "1.jpg")
+        (tmp_path / "a.annotated").rename(tmp_path / "moved")
+        with pytest.raises(OutputError, match=r"2.jpg: cannot be written \(No such file"):
+            writer.write(image, "2.jpg")
+
+
+def test_a_picture_that_the_disk_does_not_take_is_not_left_in_part(tmp_path: Path) -> None:
+    with PictureWriter(tmp_path / "a.annotated") as writer:
+        (tmp_path / "a.annotated" / "1.png").symlink_to("/dev/full")
+        noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
+        with pytest.raises(OutputError, match="No space left"):
+            writer.write(noise, "1.png")
+        assert not os.path.lexists(tmp_path / "a.annotated" / "1.png")
+
+
+def test_names_of_other_bytes_are_kept_apart(command: Any, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for name in (b"\xff.png", b"\xfe.png"):
+        Image.new("RGB", (64, 48), (9, 90, 120)).save(folder / os.fsdecode(name))
+    (tmp_path / "boxes.csv").write_text(PERSON)
+    out = tmp_path / "out"
+    finished = command("run", folder, "--out", out, "--detections", tmp_path / "boxes.csv")
+    assert finished.code == 0, finished.err
+    rows = list(read_records(out / "caf_.jsonl"))
+    assert [row["file"] for row in rows if row["type"] == "frame"] == ["\\xfe.png", "\\xff.png"]
+    assert len(list((out / "caf_.annotated").iterdir())) == 2
+    assert sfedge.read_records

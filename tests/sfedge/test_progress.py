@@ -1,0 +1,92 @@
+"""How far a run is, in a log and on a terminal; and which frames are looked at."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import Scene
+
+import sfedge
+from sfedge import Frame
+from sfedge.core.config import parsed_every
+from sfedge.runtime import progress
+from sfedge.runtime.frame_choice import chosen
+from sfedge.runtime.process import process
+
+IMAGE = np.zeros((2, 2, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("every", "lines"), [(0.0, 5), (60.0, 0)])
+def test_a_log_gets_a_line_a_minute(
+    scene: Scene,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    every: float,
+    lines: int,
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", every)
+    settings: dict[str, Any] = {"detections": scene.detections, "tasks": ["domain"], "end": 0.5}
+    with sfedge.open(scene.video, **settings) as session:
+        process(session, tmp_path)
+    told = capfd.readouterr().err.splitlines()
+    assert len(told) == lines
+    for number, line in enumerate(told, 1):
+        assert line.startswith(f"sfedge: sway.mp4: {number} of 5 frames, ")
+        assert ("left" in line) == (number < 5)
+
+
+@pytest.mark.parametrize(
+    ("every", "parsed"),
+    [
+        (1, (1, 0.0)),
+        ("10", (10, 0.0)),
+        ("0.5s", (1, 0.5)),
+        ("2s", (1, 2.0)),
+        *((wrong, None) for wrong in (0, -1, "0s", "s", "1.5", "ten", "", "nans", "-1s", 0.5)),
+    ],
+)
+def test_every_is_frames_or_seconds(every: Any, parsed: tuple[int, float] | None) -> None:
+    assert parsed_every(every) == parsed
+    if parsed is None:
+        with pytest.raises(sfedge.ConfigError, match=r"--every .* is not 10 or 0.5s"):
+            sfedge.RunConfig(every=every)
+
+
+frame_times = st.lists(st.integers(1, 400), min_size=1, max_size=60).map(
+    lambda steps: [sum(steps[: n + 1]) / 1000 for n in range(len(steps))]
+)
+
+
+@given(frame_times, st.integers(1, 7))
+def test_each_nth_frame_is_looked_at(times: list[float], step: int) -> None:
+    frames = [Frame(IMAGE, index, time) for index, time in enumerate(times)]
+    assert list(chosen(frames, step, 0.0)) == frames[::step]
+
+
+@given(frame_times, st.integers(1, 3000))
+def test_of_each_span_of_time_the_first_frame_is_looked_at(
+    times: list[float], milliseconds: int
+) -> None:
+    """Counted in whole milliseconds, which cannot be rounded."""
+    seconds = milliseconds / 1000
+    frames = [Frame(IMAGE, index, time) for index, time in enumerate(times)]
+    first = round(times[0] * 1000)
+    expected = {}
+    for frame in frames:
+        expected.setdefault((round(frame.time * 1000) - first) // milliseconds, frame)
+    assert list(chosen(frames, 1, seconds)) == list(expected.values())
+
+
+def test_a_missing_frame_costs_no_more_than_itself() -> None:
+    frames = [Frame(IMAGE, index, index / 10) for index in range(20) if index != 10]
+    assert [frame.index for frame in chosen(frames, 5, 0.0)] == [0, 5, 11, 15]
+
+
+def test_a_new_scene_is_not_lost_with_its_first_frame() -> None:
+    frames = [Frame(IMAGE, index, index / 10, starts_scene=index == 4) for index in range(10)]
+    found = [(frame.index, frame.starts_scene) for frame in chosen(frames, 3, 0.0)]
+    assert found == [(0, False), (3, False), (6, True), (9, False)]
