@@ -1,33 +1,40 @@
 """Which frames of a source are looked at, where not all are."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from sfedge.core.config import parsed_every
 from sfedge.core.structures import Frame
 
 _EARLY = 1e-6  # seconds that rounding may make a frame early
 
 
-def chosen(frames: Iterable[Frame], step: int, seconds: float) -> Iterator[Frame]:
-    """The first frame, and of the others one in `step` and in `seconds`.
+class FrameChoice:
+    """Takes the first frame, and then one in so many frames or seconds.
 
-    Both keep to a grid, so that no error adds up. The first frame of a new scene that
-    is passed over hands that on to the next.
+    Both keep to a grid, so that no error adds up. The first frame of a new scene that is passed
+    over hands that on to the next.
 
     Args:
-        frames: in order of time.
-        step: frames of the source from one to the next; 1 for all.
-        seconds: from one to the next; 0 for all.
+        every: as of `RunConfig`.
     """
-    first: Frame | None = None
-    due_index, due, starts_scene = 0, 0.0, False
-    for frame in frames:
-        first = first or frame
-        starts_scene = starts_scene or frame.starts_scene
-        since = frame.time - first.time + _EARLY
-        if frame is not first and (frame.index < due_index or since < due):
-            continue
-        due_index = frame.index + step - (frame.index - first.index) % step
-        due = (since // seconds + 1) * seconds if seconds else 0.0
-        yield replace(frame, starts_scene=True) if starts_scene else frame
-        starts_scene = False
+
+    def __init__(self, every: int | str) -> None:
+        self._step, self._seconds = parsed_every(every) or (1, 0.0)
+        self._first: Frame | None = None
+        self._due_index, self._due = 0, 0.0  # counted from the first frame
+        self._starts_scene = False
+
+    def take(self, frame: Frame) -> Frame | None:
+        """The frame if it is to be looked at, else None; in order of time."""
+        first = self._first = self._first or frame
+        index, since = frame.index - first.index, frame.time - first.time + _EARLY
+        self._starts_scene = self._starts_scene or frame.starts_scene
+        if frame is not first and (index < self._due_index or since < self._due):
+            return None
+        self._due_index = index + self._step - index % self._step
+        if self._seconds:
+            self._due = (since // self._seconds + 1) * self._seconds
+        if self._starts_scene and not frame.starts_scene:
+            frame = replace(frame, starts_scene=True)
+        self._starts_scene = False
+        return frame

@@ -71,7 +71,7 @@ class Pipeline(Session):
         bundle: Bundle | None = None
         with ExitStack() as resources:
             opened = (
-                as_source(source, start=config.start, end=config.end)
+                as_source(source, start=config.start, end=config.end, as_video=config.as_video)
                 if self._has_source
                 else NoSource()
             )
@@ -126,6 +126,7 @@ class Pipeline(Session):
         if self._frames == 0:
             height, width = frame.image.shape[:2]
             self.info = replace(self.info, width=width, height=height)
+        self._frames += 1
         return self._look(frame)
 
 

@@ -17,9 +17,9 @@ from sfedge.results.run_report import RunReport
 from sfedge.results.video_writer import VideoWriter
 from sfedge.runtime.naming import valid_name
 from sfedge.runtime.outputs import OutputFiles, claimed, move
-from sfedge.runtime.session import STOPPED, Session
 from sfedge.runtime.progress import showing
 from sfedge.runtime.run_metadata import model_facts, now, source_facts, write_metadata
+from sfedge.runtime.session import STOPPED, Session
 
 _ENDINGS: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -78,8 +78,8 @@ def _process(
     try:
         with _stopping_on_signals(session) as caught:
             with showing(session, progress) as advance:
-                for result in session:
-                    results.write(result)
+                session.add_sink(results)
+                for _ in session:
                     advance()
             report = session.report
             if not results.is_begun:
@@ -110,6 +110,7 @@ class _Results:
         self.started = now()
         self._session, self._parts = session, parts
         self._every_frame, self._wide = every_frame, wide
+        self._gaps: list[Gap] = []  # before the first frame
         self._records: RecordWriter | None = None
         self._video: VideoWriter | None = None
         self._pictures: PictureWriter | None = None
@@ -135,7 +136,10 @@ class _Results:
 
     def gap(self, gap: Gap) -> None:
         """Add a time without frames, when it begins and when it ends."""
-        self._begun().gap(gap)
+        if self._records is None:
+            self._gaps.append(gap)
+        else:
+            self._records.gap(gap)
 
     def finish(self, report: RunReport) -> RunReport:
         """Complete the video with its sound and the records with a summary, where they grew.
@@ -182,6 +186,8 @@ class _Results:
         first = run_row(source_facts(session), model_facts(session), settings, self.started)
         try:
             writer.start(first)
+            for gap in self._gaps:
+                writer.gap(gap)
             if parts.annotated is None:
                 pass
             elif parts.annotated.suffix == ".mp4":

@@ -26,6 +26,7 @@ from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
 from sfedge.inference.smoother import Smoother
 from sfedge.results.run_report import RunReport
 from sfedge.runtime.arrays import detections_of
+from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
 from sfedge.runtime.protocols import Detector, GapSink, Model, Sink, Tracker
 from sfedge.sources.source import Source, SourceInfo
@@ -99,6 +100,7 @@ class Session(Closing):
             math.inf if self.is_live else max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
         )
         self._annotators: list[annotate.Annotator] | None = None
+        self._choice = FrameChoice(config.every)
         self._control = Control()
         self._capture: Capture | None = None
         self._asker: Asker | None = None
@@ -106,6 +108,8 @@ class Session(Closing):
         self._is_busy = False  # the model did not end its last round
         self._frames = self._shown = self._asked = 0
         self._people: set[int] = set()
+        self._hands: set[int] = set()  # of nobody
+        self._shots, self._left_out = 1, 0
         self._answers: Counter[str] = Counter({task.name: 0 for task in self.tasks})
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._gaps: tuple[Gap, ...] = ()
@@ -153,8 +157,13 @@ class Session(Closing):
             skipped=capture.skipped if capture else 0,
             asked=self._asked,
             people=len(self._people),
+            hands=len(self._hands),
+            left_out=self._left_out,
+            shots=self._shots,
+            gaps=len(self._gaps),
             answers=dict(self._answers),
             losses=losses,
+            warnings=getattr(self._source, "warnings", ()),
             ended=self._ended,
             is_complete=is_whole and not losses and not any(g.end is None for g in self._gaps),
             seconds=dict(self._seconds),
@@ -244,8 +253,11 @@ class Session(Closing):
 
     def _run_file(self) -> Iterator[FrameResult]:
         for frame in self._timed_frames():
+            self._frames += 1
             self._notice(frame.time)
-            yield self._look(frame)
+            chosen = self._choice.take(frame)
+            if chosen is not None:
+                yield self._look(chosen)
             self._control.wait_while_paused()
             if self._control.is_stopped:
                 break
@@ -253,7 +265,6 @@ class Session(Closing):
 
     def _look(self, frame: Frame) -> FrameResult:
         """The result of a frame, with what the model says of it."""
-        self._frames += 1
         scene = self._locate(frame)
         queries = self._interval_planner.plan(scene, frame.time, aspect=_aspect(frame))
         answers: list[Prediction] = []
@@ -272,6 +283,9 @@ class Session(Closing):
                 break
             if frame is None:
                 asker.check()
+                continue
+            frame = self._choice.take(frame)
+            if frame is None:
                 continue
             answers = asker.collect()
             scene = self._locate(frame)
@@ -349,6 +363,8 @@ class Session(Closing):
             hands=scene.hands,
             left_out=self._interval_planner.left_out(scene, frame.time),
         )
+        self._hands.update(hand.id for hand in result.hands)
+        self._shots, self._left_out = result.shot + 1, max(self._left_out, result.left_out)
         for sink in self._sinks:
             sink.write(result)
         return result

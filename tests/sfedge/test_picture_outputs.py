@@ -71,7 +71,7 @@ def test_photographs_become_annotated_pictures_and_are_named_in_every_row(
         "my album.jsonl",
         "my album.metadata.json",
     ]
-    # once more with one picture less: what the first run left goes, what somebody else put there stays
+    # once more, with one picture less: what the first run left goes, what others put there stays
     (album / "1.jpg").unlink()
     (drawn / "notes.txt").write_text("mine")
     assert command(*words).code == 0

@@ -1,8 +1,10 @@
 """How far a run is, in a log and on a terminal; and which frames are looked at."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +14,9 @@ from scenes import Scene
 import sfedge
 from sfedge import Frame
 from sfedge.core.config import parsed_every
+from sfedge.results.records import read_records
 from sfedge.runtime import progress
-from sfedge.runtime.frame_choice import chosen
+from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.process import process
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
@@ -46,7 +49,7 @@ def test_a_log_gets_a_line_a_minute(
         ("10", (10, 0.0)),
         ("0.5s", (1, 0.5)),
         ("2s", (1, 2.0)),
-        *((wrong, None) for wrong in (0, -1, "0s", "s", "1.5", "ten", "", "nans", "-1s", 0.5)),
+        *((wrong, None) for wrong in (0, -1, "0s", "s", "1.5", "ten", "", "nans", "-1s")),
     ],
 )
 def test_every_is_frames_or_seconds(every: Any, parsed: tuple[int, float] | None) -> None:
@@ -54,6 +57,30 @@ def test_every_is_frames_or_seconds(every: Any, parsed: tuple[int, float] | None
     if parsed is None:
         with pytest.raises(sfedge.ConfigError, match=r"--every .* is not 10 or 0.5s"):
             sfedge.RunConfig(every=every)
+
+
+def chosen(frames: list[Frame], every: int | str) -> list[Frame]:
+    choice = FrameChoice(every)
+    return [taken for frame in frames if (taken := choice.take(frame)) is not None]
+
+
+@pytest.mark.parametrize(("every", "looked_at"), [("4", [0, 4, 8]), ("0.3s", [0, 3, 6, 9])])
+@pytest.mark.parametrize("live", [False, True])
+def test_only_these_frames_are_detected_recorded_and_shown(
+    scene: Scene, tmp_path: Path, every: str, looked_at: list[int], live: bool
+) -> None:
+    settings: dict[str, Any] = {"detections": scene.detections, "tasks": ["domain"], "end": 1.0}
+    with sfedge.open(scene.video, every=every, live=live, **settings) as session:
+        outcome = process(session, tmp_path, progress=False)
+    rows = list(read_records(outcome.files.records))
+    frames = [row["frame"] for row in rows if row["type"] == "frame"]
+    assert frames == looked_at or live
+    assert all(later - one >= 3 for one, later in pairwise(frames))
+    assert outcome.report.shown == len(frames)
+    assert outcome.report.frames == 10
+    assert rows[0]["settings"]["every"] == every
+    with av.open(str(outcome.files.annotated)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(frames)
 
 
 frame_times = st.lists(st.integers(1, 400), min_size=1, max_size=60).map(
@@ -64,7 +91,7 @@ frame_times = st.lists(st.integers(1, 400), min_size=1, max_size=60).map(
 @given(frame_times, st.integers(1, 7))
 def test_each_nth_frame_is_looked_at(times: list[float], step: int) -> None:
     frames = [Frame(IMAGE, index, time) for index, time in enumerate(times)]
-    assert list(chosen(frames, step, 0.0)) == frames[::step]
+    assert chosen(frames, step) == frames[::step]
 
 
 @given(frame_times, st.integers(1, 3000))
@@ -72,21 +99,20 @@ def test_of_each_span_of_time_the_first_frame_is_looked_at(
     times: list[float], milliseconds: int
 ) -> None:
     """Counted in whole milliseconds, which cannot be rounded."""
-    seconds = milliseconds / 1000
     frames = [Frame(IMAGE, index, time) for index, time in enumerate(times)]
     first = round(times[0] * 1000)
     expected = {}
     for frame in frames:
         expected.setdefault((round(frame.time * 1000) - first) // milliseconds, frame)
-    assert list(chosen(frames, 1, seconds)) == list(expected.values())
+    assert chosen(frames, f"{milliseconds / 1000}s") == list(expected.values())
 
 
 def test_a_missing_frame_costs_no_more_than_itself() -> None:
     frames = [Frame(IMAGE, index, index / 10) for index in range(20) if index != 10]
-    assert [frame.index for frame in chosen(frames, 5, 0.0)] == [0, 5, 11, 15]
+    assert [frame.index for frame in chosen(frames, 5)] == [0, 5, 11, 15]
 
 
 def test_a_new_scene_is_not_lost_with_its_first_frame() -> None:
     frames = [Frame(IMAGE, index, index / 10, starts_scene=index == 4) for index in range(10)]
-    found = [(frame.index, frame.starts_scene) for frame in chosen(frames, 3, 0.0)]
+    found = [(frame.index, frame.starts_scene) for frame in chosen(frames, 3)]
     assert found == [(0, False), (3, False), (6, True), (9, False)]
