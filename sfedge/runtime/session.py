@@ -163,7 +163,7 @@ class Session(Closing):
             gaps=len(self._gaps),
             answers=dict(self._answers),
             losses=losses,
-            warnings=getattr(self._source, "warnings", ()),
+            warnings=self._source.warnings,
             ended=self._ended,
             is_complete=is_whole and not losses and not any(g.end is None for g in self._gaps),
             seconds=dict(self._seconds),
