@@ -20,6 +20,7 @@ from sfedge.sources.source import MAX_PIXELS, without_credentials
 _MATROSKA = "matroska,webm"
 _LENGTH_IS_TOLD = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA, "avi")
 _TIMES_ARE_TRUE = ("mov,mp4,m4a,3gp,3g2,mj2", "mpegts", "flv")  # they store presentation times
+_EMPTY_FRAMES = ("avi", "dv")  # they may hold frames without content, which repeat the last one
 _LOOK_AHEAD = 17  # pictures; one more than a decoder may hold back to bring them in order
 _LARGEST_HEADER = 1024  # bytes between two of Matroska's packets
 _LONGEST_LEAD = 1000  # packets without a time, before it is taken that none has one
@@ -41,6 +42,7 @@ class VideoFile:
         self.has_true_times = True  # else pictures are timed by their order alone
         self.has_decoding_times = True
         self._lead, self._lead_until = 0, 0  # packets at the start without a time; the first with
+        self._measured_rate: Fraction | None = None
         self._options: dict[str, str] = {}
         self.container = open_container(address)
         try:
@@ -71,7 +73,8 @@ class VideoFile:
             )
         check_size(self.video.width or 0, self.video.height or 0, self.name)
         self.video.thread_type = "AUTO"
-        self.rate: Fraction | None = self.video.average_rate or self.video.guessed_rate
+        told = self.video.average_rate or self.video.guessed_rate
+        self.rate: Fraction | None = self._measured_rate or told
         self.time_base = self.video.time_base or Fraction(1, 90_000)
         self.origin = container_start(self.container)
         self.reached = 0.0  # seconds up to which packets were read
@@ -107,38 +110,54 @@ class VideoFile:
         return first
 
     def _look_ahead(self) -> av.VideoFrame | None:
+        """The first picture, if there is one; finds out how far the time stamps can be trusted."""
+        name = self.container.format.name
+        reorders = self.video.codec_context.has_b_frames and name not in _TIMES_ARE_TRUE
+        wanted = _LOOK_AHEAD if reorders else 1
         first: av.VideoFrame | None = None
-        times: list[int | None] = []
-        without, wanted = 0, 1
-        if self.video.codec_context.has_b_frames and (
-            self.container.format.name not in _TIMES_ARE_TRUE
-        ):
-            wanted = _LOOK_AHEAD
-        known: list[int] = []
-        dts_known = True
+        shown: list[int | None] = []  # times of pictures as they come out
+        stamps: list[int | None] = []  # times of packets as they are stored
+        has_dts = True
         for packet, _ in chain(self.packets(), [END]):
             if packet is not None:
-                dts_known = dts_known and packet.dts is not None
-                without += packet.pts is None and not known
-                if packet.pts is not None:
-                    known.append(packet.pts)
-            for picture in self.decode(packet) if len(times) < wanted else ():
-                if first is None:
-                    check_size(picture.width, picture.height, self.name)
-                    first = picture
-                times.append(picture.pts)
-            if len(times) >= wanted and (len(known) >= wanted or not without):
+                stamps.append(packet.pts)
+                has_dts = has_dts and packet.dts is not None
+            for picture in self.decode(packet) if len(shown) < wanted else ():
+                first = first or picture
+                shown.append(picture.pts)
+            if len(shown) >= wanted and self._has_seen_enough(stamps):
                 break
-            if first is not None and without > _LONGEST_LEAD and not known:
-                break
-        if known and without:
-            self._lead, self._lead_until = without, min(known[:_LOOK_AHEAD])
-        stamped = [time for time in times if time is not None]
-        is_in_order = stamped == sorted(stamped)
-        if not is_in_order or (self._lead and wanted > 1):
-            self.has_true_times, self.has_decoding_times = False, dts_known
+        if first is not None:
+            check_size(first.width, first.height, self.name)
+        known = [stamp for stamp in stamps if stamp is not None]
+        if known:
+            self._measure(known)
+            self._lead, self._lead_until = stamps.index(known[0]), min(known[:_LOOK_AHEAD])
+        in_order = [time for time in shown if time is not None]
+        if reorders and (self._lead or name == "avi" or in_order != sorted(in_order)):
+            self.has_true_times, self.has_decoding_times = False, has_dts
         self.reopen()
         return first
+
+    def _has_seen_enough(self, stamps: list[int | None]) -> bool:
+        """Whether packets' time stamps tell the rate, and how many at the start have none."""
+        known = sum(stamp is not None for stamp in stamps)
+        if known == len(stamps) and self.container.format.name not in _EMPTY_FRAMES:
+            return True
+        return known >= _LOOK_AHEAD or (not known and len(stamps) > _LONGEST_LEAD)
+
+    def _measure(self, times: list[int]) -> None:
+        """Find the true frame rate where the container counts frames that it leaves empty."""
+        span = (max(times) - min(times)) * self.time_base if len(times) > 1 else 0
+        if self.container.format.name in _EMPTY_FRAMES and span > 0 and self.rate is not None:
+            measured = Fraction((len(times) - 1) / span).limit_denominator(1001)
+            if measured < self.rate * Fraction(3, 4):
+                self._measured_rate = measured
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames the container says that it holds; None where it does not."""
+        return None if self._measured_rate else self.video.frames or None
 
     def reopen(self) -> None:
         """Go back to the very beginning; exact in every container, unlike seeking."""
@@ -169,7 +188,8 @@ class VideoFile:
         if self.container.format.name not in _LENGTH_IS_TOLD:
             return None
         if self.container.format.name == "avi":  # FFmpeg shortens its length to what is there
-            return float(self.video.frames / self.rate) if self.rate else None
+            rate = self.video.average_rate
+            return float(self.video.frames / rate) if rate else None
         streams = [self.video, *self.container.streams.audio]
         ends = [
             float(((stream.start_time or 0) + stream.duration) * stream.time_base - self.origin)

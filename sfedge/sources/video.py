@@ -69,7 +69,7 @@ class VideoSource(Closing):
             height=self._developer.size[1],
             frame_rate=float(self._file.rate) if self._file.rate else None,
             duration=self._file.duration,
-            frames=self._file.video.frames or None,
+            frames=self._file.frames,
             is_live=False,
             path=None if is_on_network(address) else Path(address),
             audio_path=address if self._file.container.streams.audio else None,
