@@ -1,5 +1,6 @@
 """Where frames come from: `open_source` turns what the user names into a source."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -54,9 +55,11 @@ def open_source(
             where=without_credentials(address),
             fix=f"Known are {', '.join(f'{name}://' for name in STREAMS)} and paths of files.",
         )
+    if device := re.fullmatch(r"/dev/video(\d+)", address):
+        return CameraSource(device[1], start=start, end=end)
     path = Path(url2pathname(urlsplit(address).path) if separator else address)
     try:
-        is_folder, is_there = path.is_dir(), path.exists()
+        is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot be looked at ({error})", where=shown(address)) from error
     if not is_there:
@@ -64,6 +67,12 @@ def open_source(
             "there is no such file or folder",
             where=shown(address),
             fix="Check the path; a camera is named by its number, such as 0.",
+        )
+    if not (is_folder or is_file):
+        raise SourceError(
+            "it is neither a file nor a folder",
+            where=shown(address),
+            fix="Write a pipe into a file first; a camera is named by its number, such as 0.",
         )
     if is_folder:
         return PictureSource(path, start=start, end=end, as_video=as_video)

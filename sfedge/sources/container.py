@@ -4,7 +4,7 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import av
@@ -142,22 +142,30 @@ class VideoFile:
     def _has_seen_enough(self, stamps: list[int | None]) -> bool:
         """Whether packets' time stamps tell the rate, and how many at the start have none."""
         known = sum(stamp is not None for stamp in stamps)
-        if known == len(stamps) and self.container.format.name not in _EMPTY_FRAMES:
+        if known == len(stamps) and not self._is_rate_doubtful:
             return True
         return known >= _LOOK_AHEAD or (not known and len(stamps) > _LONGEST_LEAD)
 
+    @property
+    def _is_rate_doubtful(self) -> bool:
+        is_usual = self.rate is not None and 1 <= self.rate <= 240
+        return not is_usual or self.container.format.name in _EMPTY_FRAMES
+
     def _measure(self, times: list[int]) -> None:
-        """Find the true frame rate where the container counts frames that it leaves empty."""
-        span = (max(times) - min(times)) * self.time_base if len(times) > 1 else 0
-        if self.container.format.name in _EMPTY_FRAMES and span > 0 and self.rate is not None:
-            measured = Fraction((len(times) - 1) / span).limit_denominator(1001)
-            if measured < self.rate * Fraction(3, 4):
-                self._measured_rate = measured
+        """Take the usual distance of the first pictures where the container's rate is doubtful."""
+        steps = [b - a for a, b in pairwise(sorted(set(times)))]
+        if not steps or not self._is_rate_doubtful:
+            return
+        step = sorted(steps)[len(steps) // 2] * self.time_base
+        measured = Fraction(1 / step).limit_denominator(1001)
+        if self.rate is None or not self.rate * Fraction(3, 4) < measured < self.rate * 2:
+            self._measured_rate = measured
 
     @property
     def frames(self) -> int | None:
         """How many frames the container says that it holds; None where it does not."""
-        return None if self._measured_rate else self.video.frames or None
+        is_right = not self._measured_rate or self.container.format.name not in _EMPTY_FRAMES
+        return self.video.frames or None if is_right else None
 
     def reopen(self) -> None:
         """Go back to the very beginning; exact in every container, unlike seeking."""

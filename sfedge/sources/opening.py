@@ -65,7 +65,10 @@ def open_container(address: str, options: dict[str, str] | None = None) -> Any:
             what = "its index (moov atom) is missing, as in a recording that was cut off"
             fix = "Copy or record it again. Tools such as untrunc can rebuild the index."
         else:
-            what = f"this is not a video that FFmpeg can read ({reason(error)})"
+            why = (
+                "no known container" if isinstance(error, av.error.ArgumentError) else reason(error)
+            )
+            what = f"this is not a video that FFmpeg can read ({why})"
             fix = "Give a video such as MP4, MOV, MKV, WebM or AVI; the file may also be damaged."
         raise SourceError(what, where=name, fix=fix) from error
 

@@ -186,8 +186,11 @@ class PictureSource(Closing):
             suffix = entry.suffix.lower()
             if _SYSTEM_FILES.fullmatch(entry.name):
                 continue
-            if _is_folder(entry):
+            kind = _file_type(entry)
+            if stat.S_ISDIR(kind):
                 folders.append(shown(entry.name))
+            elif kind and not stat.S_ISREG(kind):  # a pipe, which may never give anything
+                others.append(shown(entry.name))
             elif suffix in RAW_SUFFIXES:
                 raw.append(shown(entry.name))
             elif suffix in _VIDEOS:
@@ -243,11 +246,12 @@ class PictureSource(Closing):
         sentences.append(f"{count} more picture{'s' * (count > 1)} {what}")
 
 
-def _is_folder(entry: Path) -> bool:
+def _file_type(entry: Path) -> int:
+    """The kind of a file, as `stat` tells it; 0 for a broken link, named when it is read."""
     try:
-        return stat.S_ISDIR(entry.stat().st_mode)
-    except OSError:  # a broken link; what it is named as decides
-        return False
+        return stat.S_IFMT(entry.stat().st_mode)
+    except OSError:
+        return 0
 
 
 def _reason(error: Exception) -> str:

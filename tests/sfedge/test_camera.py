@@ -64,6 +64,11 @@ def test_a_camera_gives_frames_as_they_arrive(fake: type[FakeCamera]) -> None:
     assert source.losses == ()
 
 
+def test_a_camera_may_be_named_by_its_device(fake: type[FakeCamera]) -> None:
+    with open_source("/dev/video3") as source:
+        assert source.info.name == "camera 3"
+
+
 def test_a_camera_that_is_unplugged_is_a_gap_and_opened_again(fake: type[FakeCamera]) -> None:
     with open_source("0") as source:
         frames = iter(source)

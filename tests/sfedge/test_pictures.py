@@ -203,6 +203,7 @@ def test_what_a_folder_holds_besides_pictures_is_ignored_or_named(tmp_path: Path
     for name in ("notes.txt", "b.CR2", "c.dng", "clip.MOV"):
         (tmp_path / name).write_bytes(b"whatever")
     (tmp_path / "more").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")  # reading it would wait for ever
     with open_source(str(tmp_path)) as source:
         assert [frame.file for frame in source] == ["a.jpg", "no suffix"]
     assert source.losses == (
@@ -210,7 +211,7 @@ def test_what_a_folder_holds_besides_pictures_is_ignored_or_named(tmp_path: Path
         "videos have to be run one by one: clip.MOV",
     )
     assert source.warnings == (
-        "passed over, as no pictures: notes.txt",
+        "passed over, as no pictures: notes.txt, pipe.jpg",
         "folders in it are not read: more",
     )
 

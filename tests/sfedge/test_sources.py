@@ -1,5 +1,6 @@
 """Video files: times, numbers, orientation and colours of their frames."""
 
+import os
 import threading
 from fractions import Fraction
 from functools import partial
@@ -231,6 +232,12 @@ def test_an_address_that_leads_nowhere_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match=address):
         open_source(address)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(SourceError, match="neither a file nor a folder"):
+        open_source(str(tmp_path / "pipe.mp4"))
 
 
 def test_addresses_open_the_source_they_name(tmp_path: Path, astronaut: np.ndarray) -> None:
