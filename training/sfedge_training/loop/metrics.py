@@ -9,6 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import (
+    average_precision_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    recall_score,
+)
 
 Scores = NDArray[np.floating]  # (N, C) probabilities or logits
 Labels = NDArray[np.integer]  # (N,) class indices
@@ -25,8 +33,8 @@ def accuracy(scores: Scores, labels: Labels) -> float:
 
 def confusion(labels: Labels, answers: Labels, classes: int) -> NDArray[np.int64]:
     """(C, C) number of samples of each class (rows) that were answered by each (columns)."""
-    pairs = labels.astype(np.int64) * classes + answers
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    table: NDArray[np.int64] = confusion_matrix(labels, answers, labels=range(classes))
+    return table
 
 
 def class_recalls(table: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -40,15 +48,13 @@ def class_recalls(table: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def balanced_accuracy(scores: Scores, labels: Labels) -> float:
     """Mean over the classes present of the share that is recognised (macro recall)."""
-    table = confusion(labels, scores.argmax(axis=1), scores.shape[1])
-    return float(np.nanmean(class_recalls(table)))
+    answers = scores.argmax(axis=1)
+    return float(recall_score(labels, answers, labels=np.unique(labels), average="macro"))
 
 
 def macro_f1(scores: Scores, labels: Labels) -> float:
     """Mean over classes of F1; those that neither occur nor are answered are left out."""
-    table = confusion(labels, scores.argmax(axis=1), scores.shape[1])
-    marked = table.sum(axis=0) + table.sum(axis=1)
-    return float((2 * np.diag(table)[marked > 0] / marked[marked > 0]).mean())
+    return float(f1_score(labels, scores.argmax(axis=1), average="macro"))
 
 
 def cohens_kappa(table: NDArray[np.int64]) -> float:
@@ -57,24 +63,21 @@ def cohens_kappa(table: NDArray[np.int64]) -> float:
     Where both give one and the same label to every sample, chance is full agreement too, and the
     measure is undefined: nan.
     """
-    total = int(table.sum())
-    by_chance = int(table.sum(axis=0) @ table.sum(axis=1))  # times the total, squared
-    if by_chance == total * total:
+    if np.count_nonzero(table.sum(axis=0) + table.sum(axis=1)) < 2:
         return float("nan")
-    return float((int(np.trace(table)) * total - by_chance) / (total * total - by_chance))
+    first, second = np.indices(table.shape)
+    counts = table.ravel()
+    return float(cohen_kappa_score(first.ravel(), second.ravel(), sample_weight=counts))
 
 
 def mean_average_precision(scores: Scores, labels: Labels) -> float:
     """Mean over classes of one-against-rest average precision, without interpolation.
 
-    The form of scikit-learn's `average_precision_score(average="macro")`, as published code for
-    PISC uses it: sum over distinct thresholds of (recall step) * precision. HaGRID and AffectNet
-    have no official one and take the same. Classes without a sample are left out.
+    Published code for PISC takes scikit-learn's, too. HaGRID and AffectNet have no official one and
+    take the same. Classes without a sample are left out.
     """
-    curves = [_precision_recall(scores[:, c], labels == c) for c in np.unique(labels)]
-    return float(
-        np.mean([np.sum(np.diff(recall, prepend=0) * precision) for precision, recall in curves])
-    )
+    present = np.unique(labels)
+    return float(np.mean([average_precision_score(labels == c, scores[:, c]) for c in present]))
 
 
 def interpolated_average_precision(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
@@ -92,9 +95,8 @@ def interpolated_average_precision(scores: NDArray[np.floating], truth: NDArray[
     """
     if not truth.any():
         return float("nan")
-    precision, recall = _precision_recall(scores, truth)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall, prepend=0) * envelope))
+    precision, recall, _ = precision_recall_curve(truth, scores)  # from full recall to none
+    return float(-np.diff(recall) @ np.maximum.accumulate(precision[:-1]))
 
 
 def looking_average_precisions(
@@ -113,18 +115,6 @@ def looking_average_precisions(
         interpolated_average_precision(scores, looking),
         interpolated_average_precision(1 - scores, ~looking),
     )
-
-
-def _precision_recall(
-    scores: NDArray[np.floating], truth: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall at each distinct score, from the highest down."""
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(truth[order])
-    # Equal scores make one threshold: only the last of each run counts.
-    last = np.append(np.diff(scores[order]) != 0, True)
-    hits, ranks = hits[last], (np.arange(len(order)) + 1)[last]
-    return hits / ranks, hits / hits[-1]
 
 
 def peak_point(heatmap: NDArray[np.floating]) -> tuple[float, float]:
