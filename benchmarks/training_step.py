@@ -22,8 +22,8 @@ from sfedge_training.model.model_config import PRESETS, ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, add_lora, build_model, cast_frozen
 
 PLAIN, OURS = "plain loop", "this project"
-RECOMPUTE, STORED = "this project, recompute", "this project, stored features"
-VARIANTS = (PLAIN, OURS, RECOMPUTE, STORED)
+CHECKPOINTING, STORED = "this project, gradient checkpointing", "this project, stored features"
+VARIANTS = (PLAIN, OURS, CHECKPOINTING, STORED)
 BLOCKS = {"paper": (16, 24), "tiny": (4, 3)}  # of language model and encoder
 PAPER_BATCH = 32
 
@@ -117,7 +117,7 @@ class _Bench:
     def gradients(self, variant: str, *, samples: int | None = None) -> Tensor:
         """Leave a variant's gradients in the parameters; returns its loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.model.recompute = variant == RECOMPUTE
+        self.model.gradient_checkpointing = variant == CHECKPOINTING
         with self._precision():
             batch = _first(self.stored if variant == STORED else self.batch, samples)
             if variant == PLAIN:

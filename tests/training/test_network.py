@@ -157,8 +157,8 @@ def test_recomputing_holds_less_and_gives_the_same_gradients_with_dropout(
     model = built(replace(TINY, lora_dropout=0.3)).train()
     batch = batch_of(model, tasks)
     found, held = [], []
-    for recompute in (False, True):
-        model.recompute = recompute
+    for checkpointing in (False, True):
+        model.gradient_checkpointing = checkpointing
         torch.manual_seed(3)
         kept: dict[int, int] = {}
         with saved_tensors_hooks(partial(noted, kept), lambda tensor: tensor):

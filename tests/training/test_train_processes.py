@@ -87,7 +87,7 @@ def same_weights(one: nn.Module, other: nn.Module) -> None:
 def test_a_batch_in_parts_is_the_same_step(drawings: Path, tmp_path: Path, parts: int) -> None:
     samples = samples_in(drawings)
     whole, _ = run_train(samples, RECIPE, tmp_path / "whole")
-    divided, _ = run_train(samples, replace(RECIPE, accumulation=parts), tmp_path / "parts")
+    divided, _ = run_train(samples, replace(RECIPE, micro_batches=parts), tmp_path / "parts")
 
     assert len(column(tmp_path / "whole", "loss")) == 4
     for name in ("loss", "gradient_norm", "label_loss", "gaze_loss"):
@@ -123,7 +123,7 @@ def test_two_processes_descend_as_one_on_the_same_batch(drawings: Path, tmp_path
     settings = ("--epochs", 1, "--datasets", "affectnet,gazefollow,pisc")
     alone = [sys.executable, *words(drawings, tmp_path / "one", *settings)]
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    shared = words(drawings, tmp_path / "two", *settings, "--accumulation", 2)
+    shared = words(drawings, tmp_path / "two", *settings, "--micro-batches", 2)
     for command in (alone, [sys.executable, *launch, *shared]):
         ended = subprocess.run(
             command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300
@@ -233,7 +233,9 @@ def _devour(model: _Hungry, batch: Batch, _: float) -> tuple[Tensor, dict[str, T
 def test_memory_that_runs_out_is_answered_with_advice(drawings: Path, tmp_path: Path) -> None:
     model = fresh_model()
     opener = pictures_opener(ViewSpec(model.encoder.input, model.token_grid))
-    with pytest.raises(MemoryExhaustedError, match=r"--accumulation 2.*--recompute.*bf16") as told:
+    with pytest.raises(
+        MemoryExhaustedError, match=r"--micro-batches 2.*--gradient-checkpointing.*bf16"
+    ) as told:
         train(_Hungry(), samples_in(drawings), RECIPE, tmp_path, loss=_devour, opener=opener)
     assert "6 samples in 1 part" in str(told.value)
     assert isinstance(told.value, SfedgeError)

@@ -180,7 +180,7 @@ def test_a_run_goes_on_with_its_own_recipe_alone(
     with pytest.raises(ConfigError, match=r"begun with learning_rate 0\.0002, not 0\.1"):
         run(*words, "--learning-rate", "0.1")
 
-    run(*words, "--accumulation", "2", "--stop-after", "2")  # in parts, and to its end
+    run(*words, "--micro-batches", "2", "--stop-after", "2")  # in parts, and to its end
 
     assert "The model is in" in capsys.readouterr().out
     _, _, told = load_model(tmp_path / "run" / "model")
@@ -215,11 +215,11 @@ def test_half_precision_learns_and_leaves_a_whole_model(drawings: Path, tmp_path
     start = build_model(PRESETS["tiny"])
     save_model(tmp_path / "start", start, Recipe(), {})
     words = ("train", drawings, "--start-from", tmp_path / "start", *ONE_STEP_EACH)
-    run(*words, "--out", tmp_path / "half", "--precision", "bf16", "--recompute")
+    run(*words, "--out", tmp_path / "half", "--precision", "bf16", "--gradient-checkpointing")
     run(*words, "--out", tmp_path / "full")
 
     model, recipe, _ = load_model(tmp_path / "half" / "model")
-    assert (recipe.precision, recipe.recompute) == ("bf16", True)
+    assert (recipe.precision, recipe.gradient_checkpointing) == ("bf16", True)
     frozen, before = frozen_state(model), frozen_state(start)
     assert all(torch.equal(frozen[name], before[name]) for name in before)  # not rounded
     rows = [

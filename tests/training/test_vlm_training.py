@@ -217,7 +217,16 @@ def test_the_commands_train_save_and_score_the_same_model(
     datasets = ("--datasets", "pisc,gazefollow")
     words = (
         *(drawings, "--out", tmp_path / "run", "--family", family, "--weights", weights / family),
-        *(*datasets, "--epochs", "1", "--batch", "2", "--image-tokens", "8", "--recompute"),
+        *(
+            *datasets,
+            "--epochs",
+            "1",
+            "--batch",
+            "2",
+            "--image-tokens",
+            "8",
+            "--gradient-checkpointing",
+        ),
         *("--precision", "bf16"),
     )
     assert "Stopped after 1 steps" in run(vlm_train, *words, "--stop-after", "1")

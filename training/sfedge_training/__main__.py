@@ -94,11 +94,11 @@ def pretrain(
     language model that come out stand in for CLIP and Llama in `train --pretrained`.
     """
     recipe = recipe_of({**settings, "pretraining": True})
-    if this_process().num_processes > 1 or recipe.accumulation > 1:
+    if this_process().num_processes > 1 or recipe.micro_batches > 1:
         raise UsageError(
             "pre-training normalises over whole batches",
             where="pretrain",
-            fix="Run it in one process, without --accumulation.",
+            fix="Run it in one process, without --micro-batches.",
         )
     torch.manual_seed(recipe.seed)
     model = build_model(PRESETS[preset], with_lora=False)
@@ -220,7 +220,7 @@ def train_command(
         social_fusion(
             *(config, build),
             features=stored,
-            batch=max(recipe.batch // recipe.accumulation, 1),
+            batch=max(recipe.batch // recipe.micro_batches, 1),
             workers=workers,
         ),
         _with_own_tasks(recipe, loaded),

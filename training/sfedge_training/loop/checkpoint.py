@@ -71,7 +71,7 @@ def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[
 
 
 # What changes how a step is computed, not what.
-_FREE = ("accumulation", "recompute", "patience")
+_FREE = ("micro_batches", "gradient_checkpointing", "patience")
 
 
 def check_same_recipe(run: Path, recipe: Recipe) -> None:

@@ -27,7 +27,7 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
             raise
         raise MemoryExhaustedError(
             f"memory ran out in a step of {recipe.batch} samples "
-            f"in {recipe.accumulation} part{'s' * (recipe.accumulation > 1)}",
+            f"in {recipe.micro_batches} part{'s' * (recipe.micro_batches > 1)}",
             where=str(error).splitlines()[0] if str(error) else "",
             fix=f"{_advice(recipe)} What is done is kept.",
         ) from error
@@ -41,11 +41,13 @@ def _is_exhausted(error: Exception) -> bool:
 
 def _advice(recipe: Recipe) -> str:
     ways = []
-    if recipe.accumulation < recipe.batch and not recipe.pretraining:
-        more = min(2 * recipe.accumulation, recipe.batch)
-        ways.append(f"--accumulation {more}: the same step in smaller parts")
-    if not recipe.recompute:
-        ways.append("--recompute: activations computed again in the backward pass, slower")
+    if recipe.micro_batches < recipe.batch and not recipe.pretraining:
+        more = min(2 * recipe.micro_batches, recipe.batch)
+        ways.append(f"--micro-batches {more}: the same step in smaller parts")
+    if not recipe.gradient_checkpointing:
+        ways.append(
+            "--gradient-checkpointing: activations computed again in the backward pass, slower"
+        )
     if recipe.precision == "fp32":
         ways.append("--precision bf16: half of what activations and frozen parts take")
     if recipe.batch > 1:

@@ -138,15 +138,16 @@ def run_options(command: Command) -> Command:
             "0 trains to the end.",
         ),
         click.option(
-            "--accumulation",
-            default=usual.accumulation,
+            "--micro-batches",
+            default=usual.micro_batches,
             show_default=True,
-            help="Work a batch off in so many parts: less memory, the same step.",
+            help="Divide each batch into N micro-batches: less memory, the same step.",
+            metavar="N",
         ),
         click.option(
-            "--recompute",
+            "--gradient-checkpointing",
             is_flag=True,
-            help="Compute activations again in the backward pass: less memory, more time.",
+            help="Recompute activations in the backward pass: less memory, more time.",
         ),
         click.option(
             "--exact-faces",

@@ -16,6 +16,8 @@ DATASET_TASKS: dict[str, tuple[str, ...]] = {
     "pisc": ("domain", "relation"),
 }
 OWN = "folder"  # a user's own pictures: its tasks are those that occur in it
+# Settings under the names that earlier models were saved with.
+_RENAMED = {"accumulation": "micro_batches", "recompute": "gradient_checkpointing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,8 @@ class Recipe:
     # The sizes without published weights (preset `tiny`) first train every part, without LoRA;
     # the encoder and language model that come out stand in for CLIP and Llama.
     pretraining: bool = False
-    accumulation: int = 1  # parts in which a batch is worked off; the result is the same
-    recompute: bool = False  # activations again in the backward pass: less memory, more time
+    micro_batches: int = 1  # that a batch is divided into; the step is the same
+    gradient_checkpointing: bool = False  # less memory, more time; the step is the same
     # Epochs without a lower validation loss after which to stop, with the best epoch's weights;
     # 0 trains to the end and keeps the last. The paper tells of none.
     patience: int = 0
@@ -59,7 +61,7 @@ class Recipe:
         for name in self.own_tasks:
             if name not in TASKS:
                 unknown_name("task", name, TASKS, where="own_tasks")
-        whole = ("seed", "epochs", "batch", "warmup", "accumulation", "patience")
+        whole = ("seed", "epochs", "batch", "warmup", "micro_batches", "patience")
         numbers = (*whole, "learning_rate", "weight_decay", "gradient_norm")
         for name in numbers:
             value, wanted = getattr(self, name), int if name in whole else (int, float)
@@ -83,8 +85,8 @@ class Recipe:
                     f"gaze weight {self.gaze_weight}",
                 ),
                 (
-                    not 1 <= self.accumulation <= max(self.batch, 1),
-                    f"accumulation {self.accumulation} is not from 1 to the batch",
+                    not 1 <= self.micro_batches <= max(self.batch, 1),
+                    f"micro-batches {self.micro_batches} is not from 1 to the batch",
                 ),
                 (self.patience < 0, f"patience {self.patience} is negative"),
                 (self.precision not in ("fp32", "bf16"), f"precision {self.precision!r}"),
@@ -128,6 +130,7 @@ def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
     Raises:
         ConfigError: a setting is unknown or out of range.
     """
+    data = {_RENAMED.get(name, name): value for name, value in data.items()}
     known = {field.name for field in fields(Recipe)}
     unknown = sorted(set(data) - known)
     if unknown:

@@ -125,7 +125,7 @@ def train(
         while progress.steps < last and not progress.is_over(recipe.patience):
             step = progress.steps
             with memory_advice(recipe):
-                row = loop.step(step, total, list(islice(batches, recipe.accumulation)))
+                row = loop.step(step, total, list(islice(batches, recipe.micro_batches)))
             progress = replace(progress, steps=step + 1)
             if held_out and progress.steps % per_epoch == 0:
                 with memory_advice(recipe):
@@ -229,7 +229,9 @@ class _Loop(Generic[_Model, _Batch]):
     @property
     def share(self) -> Share:
         accelerator = self.accelerator
-        return Share(accelerator.process_index, accelerator.num_processes, self.recipe.accumulation)
+        return Share(
+            accelerator.process_index, accelerator.num_processes, self.recipe.micro_batches
+        )
 
     def log(self, run: Path, done: int) -> Any:
         return RunLog(run, done) if self.is_main else nullcontext()
@@ -315,7 +317,7 @@ def _batches(
     for epoch in range(done // per_epoch, recipe.epochs):
         seed = (recipe.seed, epoch, 1)
         dataset = opener(plan(epoch=epoch), augment=recipe.augment, seed=seed, share=loop.share)
-        first = max(done - epoch * per_epoch, 0) * recipe.accumulation
+        first = max(done - epoch * per_epoch, 0) * recipe.micro_batches
         yield from batch_loader(dataset, first=first, workers=workers)
 
 

@@ -87,7 +87,7 @@ def social_fusion(
         return pictures_opener(ViewSpec(model.encoder.input, model.token_grid, store))
 
     def prepare(model: SocialFusion, recipe: Recipe) -> None:
-        model.recompute = recipe.recompute
+        model.gradient_checkpointing = recipe.gradient_checkpointing
         if recipe.precision == "bf16":
             cast_frozen(model, torch.bfloat16)
 

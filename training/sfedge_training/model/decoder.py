@@ -49,14 +49,14 @@ class Question:
 
 
 def read(
-    llama: LlamaModel, questions: Sequence[Question], *, recompute: bool = False
+    llama: LlamaModel, questions: Sequence[Question], *, checkpointing: bool = False
 ) -> list[Tensor]:
     """States of image tokens after the final norm, as if each sample stood in a sequence alone.
 
     Args:
         llama: the model, bare or with LoRA.
         questions: at least one; their order is free.
-        recompute: keep only what goes from block to block, and compute the rest again for the
+        checkpointing: keep only what goes from block to block, and compute the rest again for the
             gradient; less memory, more time, the same result.
 
     Returns:
@@ -76,9 +76,9 @@ def read(
     rotation = cos[0, :, None], sin[0, :, None]  # [N, 1, HD] each
     *blocks, last = (cast(LlamaDecoderLayer, layer) for layer in llama.layers)
     for block in blocks:
-        x = _run(block, x, rotation, questions, None, recompute)
+        x = _run(block, x, rotation, questions, None, checkpointing)
     asked = _asked_rows(questions).to(device)
-    x = _normed(llama.norm, _run(last, x, rotation, questions, asked, recompute))
+    x = _normed(llama.norm, _run(last, x, rotation, questions, asked, checkpointing))
     counts = [len(question.tokens) * question.asked for question in questions]
     return [
         states.view(len(question.tokens), question.asked, -1)
@@ -119,9 +119,9 @@ def _run(
     rotation: tuple[Tensor, Tensor],
     questions: Sequence[Question],
     asked: Tensor | None,
-    recompute: bool,
+    checkpointing: bool,
 ) -> Tensor:
-    if recompute and torch.is_grad_enabled():
+    if checkpointing and torch.is_grad_enabled():
         states: Tensor = checkpoint(
             _block, layer, x, rotation, questions, asked, use_reentrant=False
         )

@@ -44,7 +44,7 @@ class SocialFusion(nn.Module):
         box_embedding: [d_l], or [d_v] before the connector.
         llm: Llama, bare or with LoRA.
         gaze_head: [B, T, d_l] to [B, 64, 64].
-        recompute: compute the language model's activations again for the gradient, block by
+        checkpointing: compute the language model's activations again for the gradient, block by
             block, and hold little of them: less memory, more time.
     """
 
@@ -70,7 +70,7 @@ class SocialFusion(nn.Module):
         self.box_embedding = nn.Parameter(torch.randn(marked) * _MARK_SCALE[config.box_embedding])
         self.llm: LlamaForCausalLM | PeftModel = llm.requires_grad_(False)
         self.gaze_head = GazeHead(width, self.token_grid, pool=config.pool)
-        self.recompute = False
+        self.gradient_checkpointing = False
 
     @property
     def token_grid(self) -> int:
@@ -128,7 +128,7 @@ class SocialFusion(nn.Module):
             decoder.Question(self.prompts[task], part, last_only)
             for task, part in zip(rows, parts, strict=True)
         ]
-        states = decoder.read(self.lm.model, questions, recompute=self.recompute)
+        states = decoder.read(self.lm.model, questions, checkpointing=self.gradient_checkpointing)
         return torch.cat(states)[order.argsort()]
 
     def forward(

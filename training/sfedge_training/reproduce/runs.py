@@ -32,7 +32,7 @@ SPLITS: dict[Part, dict[str, Split]] = {
 }
 
 
-_HOW = ("accumulation", "recompute")  # of a recipe: how it is computed, not what
+_HOW = ("micro_batches", "gradient_checkpointing")  # of a recipe: how it is computed, not what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,8 +125,8 @@ def baseline(
         return build_baseline(config, allow_remote_code=allow_remote_code)
 
     def prepare(model: VisionLanguageModel, recipe: Recipe) -> None:
-        if recipe.recompute:
-            model.recompute_activations()
+        if recipe.gradient_checkpointing:
+            model.enable_gradient_checkpointing()
         if recipe.precision == "bf16":
             cast_frozen(model, torch.bfloat16)
 
@@ -139,7 +139,7 @@ def baseline(
         score=partial(
             evaluate_baseline,
             device=usual_device(),
-            batch=max(recipe.batch // recipe.accumulation, 1),
+            batch=max(recipe.batch // recipe.micro_batches, 1),
             workers=workers,
         ),
         save=save_baseline,

@@ -40,13 +40,13 @@ class VisionLanguageModel(nn.Module):
         self.network.get_submodule(self.adapter.blocks).train(mode)
         return self
 
-    def recompute_activations(self) -> None:
+    def enable_gradient_checkpointing(self) -> None:
         """Compute activations again in the backward pass: less memory, more time.
 
         Raises:
             ConfigError: the family's code cannot.
         """
-        _recompute(self.network, self.config.family)
+        _checkpointed(self.network, self.config.family)
 
     def forward(self, batch: ChatBatch) -> Tensor:
         """Cross-entropy of every answer token [n], row by row; of no other token."""
@@ -102,12 +102,12 @@ def _with_lora(network: nn.Module, blocks: str, config: VlmConfig) -> nn.Module:
     return adapted
 
 
-def _recompute(network: Any, family: str) -> None:
+def _checkpointed(network: Any, family: str) -> None:
     try:
         network.activation_checkpointing_enable()
     except (AttributeError, ValueError) as error:
         raise ConfigError(
             "the model's code cannot compute activations again in the backward pass",
             where=family,
-            fix="Leave --recompute out and take a smaller --batch or --image-tokens.",
+            fix="Leave --gradient-checkpointing out and take a smaller --batch or --image-tokens.",
         ) from error
