@@ -237,7 +237,7 @@ def test_memory_that_runs_out_is_answered_with_advice(drawings: Path, tmp_path: 
         MemoryExhaustedError, match=r"--micro-batches 2.*--gradient-checkpointing.*bf16"
     ) as told:
         train(_Hungry(), samples_in(drawings), RECIPE, tmp_path, loss=_devour, opener=opener)
-    assert "6 samples in 1 part" in str(told.value)
+    assert "6 samples in 1 micro-batch" in str(told.value)
     assert isinstance(told.value, SfedgeError)
 
 

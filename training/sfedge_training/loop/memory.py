@@ -27,7 +27,7 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
             raise
         raise MemoryExhaustedError(
             f"memory ran out in a step of {recipe.batch} samples "
-            f"in {recipe.micro_batches} part{'s' * (recipe.micro_batches > 1)}",
+            f"in {recipe.micro_batches} micro-batch{'es' * (recipe.micro_batches > 1)}",
             where=str(error).splitlines()[0] if str(error) else "",
             fix=f"{_advice(recipe)} What is done is kept.",
         ) from error
@@ -43,11 +43,9 @@ def _advice(recipe: Recipe) -> str:
     ways = []
     if recipe.micro_batches < recipe.batch and not recipe.pretraining:
         more = min(2 * recipe.micro_batches, recipe.batch)
-        ways.append(f"--micro-batches {more}: the same step in smaller parts")
+        ways.append(f"--micro-batches {more}: the same step, divided further")
     if not recipe.gradient_checkpointing:
-        ways.append(
-            "--gradient-checkpointing: activations computed again in the backward pass, slower"
-        )
+        ways.append("--gradient-checkpointing: activations recomputed in the backward pass, slower")
     if recipe.precision == "fp32":
         ways.append("--precision bf16: half of what activations and frozen parts take")
     if recipe.batch > 1:
