@@ -16,13 +16,13 @@ from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.flops import Work
 from sfedge_training.data.batch import Batch
 from sfedge_training.loop.losses import answer_targets
-from sfedge_training.loop.recipe import DATASET_TASKS
+from sfedge_training.loop.recipe import dataset_tasks
 from sfedge_training.model.social_fusion import SocialFusion
 
 
 def mixed_tasks(batch: int) -> tuple[str, ...]:
     """The tasks of a classification batch: its four datasets in equal parts."""
-    datasets = [tasks for tasks in DATASET_TASKS.values() if tasks != ("gaze",)]
+    datasets = [tasks for tasks in dataset_tasks().values() if tasks != ("gaze",)]
     rows = [divmod(row, len(datasets)) for row in range(batch)]
     return tuple(datasets[place][turn % len(datasets[place])] for turn, place in rows)
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from sfedge.bundle.graph_io import GraphIO
 from sfedge.bundle.manifest import Manifest
 from sfedge.core.boxes import patch_mask
+from sfedge.core.decode import highest
 from sfedge.core.errors import BundleError
 from sfedge.core.preprocess import encoder_input
 from sfedge_export.calibration_pictures import View, noise, photographs
@@ -45,7 +46,7 @@ def difference(found: Floats, wanted: Floats) -> Difference:
     """Compare two outputs, samples first."""
     scale = float(np.abs(wanted).max())
     rows = wanted.reshape(len(wanted), -1)
-    choices = found.reshape(len(found), -1).argmax(1)
+    choices = highest(found)
     # A heatmap's rim holds equal values side by side, of which rounding chooses one.
     is_same = rows[np.arange(len(rows)), choices] >= rows.max(1) - _ROUNDING * scale
     return Difference(float(np.abs(found - wanted).max()), scale, float(is_same.mean()))

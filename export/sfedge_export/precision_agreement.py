@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from sfedge.bundle.manifest import Manifest
+from sfedge.core.decode import cells_of, highest, log_probabilities
 from sfedge.core.errors import BundleError
 from sfedge_export.precision_session import Answers, Floats
 
@@ -80,9 +81,9 @@ def compare(found: Answers, wanted: Answers, manifest: Manifest) -> Agreement:
 def compare_labels(found: Floats, wanted: Floats) -> LabelAgreement:
     """Two sets of logits [views, labels]."""
     cosines = cosine(found, wanted)
-    log_p, log_q = _log_softmax(wanted), _log_softmax(found)
+    log_p, log_q = log_probabilities(wanted), log_probabilities(found)
     return LabelAgreement(
-        same=float((found.argmax(1) == wanted.argmax(1)).mean()),
+        same=float((highest(found) == highest(wanted)).mean()),
         cosine=float(cosines.mean()),
         worst_cosine=float(cosines.min()),
         divergence=float((np.exp(log_p) * (log_p - log_q)).sum(1).mean()),
@@ -94,12 +95,12 @@ def compare_heatmaps(found: Floats, wanted: Floats) -> HeatmapAgreement:
     rows, other = (values.reshape(len(values), -1) for values in (found, wanted))
     cosines = cosine(rows, other)
     side = found.shape[-1]
-    peaks = [np.stack(np.unravel_index(v.argmax(1), (side, side)), 1) for v in (rows, other)]
+    peaks = [np.stack(divmod(highest(values), side), 1) for values in (rows, other)]
     return HeatmapAgreement(
         cosine=float(cosines.mean()),
         worst_cosine=float(cosines.min()),
         distance=float(np.linalg.norm(peaks[0] - peaks[1], axis=1).mean() / side),
-        difference=float(np.abs(_sigmoid(rows) - _sigmoid(other)).mean()),
+        difference=float(np.abs(cells_of(rows) - cells_of(other)).mean()),
     )
 
 
@@ -108,15 +109,6 @@ def cosine(found: Floats, wanted: Floats) -> Floats:
     a, b = found.astype(np.float64), wanted.astype(np.float64)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     return np.asarray((a * b).sum(-1) / np.maximum(lengths, 1e-30))
-
-
-def _log_softmax(logits: Floats) -> Floats:
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))
 
 
 def _rounded(figures: Mapping[str, float]) -> dict[str, float]:

@@ -23,11 +23,13 @@ class Decoded(NamedTuple):
 
 def values_of(task: Task, logits: Values) -> Values:
     """Logits (N, labels) to probabilities, float64; (N, 64, 64) to cells in [0, 1], float32."""
-    exact = logits.astype(np.float64)
-    if task.output == "heatmap":
-        # By tanh: exp overflows on large negative logits.
-        return (0.5 * (1.0 + np.tanh(0.5 * exact))).astype(np.float32)
-    return np.exp(log_probabilities(exact))
+    return cells_of(logits) if task.output == "heatmap" else np.exp(log_probabilities(logits))
+
+
+def cells_of(logits: Values) -> NDArray[np.float32]:
+    """A heatmap's logits to cells in [0, 1]."""
+    # By tanh: exp overflows on large negative logits.
+    return (0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)
 
 
 def log_probabilities(logits: Values) -> NDArray[np.float64]:

@@ -63,7 +63,9 @@ def test_the_box_changes_the_answer(small_model: SocialFusion) -> None:
     images = torch.rand(1, 3, 32, 32)
     marked, unmarked = torch.ones(1, 16), torch.zeros(1, 16)
     with torch.inference_mode():
-        one, other = (small_model.gaze_logits(images, mask) for mask in (marked, unmarked))
+        one, other = (
+            small_model.gaze_logits(images, mask, ["gaze"]) for mask in (marked, unmarked)
+        )
     assert (one - other).abs().max() > 1e-2  # or a lost mask would go unseen above
 
 

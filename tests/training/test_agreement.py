@@ -21,8 +21,9 @@ from sfedge_training.analysis.agreement import agree, compare, write_agreement
 from sfedge_training.analysis.confusion_picture import draw_confusion
 from sfedge_training.data import labelled_folder as folder
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.checkpoint import load_model, save_model, write_json
+from sfedge_training.loop.checkpoint import load_model, save_model
 from sfedge_training.loop.evaluate import gaze_figures, predict
+from sfedge_training.loop.json_files import write_json
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model

@@ -17,7 +17,7 @@ from sfedge_training.data import LOADERS
 from sfedge_training.data import labelled_folder as folder
 from sfedge_training.data.sample import Dataset, Sample, Split
 from sfedge_training.data.sample_picture import read_picture
-from sfedge_training.loop.recipe import DATASET_TASKS, Recipe, recipe_from_json
+from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe, recipe_from_json
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _TWO = ("expression,fear", "gesture,ok")
@@ -309,7 +309,7 @@ def test_a_recipe_that_was_stored_before_own_pictures_can_be_read() -> None:
     stored = Recipe().to_json()
     del stored["own_tasks"]
     assert recipe_from_json(stored) == Recipe()
-    assert Recipe().datasets == tuple(DATASET_TASKS)
+    assert Recipe().datasets == PAPER_DATASETS
     assert "folder" in LOADERS
 
 

@@ -23,7 +23,7 @@ from sfedge_training.data.sample import DRAWN_MARK, Sample
 from sfedge_training.drawings import write_drawings
 from sfedge_training.loop.checkpoint import load_model, save_model
 from sfedge_training.loop.evaluate import predict
-from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.loop.recipe import Recipe, dataset_tasks
 from sfedge_training.loop.reports import load_datasets, samples_of
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model
@@ -58,7 +58,7 @@ def run(*words: object) -> None:
 
 
 def samples(drawings: Path, task: str) -> list[Sample]:
-    name = next(name for name, tasks in DATASET_TASKS.items() if task in tasks)
+    name = next(name for name, tasks in dataset_tasks().items() if task in tasks)
     found = samples_of(load_datasets(drawings, [name], "test"))
     return [sample for sample in found if sample.task == task]
 

@@ -104,7 +104,7 @@ def test_the_gaze_loss_is_the_weighted_mean_over_cells(model: SocialFusion) -> N
     total, parts = loss(model, batch, 0.2)
 
     with torch.no_grad():
-        chance = torch.sigmoid(model.gaze_logits(images, masks).double()).numpy()
+        chance = torch.sigmoid(model.gaze_logits(images, masks, batch.tasks).double()).numpy()
     truth = heatmaps.double().numpy()
     mean = -(truth * np.log(chance) + (1 - truth) * np.log(1 - chance)).mean()
     assert parts.keys() == {"gaze_loss"}

@@ -118,7 +118,7 @@ def test_gaze_and_its_gradients_equal_llama_called_by_hand(with_lora: bool, pool
         model.unfreeze_all()
     batch = batch_of(model, ("gaze",) * 3)
 
-    ours = model.gaze_logits(batch.images, batch.masks)
+    ours = model.gaze_logits(batch.images, batch.masks, batch.tasks)
     after_prompt = slice(len(model.prompts["gaze"]), None)
     states = [
         model.lm.model(inputs_embeds=whole).last_hidden_state[:, after_prompt]
@@ -292,7 +292,7 @@ def test_the_edge_network_reads_a_quarter_of_the_tokens() -> None:
 
     assert model.token_grid == 3
     assert model.image_tokens(model.encode(batch.images), batch.masks).shape == (2, 9, 128)
-    assert model.gaze_logits(batch.images, batch.masks).shape == (2, 64, 64)
+    assert model.gaze_logits(batch.images, batch.masks, batch.tasks).shape == (2, 64, 64)
 
 
 def test_a_seed_builds_the_same_network_again() -> None:
@@ -364,7 +364,7 @@ def test_logits_are_labels_or_a_heatmap_by_task() -> None:
         heatmaps = model.logits(batch.images, batch.masks, "gaze")
         labels = model.logits(batch.images, batch.masks, "gesture")
 
-        assert torch.equal(heatmaps, model.gaze_logits(batch.images, batch.masks))
+        assert torch.equal(heatmaps, model.gaze_logits(batch.images, batch.masks, batch.tasks))
         assert torch.equal(labels, model.label_logits(batch.images, batch.masks, "gesture"))
 
 
@@ -420,7 +420,7 @@ def test_the_papers_network_answers_and_learns_at_full_size() -> None:
     batch = batch_of(model, ("gesture",))
 
     with torch.inference_mode():
-        heatmap = model.eval().gaze_logits(batch.images, batch.masks)
+        heatmap = model.eval().gaze_logits(batch.images, batch.masks, ["gaze"])
         labels = model.label_logits(batch.images, batch.masks, "gesture")
     total, _ = loss(model.train(), batch, 1.0)
     own = gradients(model, total)

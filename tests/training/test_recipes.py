@@ -9,7 +9,7 @@ import pytest
 from sfedge.core.errors import ConfigError, UnknownNameError
 from sfedge_training.baselines.gazelle import GAZELLE_RECIPE
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
-from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe
 from sfedge_training.model.encoders import ENCODERS
 from sfedge_training.model.model_config import PRESETS, ModelConfig
 from sfedge_training.reproduce.configs import EncoderConfig
@@ -129,16 +129,16 @@ def test_a_row_scores_what_the_paper_scored_it_on() -> None:
 
 
 def test_single_joint_and_pairs_train_on_what_they_say() -> None:
-    alone = tuple((name,) for name in DATASET_TASKS)
+    alone = tuple((name,) for name in PAPER_DATASETS)
     pairs = set()
     for _, row in all_rows():
         joint = row.head.get("Joint training")
         if joint is not None:
-            assert row.runs == ((tuple(DATASET_TASKS),) if joint == "✓" else alone)
+            assert row.runs == ((PAPER_DATASETS,) if joint == "✓" else alone)
         if row.head.get("Task two"):
             ((one, two),) = row.runs
             pairs.add(frozenset((one, two)))
-    assert pairs == {frozenset(pair) for pair in combinations(DATASET_TASKS, 2)}
+    assert pairs == {frozenset(pair) for pair in combinations(PAPER_DATASETS, 2)}
 
 
 def test_socialfusion_is_the_papers_but_for_the_encoder() -> None:

@@ -21,8 +21,10 @@ from sfedge_training.data.features import FeatureStore, filled_store
 from sfedge_training.data.labelled_folder import tasks_in
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import DRAWN_MARK, Dataset, Split
-from sfedge_training.loop.checkpoint import load_model, load_pretrained, load_recipe, read_json
+from sfedge_training.data.task_folder import add_task_folder
+from sfedge_training.loop.checkpoint import load_model, load_pretrained, load_recipe
 from sfedge_training.loop.evaluate import evaluate, usual_device
+from sfedge_training.loop.json_files import read_json
 from sfedge_training.loop.options import (
     FOLDER,
     MODEL_OPTIONS,
@@ -37,6 +39,7 @@ from sfedge_training.loop.options import (
 )
 from sfedge_training.loop.recipe import OWN, Recipe
 from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from sfedge_training.loop.taught import load_tokenizer
 from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
 from sfedge_training.loop.train import this_process, train
 from sfedge_training.loop.training_run import Planned, social_fusion, train_and_save
@@ -46,8 +49,18 @@ from sfedge_training.reproduce.reproduce_command import reproduce
 
 
 @click.group()
-def main() -> None:
+@click.option(
+    "--task",
+    "folders",
+    type=FOLDER,
+    multiple=True,
+    help="Folder with a task of your own: its entry, tasks.json, and what reads its data, "
+    "loader.py, which is run. Give it once for each.",
+)
+def main(folders: tuple[Path, ...]) -> None:
     """Train SocialFusion and its baselines, on the paper's datasets, your own or drawings."""
+    for folder in folders:
+        add_task_folder(folder)
 
 
 @main.command()
@@ -180,6 +193,8 @@ def train_command(
         )
     if start_from is None:
         config = _config(preset, chosen, pretrained)
+        if pretrained is not None:
+            load_recipe(pretrained)  # its tasks are those of today
     else:
         given = {"preset": None, "pretrained": None, **chosen}
         _refuse_beside_start(context, given)
@@ -195,7 +210,8 @@ def train_command(
         torch.manual_seed(recipe.seed)
         if start_from is not None:
             return load_model(start_from, allow_remote_code=allow_remote_code)[0]
-        model = build_model(config, allow_remote_code=allow_remote_code)
+        own = load_tokenizer(pretrained) if pretrained is not None else None
+        model = build_model(config, allow_remote_code=allow_remote_code, tokenizer=own)
         if pretrained is not None:
             load_pretrained(model, pretrained)
         return model

@@ -11,7 +11,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.core.errors import DataError, OutputError, unknown_name
+from sfedge.core.decode import decode
+from sfedge.core.errors import DataError, OutputError
 from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.confusion_picture import draw_confusion
 from sfedge_training.data import LOADERS
@@ -97,7 +98,8 @@ def compare(name: str, answers: Answers, samples: Sequence[Sample]) -> Agreement
         labels and columns the model's. For gaze: the scores of `gaze_figures`.
     """
     task = TASKS[name]
-    is_unsure = _certainty(answers) < task.threshold
+    found = decode(task, answers)
+    is_unsure = found.is_unsure
     shared = {
         "samples": len(samples),
         "unsure": int(is_unsure.sum()),
@@ -106,7 +108,7 @@ def compare(name: str, answers: Answers, samples: Sequence[Sample]) -> Agreement
     if task.output == "heatmap":
         return shared | {k: v for k, v in gaze_figures(answers, samples).items() if k != "samples"}
     labels = np.array([sample.label for sample in samples])
-    chosen = answers.argmax(axis=1)
+    chosen = found.best
     table = confusion(labels, chosen, len(task.labels))
     agrees = labels == chosen
     return shared | {
@@ -177,8 +179,6 @@ def _read(data: Path, datasets: str | None, split: Split, *, exact_faces: bool) 
             fix=f"Folders are named after their dataset: {', '.join(LOADERS)}.",
         )
     for name in wanted:
-        if name not in LOADERS:
-            unknown_name("dataset", name, LOADERS, where="--datasets")
         root = roots.get(name, data / name)
         yield from load_dataset(name, root, split, exact_faces=exact_faces).samples
 
@@ -197,23 +197,17 @@ def _answer_rows(
 ) -> Iterator[tuple[object, ...]]:
     """Rows of answers.csv; a place that somebody looks at is written "x y", in fractions."""
     task = TASKS[name]
-    certainties = _certainty(answers)
-    for answer, certainty, sample in zip(answers, certainties.tolist(), samples, strict=True):
+    found = decode(task, answers)
+    for place, (answer, sample) in enumerate(zip(answers, samples, strict=True)):
         if task.output == "heatmap":
             label = _place(np.mean(sample.points, axis=0))
             given = _place(np.array(peak_point(answer)))
         else:
             assert sample.label is not None
-            label, given = task.labels[sample.label], task.labels[int(answer.argmax())]
-        is_unsure = str(certainty < task.threshold).lower()
+            label, given = task.labels[sample.label], task.labels[found.best[place]]
+        is_unsure = str(bool(found.is_unsure[place])).lower()
         picture = sample.image if sample.frame is None else f"{sample.image}#{sample.frame}"
-        yield name, picture, sample.key, label, given, f"{certainty:.4f}", is_unsure
-
-
-def _certainty(answers: Answers) -> NDArray[np.floating]:
-    """The highest probability of each answer, or the peak of each heatmap."""
-    highest: NDArray[np.floating] = answers.reshape(len(answers), -1).max(axis=1)
-    return highest
+        yield name, picture, sample.key, label, given, f"{found.certainty[place]:.4f}", is_unsure
 
 
 def _place(point: NDArray[np.floating]) -> str:

@@ -13,8 +13,8 @@ import transformers
 
 import sfedge
 from sfedge_training.data.sample import DRAWN_MARK, Dataset
-from sfedge_training.loop.checkpoint import read_json
 from sfedge_training.loop.evaluate import Figures
+from sfedge_training.loop.json_files import read_json
 from sfedge_training.loop.recipe import Recipe
 
 

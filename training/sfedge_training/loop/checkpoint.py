@@ -3,13 +3,13 @@
 model.json             ModelConfig
 recipe.json            Recipe
 card.json              data, recipe, scores, versions: the model card
+tasks.json, tokenizer  what was asked, and as which tokens; see `taught`
 trained.safetensors    connector, box embedding, gaze head, LoRA
 frozen.safetensors     encoder and language model, each only where it has no published weights
 optimizer.safetensors  AdamW's moments, only in checkpoints of a running training
 progress.json          steps done and how well, only there too
 """
 
-import json
 import math
 import os
 import shutil
@@ -26,7 +26,16 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from sfedge.core.errors import ConfigError, DataError
+from sfedge_training.loop.json_files import read_json, write_json
 from sfedge_training.loop.recipe import Recipe, recipe_from_json
+from sfedge_training.loop.taught import (
+    check_margins,
+    check_tokens,
+    know_tasks,
+    load_tokenizer,
+    save_tasks,
+    save_taught,
+)
 from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.model.states import frozen_state, load_state, part_of, trained_state
@@ -64,6 +73,7 @@ def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[
         write_json(part / "model.json", model.config.to_json())
         write_json(part / "recipe.json", recipe.to_json())
         write_json(part / "card.json", dict(card))
+        save_taught(part, model, recipe)
         save_file(on_cpu(trained_state(model)), part / "trained.safetensors")
         if own := model.config.unpublished:
             frozen = {n: t for n, t in frozen_state(model).items() if part_of(n) in own}
@@ -79,6 +89,7 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
 
     Raises:
         ConfigError: another recipe has begun the run.
+        DataError: it was begun with other prompts or labels.
     """
     if os.environ.get("RANK", "0") != "0":
         return  # the first of the processes that a launcher has started does it for all
@@ -86,6 +97,7 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
     if not path.is_file():
         run.mkdir(parents=True, exist_ok=True)
         write_json(path, own)
+        save_tasks(run, recipe)
         return
     held = read_json(path)
     others = [name for name in own if name not in _FREE and own[name] != held.get(name)]
@@ -96,6 +108,8 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
             where=str(run),
             fix="Say it as before, or name another folder with --out.",
         )
+    know_tasks(run)
+    check_margins(run, recipe)
 
 
 def save_progress(
@@ -190,7 +204,8 @@ def load_model(
         allow_remote_code: Python code that comes with the encoder's weights may run.
 
     Raises:
-        DataError: the folder holds no whole model.
+        DataError: the folder holds no whole model, or one that was taught other prompts, labels
+            or tokens than are asked today.
     """
     if not (folder / "model.json").is_file():
         raise DataError(
@@ -201,8 +216,12 @@ def load_model(
     recipe = load_recipe(folder)
     config = ModelConfig.from_json(read_json(folder / "model.json"))
     model = build_model(
-        config, with_lora=not recipe.pretraining, allow_remote_code=allow_remote_code
+        config,
+        with_lora=not recipe.pretraining,
+        allow_remote_code=allow_remote_code,
+        tokenizer=load_tokenizer(folder),
     )
+    check_tokens(folder, model)
     load_state(model, read_tensors(folder / "trained.safetensors"))
     load_pretrained(model, folder)
     return model.eval(), recipe, read_json(folder / "card.json")
@@ -212,18 +231,23 @@ def load_recipe(folder: Path) -> Recipe:
     """The recipe in a `model` folder.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: it is missing or damaged, or the model was taught other tasks than are asked.
     """
-    return recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
+    know_tasks(folder)
+    recipe = recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
+    check_margins(folder, recipe)
+    return recipe
 
 
 def load_pretrained(model: SocialFusion, folder: Path) -> None:
     """Take the frozen parts that have no published weights from a `model` folder.
 
     Raises:
-        DataError: the folder has no such part, or one that does not fit the model.
+        DataError: the folder has no such part, or one that does not fit the model or its tokens.
     """
     own = model.config.unpublished
+    if "language" in own:
+        check_tokens(folder, model)
     tensors = read_tensors(folder / "frozen.safetensors") if own else {}
     for part in own:
         load_state(model, {name: t for name, t in tensors.items() if part_of(name) == part})
@@ -309,23 +333,3 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise DataError(
             f"these weights cannot be read ({error})", where=str(path), fix=fix
         ) from error
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """One JSON object as a file to be read by people too."""
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object from a file.
-
-    Raises:
-        DataError: it is missing, damaged or something else.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"this file cannot be read ({error})", where=str(path)) from error
-    if not isinstance(value, dict):
-        raise DataError("this file holds no JSON object", where=str(path))
-    return value

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sfedge.core.decode import decode, values_of
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
 from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader
@@ -143,12 +144,8 @@ def predict(
         on_device = held.to(device)
         task = on_device.tasks[0]
         logits = model.logits(on_device.images, on_device.masks, task)
-        if TASKS[task].output == "heatmap":
-            outputs.append(logits.float().sigmoid().cpu())
-        else:
-            # In single precision sure answers would all be 1, and have no order.
-            outputs.append(logits.cpu().double().softmax(dim=1))
-    answers: Answers = torch.cat(outputs).numpy()
+        outputs.append(values_of(TASKS[task], logits.float().cpu().numpy()))
+    answers = np.concatenate(outputs)
     broken = int((~np.isfinite(answers)).any(axis=tuple(range(1, answers.ndim))).sum())
     if broken:
         raise DataError(
@@ -174,15 +171,16 @@ def label_figures(task: str, answers: Answers, labels: NDArray[np.int64]) -> Fig
         "macro_f1": macro_f1(answers, labels),
         "mean_average_precision": mean_average_precision(answers, labels),
     }
-    names = TASKS[task].labels
-    if task == "looking_at_me":
+    names, dataset = TASKS[task].labels, TASKS[task].dataset
+    if dataset == "ego4d_lam":
         looking = names.index("looking")
         precisions = looking_average_precisions(answers[:, looking], labels == looking)
         figures["mean_average_precision"] = float(np.nanmean(precisions))
         if not np.isnan(precisions[0]):
             figures["average_precision_looking"] = precisions[0]
-    elif task in ("domain", "relation"):
-        recalls = class_recalls(confusion(labels, answers.argmax(axis=1), len(names)))
+    elif dataset == "pisc":
+        chosen = decode(TASKS[task], answers).best
+        recalls = class_recalls(confusion(labels, chosen, len(names)))
         pairs = zip(names, recalls.tolist(), strict=True)
         figures |= {f"recall_{name}": recall for name, recall in pairs if not np.isnan(recall)}
     return figures

@@ -36,6 +36,6 @@ def loss(model: SocialFusion, batch: Batch, gaze_weight: float) -> tuple[Tensor,
         logits = model.answer_logits(batch.images, batch.masks, batch.tasks)
         label_loss = F.cross_entropy(logits.float(), answer_targets(model, batch))
         return label_loss, {"label_loss": label_loss.detach()}
-    heatmaps = model.gaze_logits(batch.images, batch.masks)
+    heatmaps = model.gaze_logits(batch.images, batch.masks, batch.tasks)
     gaze_loss = F.binary_cross_entropy_with_logits(heatmaps.float(), batch.heatmaps)
     return gaze_weight * gaze_loss, {"gaze_loss": gaze_loss.detach()}

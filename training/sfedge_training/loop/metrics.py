@@ -18,6 +18,8 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from sfedge.core.decode import highest
+
 Scores = NDArray[np.floating]  # (N, C) probabilities or logits
 Labels = NDArray[np.integer]  # (N,) class indices
 Points = Sequence[tuple[float, float]]  # x, y in fractions, one of each annotator
@@ -122,8 +124,8 @@ def peak_point(heatmap: NDArray[np.floating]) -> tuple[float, float]:
 
     The upper left corner of the highest cell, in fractions, without a half-cell shift.
     """
-    row, column = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
-    return float(column) / heatmap.shape[1], float(row) / heatmap.shape[0]
+    row, column = divmod(int(highest(heatmap[None])[0]), heatmap.shape[1])
+    return column / heatmap.shape[1], row / heatmap.shape[0]
 
 
 def gaze_distances(point: tuple[float, float], annotated: Points) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe
 from sfedge_training.model.encoders import ENCODERS
 from sfedge_training.model.model_config import ModelConfig
 
@@ -30,7 +30,7 @@ def datasets_option(command: Command) -> Command:
     return click.option(
         "--datasets",
         metavar="NAME,…",
-        default=",".join(DATASET_TASKS),
+        default=",".join(PAPER_DATASETS),
         show_default=True,
         help="Which of the folders in DATA to read.",
     )(command)

@@ -8,16 +8,18 @@ from sfedge.core.errors import ConfigError, unknown_name
 from sfedge.core.tasks import TASKS
 
 # The paper's five datasets; PISC carries two tasks (section 2).
-DATASET_TASKS: dict[str, tuple[str, ...]] = {
-    "affectnet": ("expression",),
-    "hagrid": ("gesture",),
-    "ego4d_lam": ("looking_at_me",),
-    "gazefollow": ("gaze",),
-    "pisc": ("domain", "relation"),
-}
+PAPER_DATASETS = ("affectnet", "hagrid", "ego4d_lam", "gazefollow", "pisc")
 OWN = "folder"  # a user's own pictures: its tasks are those that occur in it
 # Settings under the names that earlier models were saved with.
 _RENAMED = {"accumulation": "micro_batches", "recompute": "gradient_checkpointing"}
+
+
+def dataset_tasks() -> dict[str, tuple[str, ...]]:
+    """The tasks that each dataset teaches, as the tasks' entries say."""
+    names = dict.fromkeys(task.dataset for task in TASKS.values() if task.dataset)
+    return {
+        name: tuple(task.name for task in TASKS.values() if task.dataset == name) for name in names
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class Recipe:
         ConfigError: settings are out of range; all faults in one message.
     """
 
-    datasets: tuple[str, ...] = tuple(DATASET_TASKS)  # joint training; one name for a single one
+    datasets: tuple[str, ...] = PAPER_DATASETS  # joint training; one name for a single one
     seed: int = 0
     epochs: int = 10  # the paper gives none; an epoch is five times the smallest dataset
     batch: int = 32
@@ -56,8 +58,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in self.datasets:
-            if name not in (*DATASET_TASKS, OWN):
-                unknown_name("dataset", name, (*DATASET_TASKS, OWN), where="--datasets")
+            known = (*dataset_tasks(), OWN)
+            if name not in known:
+                unknown_name("dataset", name, known, where="--datasets")
         for name in self.own_tasks:
             if name not in TASKS:
                 unknown_name("task", name, TASKS, where="own_tasks")
@@ -107,7 +110,7 @@ class Recipe:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that the datasets teach, each once."""
-        of = {**DATASET_TASKS, OWN: self.own_tasks}
+        of = {**dataset_tasks(), OWN: self.own_tasks}
         return tuple(dict.fromkeys(task for name in self.datasets for task in of[name]))
 
     @property
@@ -117,7 +120,8 @@ class Recipe:
 
     def margin(self, task: str) -> float:
         """What the views of a task were grown by in training, see `Task.margin`."""
-        return 0.0 if self.exact_faces and task == "looking_at_me" else TASKS[task].margin
+        is_exact = self.exact_faces and TASKS[task].dataset == "ego4d_lam"
+        return 0.0 if is_exact else TASKS[task].margin
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `recipe_from_json` reads back."""
@@ -135,5 +139,5 @@ def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
     unknown = sorted(set(data) - known)
     if unknown:
         raise ConfigError(f"unknown settings {', '.join(unknown)}", where=where)
-    lists: dict[str, Iterable[str]] = {"datasets": DATASET_TASKS, "own_tasks": ()}
+    lists: dict[str, Iterable[str]] = {"datasets": PAPER_DATASETS, "own_tasks": ()}
     return Recipe(**(data | {name: tuple(data.get(name, usual)) for name, usual in lists.items()}))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sfedge_training.data import LOADERS, ego4d_lam
+from sfedge_training.data import ego4d_lam, loader
 from sfedge_training.data.sample import Dataset, Report, Sample, Split
 from sfedge_training.loop.recipe import Recipe
 
@@ -35,7 +35,7 @@ def load_dataset(name: str, root: Path, split: Split, *, exact_faces: bool = Fal
     if exact_faces and name == ego4d_lam.NAME:
         dataset = ego4d_lam.load(root, split, margin=0.0)
     else:
-        dataset = LOADERS[name](root, split)
+        dataset = loader(name)(root, split)
     tell_report(f"{name} {split}", dataset.report)
     return dataset
 

@@ -25,19 +25,26 @@ LLAMA_3_2_1B = "meta-llama/Llama-3.2-1B"
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def build_language(config: ModelConfig) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
+def build_language(
+    config: ModelConfig, tokenizer: PreTrainedTokenizerBase | None = None
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     """The language model without LoRA and its tokenizer, on the CPU and in float32.
+
+    Args:
+        config: all settings.
+        tokenizer: takes the place of the language model's own, or of a new one.
 
     Raises:
         ConfigError: there is no such model, it cannot be had, or it is no Llama.
     """
     if config.language == "tiny":
-        tokenizer = build_tiny_tokenizer()
+        tokenizer = tokenizer or build_tiny_tokenizer()
         return LlamaForCausalLM(tiny_llama(len(tokenizer))), tokenizer
     if config.language_weights:
-        return _pretrained(config.language)
+        llm, own = _pretrained(config.language)
+        return llm, tokenizer or own
     llama = llama_3_2_1b() if config.language == LLAMA_3_2_1B else _llama_config(config.language)
-    return LlamaForCausalLM(llama), build_word_tokenizer()
+    return LlamaForCausalLM(llama), tokenizer or build_word_tokenizer()
 
 
 def llama_3_2_1b() -> LlamaConfig:

@@ -149,21 +149,25 @@ class SocialFusion(nn.Module):
         label_rows = [self.answer_ids[answer] for answer in TASKS[task].answers]
         return F.linear(states[:, 0], self.lm.lm_head.weight[label_rows])
 
-    def gaze_logits(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Heatmap logits of where the marked person looks: [B, 64, 64]."""
-        states: Tensor = self(images, masks, ["gaze"] * len(images))
+    def gaze_logits(self, images: Tensor, masks: Tensor, tasks: Sequence[str]) -> Tensor:
+        """Heatmap logits of where the marked person looks, of B heatmap tasks: [B, 64, 64]."""
+        states: Tensor = self(images, masks, tasks)
         heatmaps: Tensor = self.gaze_head(states)
         return heatmaps
 
     def logits(self, images: Tensor, masks: Tensor, task: str) -> Tensor:
         """Answers to one task: `gaze_logits` of a heatmap task, else `label_logits`."""
         if TASKS[task].output == "heatmap":
-            return self.gaze_logits(images, masks)
+            return self.gaze_logits(images, masks, [task] * len(images))
         return self.label_logits(images, masks, task)
 
 
 def build_model(
-    config: ModelConfig, *, with_lora: bool = True, allow_remote_code: bool = False
+    config: ModelConfig,
+    *,
+    with_lora: bool = True,
+    allow_remote_code: bool = False,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> SocialFusion:
     """The network on the CPU in float32; what has no published weights starts at random.
 
@@ -171,6 +175,8 @@ def build_model(
         config: all settings.
         with_lora: False leaves the language model bare, for `unfreeze_all`.
         allow_remote_code: Python code that comes with the encoder's weights may run.
+        tokenizer: the one that the language model's weights were trained with; None for the
+            language model's own, or a new one where it has none.
 
     Raises:
         ConfigError: a part cannot be loaded, or the parts do not fit each other.
@@ -182,7 +188,7 @@ def build_model(
         config.encoder_layer,
         allow_remote_code=allow_remote_code,
     )
-    llm, tokenizer = language.build_language(config)
+    llm, tokenizer = language.build_language(config, tokenizer)
     model = SocialFusion(config, encoder, llm, tokenizer)
     if with_lora:
         add_lora(model)

@@ -19,8 +19,9 @@ from sfedge_training.baselines.vlm.vlm_config import VlmConfig
 from sfedge_training.data.batch import Batch
 from sfedge_training.data.features import filled_store
 from sfedge_training.data.mixture import Opener, ViewSpec, pictures_opener
-from sfedge_training.loop.checkpoint import load_model, on_cpu, read_tensors, replacing, write_json
+from sfedge_training.loop.checkpoint import load_model, on_cpu, read_tensors, replacing
 from sfedge_training.loop.evaluate import evaluate, usual_device
+from sfedge_training.loop.json_files import write_json
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.train import Loss
 from sfedge_training.loop.training_run import Planned, System, social_fusion

@@ -10,9 +10,9 @@ from typing import Any
 from sfedge.core.errors import ConfigError
 from sfedge_training.data.sample import Dataset, Split
 from sfedge_training.loop.card import Settings
-from sfedge_training.loop.checkpoint import read_json, write_json
 from sfedge_training.loop.evaluate import Figures
-from sfedge_training.loop.recipe import DATASET_TASKS, Recipe
+from sfedge_training.loop.json_files import read_json, write_json
+from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe
 from sfedge_training.loop.reports import load_datasets
 from sfedge_training.reproduce.rows import Part
 
@@ -20,7 +20,7 @@ from sfedge_training.reproduce.rows import Part
 # AffectNet and looking at me have a public truth for their validation set alone, which the loaders
 # call test; GazeFollow has no validation set. Looking at me's test set goes to its challenge.
 SPLITS: dict[Part, dict[str, Split]] = {
-    "train": dict.fromkeys(DATASET_TASKS, "train"),
+    "train": dict.fromkeys(PAPER_DATASETS, "train"),
     "val": {
         "affectnet": "test",
         "hagrid": "val",
@@ -57,7 +57,7 @@ class Run:
             del settings["recipe"][name]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         subject = settings["model"].get("family") or settings["model"]["encoder"]
-        is_joint = set(self.recipe.datasets) == set(DATASET_TASKS)
+        is_joint = set(self.recipe.datasets) == set(PAPER_DATASETS)
         datasets = "joint" if is_joint else "+".join(self.recipe.datasets)
         return f"{self.system}-{subject}-{datasets}-{digest}"
 

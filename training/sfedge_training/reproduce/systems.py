@@ -13,8 +13,8 @@ from sfedge_training.analysis.conflict import measure_conflict
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
 from sfedge_training.data.ego4d_lam import NAME
 from sfedge_training.loop.card import Settings, build_card
-from sfedge_training.loop.checkpoint import read_json
 from sfedge_training.loop.evaluate import Figures, usual_device
+from sfedge_training.loop.json_files import read_json
 from sfedge_training.loop.recipe import recipe_from_json
 from sfedge_training.loop.reports import samples_of
 from sfedge_training.loop.training_run import learn

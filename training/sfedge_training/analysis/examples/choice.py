@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sfedge.core.decode import highest
 from sfedge.core.errors import UsageError
 from sfedge.core.tasks import TASKS
 from sfedge_training.data.sample import Sample, Split
@@ -30,7 +31,7 @@ class Example:
     @property
     def label(self) -> int:
         """Index of the most probable label."""
-        return int(self.answer.argmax())
+        return int(highest(self.answer[None])[0])
 
     @property
     def point(self) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from sfedge_training.data.sample import DRAWN_MARK, Sample
 from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import usual_device
 from sfedge_training.loop.options import FOLDER, Command, dataset_names, remote_code_option
-from sfedge_training.loop.recipe import DATASET_TASKS, OWN, Recipe
+from sfedge_training.loop.recipe import OWN, Recipe, dataset_tasks
 from sfedge_training.loop.reports import load_datasets, samples_of
 from sfedge_training.model.social_fusion import SocialFusion
 
@@ -171,7 +171,7 @@ def _choose(
 
 def _teaching(recipe: Recipe, tasks: Sequence[str]) -> tuple[str, ...]:
     """The recipe's datasets that teach some of the tasks."""
-    taught = {**DATASET_TASKS, OWN: recipe.own_tasks}
+    taught = {**dataset_tasks(), OWN: recipe.own_tasks}
     return tuple(name for name in recipe.datasets if set(taught[name]) & set(tasks))
 
 

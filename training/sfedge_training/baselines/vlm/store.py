@@ -3,6 +3,7 @@
 model.json           VlmConfig
 recipe.json          Recipe
 card.json            data, recipe, scores, versions: the model card
+tasks.json           what was asked
 trained.safetensors  LoRA; the rest is loaded from where `model.json` says
 """
 
@@ -17,8 +18,10 @@ from sfedge.core.errors import DataError
 from sfedge_training.baselines.vlm.load import build_baseline
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel
-from sfedge_training.loop.checkpoint import on_cpu, read_json, read_tensors, replacing, write_json
-from sfedge_training.loop.recipe import Recipe, recipe_from_json
+from sfedge_training.loop.checkpoint import load_recipe, on_cpu, read_tensors, replacing
+from sfedge_training.loop.json_files import read_json, write_json
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.taught import save_tasks
 
 
 def save_baseline(
@@ -29,6 +32,7 @@ def save_baseline(
         write_json(part / "model.json", model.config.to_json())
         write_json(part / "recipe.json", recipe.to_json())
         write_json(part / "card.json", card)
+        save_tasks(part, recipe)
         save_file(on_cpu(model.trained_state()), part / "trained.safetensors")
 
 
@@ -38,11 +42,12 @@ def load_baseline(
     """A baseline with its recipe and card, on the CPU in evaluation mode.
 
     Raises:
-        DataError: the folder holds no whole model, or LoRA of another one.
+        DataError: the folder holds no whole model, LoRA of another one, or one that was taught
+            other prompts or labels than are asked today.
         ConfigError: the weights that it builds on cannot be had, see `build_baseline`.
     """
     config = VlmConfig.from_json(read_json(folder / "model.json"), where=str(folder))
-    recipe = recipe_from_json(read_json(folder / "recipe.json"), where=str(folder))
+    recipe = load_recipe(folder)
     card = read_json(folder / "card.json")
     tensors = read_tensors(folder / "trained.safetensors")
     model = build_baseline(config, allow_remote_code=allow_remote_code)
