@@ -71,9 +71,10 @@ class GazeArrows:
             put_line(
                 image, start, end, colour, self._theme, width=width, is_dashed=dashed, behind=others
             )
-            for radius, ink in ((4 * width + 1, self._theme.halo), (4 * width, colour)):
+            dot = self._theme.dot_px(image)
+            rings = ((dot + 1, self._theme.halo), (dot, colour), (dot // 2, self._theme.text))
+            for radius, ink in rings:
                 cv2.circle(image, end, radius, ink, -1, cv2.LINE_AA)
-            cv2.circle(image, end, 2 * width, self._theme.text, -1, cv2.LINE_AA)
 
 
 def _blend(image: Image, colours: NDArray[np.float32], opacity: NDArray[np.float32]) -> None:

@@ -23,6 +23,6 @@ class Outlines:
 
     def _frame(self, image: Image, box: Box, colour: Colour) -> None:
         x1, y1, x2, y2 = corners_px(image, box)
-        width = self._theme.width_px(image)
+        width = self._theme.frame_px(image)
         cv2.rectangle(image, (x1, y1), (x2, y2), self._theme.halo, halo_width(width))
         cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)

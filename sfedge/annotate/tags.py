@@ -120,7 +120,9 @@ class Tags:
         hair = [_head(image, track) for track in result.tracks if track.face is not None]
         hands = [box_px(image, hand.box) for track in result.tracks for hand in track.hands]
         looked_at = [
-            grown((*(point := to_point(image, answer.point)), *point), 4 * margin)
+            grown(
+                (*(point := to_point(image, answer.point)), *point), self._theme.dot_px(image) + 1
+            )
             for answer in result.predictions
             if answer.point is not None
         ]

@@ -36,6 +36,7 @@ class Theme:
     halo: Colour = (0, 0, 0)  # around lines, so that they show on bright ground
     font_size: float = 17.0
     line_width: float = 1.5
+    dot_radius: float = 7.0
     heat_opacity: float = 0.55  # at the peak of the gaze heatmap
 
     def colour(self, person: int) -> Colour:
@@ -61,12 +62,20 @@ class Theme:
         return max(1.0 - _SHRINK * max(count - _ROOMY, 0), _LEAST)
 
     def width_px(self, image: Image) -> int:
-        """Width of lines; video halves the resolution of colours, so that one pixel looks grey."""
-        return max(round(self.line_width * self.scale(image)), 2)
+        """Width of lines."""
+        return max(round(self.line_width * self.scale(image)), 1)
+
+    def frame_px(self, image: Image) -> int:
+        """Width of frames; video halves the resolution of colours, so that one pixel looks grey."""
+        return max(self.width_px(image), 2)
+
+    def dot_px(self, image: Image) -> int:
+        """Radius of the points that are looked at."""
+        return max(round(self.dot_radius * self.scale(image)), 3)
 
     def margin_px(self, image: Image) -> int:
         """What tags and lines keep away from a face, so that its frame stays whole."""
-        return self.width_px(image) + 2
+        return self.frame_px(image) + 2
 
     def faded(self, colour: Colour, result: FrameResult, prediction: Prediction) -> Colour:
         """The colour of a line for an answer: full when it is fresh, greyer with its age."""
