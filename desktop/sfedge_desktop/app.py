@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from sfedge import TASKS, RunConfig, SfedgeError, __version__, select_tasks
-from sfedge_desktop.screen import open_application, tell
+from sfedge_desktop.screen import open_application, print_error
 
 _TICK_MS = 200  # Python looks at signals only when it gets to run
 _EPILOG = """\b
@@ -55,7 +55,7 @@ def main(
     offline: bool,
     debug: bool,
 ) -> None:
-    """Tell what people do, live in a window.
+    """Show what people do, live in a window.
 
     SOURCE is a video file, a picture, a folder of pictures, the number of a camera, or the address
     of a stream. Without it the window opens empty.
@@ -73,7 +73,7 @@ def main(
         )
         _run(source, config)
     except SfedgeError as error:
-        tell(error)
+        print_error(error)
         sys.exit(error.exit_code)
 
 
@@ -85,7 +85,7 @@ def _run(source: str | None, config: RunConfig) -> NoReturn:
     from PyQt6.QtCore import QTimer
 
     from sfedge_desktop.main_window import MainWindow
-    from sfedge_desktop.worker import fault
+    from sfedge_desktop.worker import internal_error
 
     application.setApplicationName("sfedge")
     window = MainWindow(config)
@@ -95,7 +95,7 @@ def _run(source: str | None, config: RunConfig) -> NoReturn:
     ) -> None:
         """Take what a slot raised; without this hook PyQt6 aborts the program."""
         _log.debug("the window failed", exc_info=(kind, error, trace))
-        window.broken.emit(fault(error))
+        window.broken.emit(internal_error(error))
 
     sys.excepthook = report
     for number in (signal.SIGINT, signal.SIGTERM):

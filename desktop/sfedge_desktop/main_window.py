@@ -32,7 +32,7 @@ _WELCOME = (
 class MainWindow(QMainWindow):
     """Plays one source at a time with live answers."""
 
-    broken = pyqtSignal(str)  # a fault of the program, told from any thread
+    broken = pyqtSignal(str)  # an internal error; from any thread
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class MainWindow(QMainWindow):
         self._thread: QThread | None = None
         self._ending: dict[QThread, Worker] = {}  # a thread that is destroyed too early aborts
         self._duration: float | None = None  # seconds of what plays
-        self._told = ""  # how far it is
+        self._progress = ""  # how far it is
         self._gap: Gap | None = None  # that lasts
         self._report: RunReport | None = None  # the newest
         self.video, self.people = VideoView(), PeoplePanel()
         self.state, self.losses = QLabel(), QLabel()
         self._build()
         self._build_actions()
-        self.broken.connect(self._show_fault)
+        self.broken.connect(self._show_internal_error)
         self.video.show_message(*_WELCOME)
         self._show_state()
 
@@ -69,7 +69,7 @@ class MainWindow(QMainWindow):
         self._source = source
         self.people.clear_people()
         self.losses.hide()
-        self._told, self._gap, self._report = "", None, None
+        self._progress, self._gap, self._report = "", None, None
         self.video.show_message(f"Opening {self._name} …", percent=-1)
         before = next(reversed(self._ending), None)
         worker, thread = Worker(source, self._config, before), QThread(self)
@@ -107,7 +107,7 @@ class MainWindow(QMainWindow):
     def stop(self) -> None:
         """End the run; never waits for it."""
         self._release()
-        self._told, self._gap = "", None
+        self._progress, self._gap = "", None
         self._show_losses(self._report)
         self.people.clear_people()
         self.video.show_message("Stopped", f"Start plays {self._name} from its beginning.")
@@ -277,7 +277,7 @@ class MainWindow(QMainWindow):
             self.video.show_picture(shown.picture)
             self.people.show_result(shown.result)
             whole = f" of {clock(self._duration)}" if self._duration else ""
-            self._told = f"{clock(shown.result.time)}{whole}  ·  {counts(shown.report)}"
+            self._progress = f"{clock(shown.result.time)}{whole}  ·  {counts(shown.report)}"
             self._show_losses(shown.report)
             self._show_state()
 
@@ -286,21 +286,21 @@ class MainWindow(QMainWindow):
             self.people.clear_people()
             self.video.show_message(f"{self._name} cannot be played", message)
 
-    def _show_fault(self, message: str) -> None:
+    def _show_internal_error(self, message: str) -> None:
         self._release()
         self.people.clear_people()
         self.video.show_message("Something went wrong", message)
-        self._told = ""
+        self._progress = ""
         self._show_state()
 
     def _show_finished(self, report: RunReport | None) -> None:
         if self._is_stale():
             return
         self._forget_run()
-        self._told = ""
+        self._progress = ""
         if report is not None:
             self._show_losses(report)
-            self._told = f"Ended  ·  {counts(report)}"
+            self._progress = f"Ended  ·  {counts(report)}"
             if report.ended and not report.shown:
                 self.video.show_message("Nothing to show", f"No picture came from {self._name}.")
         self._show_state()
@@ -329,7 +329,7 @@ class MainWindow(QMainWindow):
         self.pause_action.setEnabled(self.is_running)
         self.stop_action.setEnabled(self.is_running)
         parts = ["Paused"] if is_paused else []
-        self.state.setText("  ·  ".join([*parts, *filter(None, [self._told])]))
+        self.state.setText("  ·  ".join([*parts, *filter(None, [self._progress])]))
 
 
 def clock(seconds: float) -> str:

@@ -33,7 +33,7 @@ def open_application() -> "QApplication":
 
     def hear(kind: QtMsgType, context: QMessageLogContext, text: str | None) -> None:
         if kind == QtMsgType.QtFatalMsg:
-            tell(no_screen(" ".join(complaints)))
+            print_error(no_screen(" ".join(complaints)))
             os._exit(1)  # when this returns, Qt aborts
         complaints.append(text or "")
 
@@ -75,7 +75,7 @@ def no_screen(complaint: str) -> SfedgeError:
     )
 
 
-def tell(error: SfedgeError) -> None:
+def print_error(error: SfedgeError) -> None:
     """Print an error in one line."""
     click.echo(f"sfedge-desktop: error: {' '.join(str(error).split())}", err=True)
 

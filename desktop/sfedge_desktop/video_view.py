@@ -69,7 +69,7 @@ class VideoView(QWidget):
         Args:
             title: a few words.
             detail: sentences.
-            percent: how far the work is that the message tells of; -1 where that is not known,
+            percent: how far the work is; -1 where that is not known,
                 None for no bar.
         """
         self._image = None

@@ -46,7 +46,7 @@ class Slot:
         self._held: Shown | None = None
 
     def put(self, shown: Shown) -> bool:
-        """Keep `shown`; True where the slot was empty, so that nobody has been told yet."""
+        """Keep `shown`; True where the slot was empty, so that no signal waits for it."""
         with self._lock:
             was_empty, self._held = self._held is None, shown
         return was_empty
@@ -120,8 +120,8 @@ class Worker(QObject):
                 with sfedge.open(
                     self._source,
                     self._config,
-                    progress=self._tell,
-                    testing=self._tell_test,
+                    progress=self._report_fetching,
+                    testing=self._report_test,
                 ) as session:
                     try:
                         self._play(session)
@@ -131,9 +131,9 @@ class Worker(QObject):
             pass
         except SfedgeError as error:
             self.failed.emit(str(error))
-        except Exception as error:  # told in the window; raised in a slot it would end the program
+        except Exception as error:  # shown in the window; raised in a slot it would end the program
             _log.debug("a run failed", exc_info=True)
-            self.failed.emit(fault(error))
+            self.failed.emit(internal_error(error))
         finally:
             with self._lock:
                 self._session = None
@@ -183,7 +183,7 @@ class Worker(QObject):
         session.add_sink(_Screen(self, session))
         session.run()
 
-    def _tell(self, what: str, done: int, size: int) -> None:
+    def _report_fetching(self, what: str, done: int, size: int) -> None:
         if self._stop.is_set():
             raise _StoppedError
         percent = done * 100 // max(size, 1)
@@ -191,7 +191,7 @@ class Worker(QObject):
             self._percent = percent
             self.fetching.emit(what, percent)
 
-    def _tell_test(self, done: int, total: int) -> None:
+    def _report_test(self, done: int, total: int) -> None:
         if self._stop.is_set():
             raise _StoppedError
         self.testing.emit(done, total)
@@ -204,9 +204,9 @@ def qt_image(picture: Image) -> QImage:
     return image.convertToFormat(QImage.Format.Format_RGB32)
 
 
-def fault(error: BaseException) -> str:
-    """What to tell the user about an error that should not be possible."""
+def internal_error(error: BaseException) -> str:
+    """What the user reads of an error that should not be possible."""
     return (
-        f"This is a fault of the program ({type(error).__name__}: {error}). "
+        f"Internal error ({type(error).__name__}: {error}). "
         "Start it again with --debug and report what it prints."
     )

@@ -35,7 +35,7 @@ class GazeHeatmap:
         _blend(image, mixed, np.minimum(strength, self._theme.heat_opacity))
 
     def _opacity(self, gaze: Prediction, result: FrameResult) -> NDArray[np.float32]:
-        """(G, G), full at a peak that stands out; a flat map tells nothing and tints nothing."""
+        """(G, G), full at a peak that stands out; a flat map says nothing and tints nothing."""
         assert gaze.heatmap is not None
         peak, ground = float(gaze.heatmap.max()), float(np.median(gaze.heatmap))
         contrast = peak - ground

@@ -1,4 +1,4 @@
-"""The status strip: where the video stands, which model answers, and what its limits are."""
+"""The status strip: time, which model answers, and what its limits are."""
 
 from collections.abc import Callable, Iterator, Sequence
 

@@ -18,7 +18,7 @@ _RUNGS = ((_FULL, 1.0), (_FULL, 0.85), (_SHORT, 0.85), (_SHORT, 0.7), (_NUMBER, 
 _FIRST_SHORT = 2
 _WORDS = 2  # answers in a short tag
 _FOREHEAD = 0.3  # of a face box's height
-_FEW = 4  # so many get every answer, if there is room; more get the surest in one line
+_FEW = 4  # up to this many tags show every answer, if there is room; more show the surest in a line
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from sfedge.core.structures import FrameResult, Hand, Image, Prediction
 
 Colour = tuple[int, int, int]  # RGB
 
-# Okabe and Ito's palette, told apart with any kind of colour vision; black is left out.
+# Okabe and Ito's palette, distinguishable with any kind of colour vision; black is left out.
 _PALETTE: tuple[Colour, ...] = (
     (86, 180, 233),
     (230, 159, 0),

@@ -88,7 +88,7 @@ def _tell(error: Exception, name: str) -> int:
     elif isinstance(error, ImportError | OSError) and (fix := advice(error)):
         text, code = f"a library of the system is missing ({error}). {fix}", 1
     else:
-        text = f"this is a fault of the program ({type(error).__name__}: {error}). Run the command "
+        text = f"internal error ({type(error).__name__}: {error}). Run the command "
         text, code = text + "again with --debug and report what it prints.", 1
     click.echo(f"{name}: error: {' '.join(text.split())}", err=True)
     return code

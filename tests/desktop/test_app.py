@@ -45,14 +45,14 @@ main_window.MainWindow._show_newest = show_newest
 main(sys.argv[2:])
 """
 
-# Says what the window tells of a source that cannot be played, or of a fault.
-TELL = """
+# Prints what the window shows of a source that cannot be played, or of an internal error.
+SHOW = """
 import sys
 from sfedge_desktop import main_window
 from sfedge_desktop.app import main
 
 Window = main_window.MainWindow
-for name in ("_show_failure", "_show_fault"):
+for name in ("_show_failure", "_show_internal_error"):
     def show(self, message, before=getattr(Window, name)):
         before(self, message)
         print(self.video.text, flush=True)
@@ -133,7 +133,7 @@ def test_an_unknown_task_is_told_with_the_near_one() -> None:
 
 @pytest.mark.parametrize("tasks", ["gaze,", "relation, gaze"])
 def test_tasks_are_read_as_the_command_reads_them(tasks: str) -> None:
-    code, out, err = run("missing.mp4", "--tasks", tasks, code=TELL + MAIN)
+    code, out, err = run("missing.mp4", "--tasks", tasks, code=SHOW + MAIN)
     assert code == 0, err
     assert "missing.mp4 cannot be played" in out
 
@@ -178,20 +178,20 @@ def test_libraries_that_qt_lacks_are_named_with_their_packages(
 
 def test_a_plugin_path_that_opencv_left_behind_does_no_harm(tmp_path: Path) -> None:
     words, path = ("missing.mp4",), str(tmp_path)
-    code, out, err = run(*words, code=TELL + MAIN, QT_QPA_PLATFORM_PLUGIN_PATH=path)
+    code, out, err = run(*words, code=SHOW + MAIN, QT_QPA_PLATFORM_PLUGIN_PATH=path)
     assert code == 0, err
     assert "missing.mp4 cannot be played" in out
 
 
 def test_a_slot_that_fails_neither_aborts_nor_prints_a_traceback() -> None:
-    code, out, err = run("missing.mp4", code=TELL + BREAK + MAIN)
+    code, out, err = run("missing.mp4", code=SHOW + BREAK + MAIN)
     assert code == 0, err
-    assert "This is a fault of the program (ValueError: odd)." in out
+    assert "Internal error (ValueError: odd)." in out
     assert "Traceback" not in err
 
 
 def test_debug_prints_where_it_failed() -> None:
-    code, _, err = run("missing.mp4", "--debug", code=TELL + BREAK + MAIN)
+    code, _, err = run("missing.mp4", "--debug", code=SHOW + BREAK + MAIN)
     assert code == 0
     assert "ValueError: odd" in err
     assert "in fail" in err
@@ -199,7 +199,7 @@ def test_debug_prints_where_it_failed() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_soon_while_it_opens(number: signal.Signals, two_people: Scene) -> None:
-    with start(two_people.video, code=TELL + OPEN + MAIN) as process:
+    with start(two_people.video, code=SHOW + OPEN + MAIN) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "opening\n"
         begun = time.monotonic()
@@ -212,7 +212,7 @@ def test_a_signal_ends_it_soon_while_it_opens(number: signal.Signals, two_people
 
 @pytest.fixture
 def screen() -> Iterator[str]:
-    """A virtual screen's name, as DISPLAY tells it."""
+    """A virtual screen's name, for DISPLAY."""
     if shutil.which("Xvfb") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("there is no Xvfb, which `make test` installs where it may")

@@ -1,4 +1,4 @@
-"""The window on real people: plays, pauses, stops, tells errors, and closes in time."""
+"""The window on real people: plays, pauses, stops, shows errors, and closes in time."""
 
 import time
 from collections.abc import Callable
@@ -192,14 +192,14 @@ def test_the_answer_to_an_earlier_choice_is_not_shown(
     window = open_window(config)
     for source in (str(path), str(two_people.video), str(path), str(two_people.video)):
         window.play(source)
-    told = set()
+    texts = set()
 
     def is_playing() -> bool:
-        told.add(window.video.text)
+        texts.add(window.video.text)
         return has_people(window)
 
     wait_for(is_playing)
-    assert told <= {"Opening sway.mp4 …", ""}
+    assert texts <= {"Opening sway.mp4 …", ""}
 
 
 def test_a_dropped_file_is_played(
@@ -266,19 +266,19 @@ def test_the_self_test_of_a_first_start_is_told(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path))
     window = open_window(config)
-    told: list[str] = []
+    texts: list[str] = []
     show = window.video.show_message
 
     def listen(title: str, text: str = "", percent: int | None = None) -> None:
         show(title, text, percent=percent)
-        told.append(window.video.text)
+        texts.append(window.video.text)
 
     monkeypatch.setattr(window.video, "show_message", listen)
     window.play(str(two_people.video))
     wait_for(lambda: has_people(window))
-    assert "Testing the model on this machine" in told[1]
-    assert "0 of 2 tasks" in told[1]
-    assert "2 of 2 tasks" in told[-1]
+    assert "Testing the model on this machine" in texts[1]
+    assert "0 of 2 tasks" in texts[1]
+    assert "2 of 2 tasks" in texts[-1]
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["comes back", "stays away"])
@@ -305,16 +305,16 @@ def test_a_camera_that_falls_silent_is_named_while_it_is(
     wait_for(lambda: window.has_ended)
 
 
-def test_a_fault_is_told_and_ends_the_run(
+def test_an_internal_error_is_shown_and_ends_the_run(
     open_window: Open, wait_for: Wait, two_people: Scene, config: RunConfig
 ) -> None:
     window = open_window(config)
     window.play(str(two_people.video))
-    window.broken.emit("This is a fault of the program.")
-    assert "This is a fault of the program." in window.video.text
+    window.broken.emit("Internal error.")
+    assert "Internal error." in window.video.text
     assert not window.is_running
     wait_for(lambda: window.has_ended)
-    assert "This is a fault of the program." in window.video.text
+    assert "Internal error." in window.video.text
 
 
 @pytest.mark.parametrize(

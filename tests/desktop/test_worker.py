@@ -16,7 +16,7 @@ from scenes import Scene
 
 import sfedge
 from sfedge import Frame, FrameResult, RunConfig, RunReport
-from sfedge_desktop.worker import Shown, Slot, Worker, fault, qt_image
+from sfedge_desktop.worker import Shown, Slot, Worker, internal_error, qt_image
 
 REPORT = RunReport(
     frames=1, shown=1, skipped=0, asked=1, people=2, answers={}, losses=(), ended="",
@@ -75,25 +75,24 @@ def test_a_models_self_test_is_told_before_the_run_and_can_be_stopped(
     tasks = ("expression", "looking_at_me")
     config = RunConfig(tasks=tasks, detections=two_people.detections)
     worker = Worker(str(two_people.video), config)
-    told: list[object] = []
+    shown_in_order: list[object] = []
 
     def tell(done: int, total: int) -> None:
-        told.append((done, total))
+        shown_in_order.append((done, total))
         if is_stopped:
             worker.stop()
 
     worker.testing.connect(tell)
-    worker.opened.connect(lambda opened: (told.append(opened.model), worker.stop()))
-    worker.failed.connect(told.append)
+    worker.opened.connect(lambda opened: (shown_in_order.append(opened.model), worker.stop()))
+    worker.failed.connect(shown_in_order.append)
     worker.run()
     whole: list[object] = [(0, 2), (1, 2), (2, 2), "sfedge demo"]
-    assert told == (whole[:1] if is_stopped else whole)
+    assert shown_in_order == (whole[:1] if is_stopped else whole)
 
 
-def test_a_fault_is_told_as_one() -> None:
-    assert fault(KeyError("x")) == (
-        "This is a fault of the program (KeyError: 'x'). "
-        "Start it again with --debug and report what it prints."
+def test_an_internal_error_is_named_as_one() -> None:
+    assert internal_error(KeyError("x")) == (
+        "Internal error (KeyError: 'x'). Start it again with --debug and report what it prints."
     )
 
 

@@ -102,7 +102,7 @@ def test_a_fault_of_the_program_is_one_line_too(
     finished = command("run", scene.video, "--detections", scene.detections, "--out", tmp_path)
     assert finished.code == 1
     line = finished.err.splitlines()[-1]
-    assert line.startswith("sfedge: error: this is a fault of the program (ZeroDivisionError")
+    assert line.startswith("sfedge: error: internal error (ZeroDivisionError")
     assert "--debug" in line
 
 
