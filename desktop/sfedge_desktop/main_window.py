@@ -311,13 +311,15 @@ class MainWindow(QMainWindow):
             self._show_losses(self._report)
 
     def _show_losses(self, report: RunReport | None) -> None:
-        """Show what is missing: pictures that do not come, and what could not be read."""
+        """Show pictures that do not come, what could not be read, and what was read otherwise."""
         self._report = report
         parts = []
         if self._gap is not None:
             parts.append(f"No pictures since {clock(self._gap.start)}: {self._gap.reason}.")
         if report is not None and report.losses:
             parts.append(f"Something was lost: {'; '.join(report.losses)}.")
+        if report is not None and report.warnings:
+            parts.append(f"Note: {'; '.join(report.warnings)}.")
         self.losses.setVisible(bool(parts))
         self.losses.setText("\n".join(parts))
 
