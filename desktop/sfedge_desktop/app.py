@@ -35,7 +35,11 @@ _log = logging.getLogger(__name__)
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("source", required=False)
-@click.option("--tasks", metavar="NAME,…", help=f"What to ask, of: {', '.join(TASKS)}. [all]")
+@click.option(
+    "--tasks",
+    metavar="NAME,…",
+    help=f"What to ask, of what the model knows: {', '.join(TASKS)}. [all]",
+)
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
@@ -64,8 +68,11 @@ def main(
         logging.basicConfig()
         logging.getLogger("sfedge_desktop").setLevel(logging.DEBUG)
     try:
+        names = None if tasks is None else tuple(tasks.split(","))
+        if names is not None and bundle is None:
+            names = select_tasks(names)  # another model's are known when it is opened
         config = RunConfig(
-            tasks=None if tasks is None else select_tasks(tasks),
+            tasks=names,
             bundle=bundle,
             egocentric=egocentric,
             offline=offline,

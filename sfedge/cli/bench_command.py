@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from sfedge.core.config import EngineName, RunConfig
-from sfedge.core.tasks import select_tasks
+from sfedge.core.tasks import task_names
 
 if TYPE_CHECKING:
     from sfedge.diagnostics.bench import Benchmark
@@ -69,7 +69,7 @@ def bench(
             bundle,
             engine=engine,
             precision=precision,
-            tasks=None if tasks is None else select_tasks(tasks),
+            tasks=None if tasks is None else task_names(tasks),
             people=people,
             seconds=seconds,
             testing=testing,

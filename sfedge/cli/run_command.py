@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from sfedge.core.config import EngineName, RunConfig
-from sfedge.core.tasks import TASKS, select_tasks
+from sfedge.core.tasks import TASKS, task_names
 
 if TYPE_CHECKING:
     from sfedge.results.run_report import RunReport
@@ -60,7 +60,11 @@ def seconds(text: str | float) -> float:
     show_default=True,
     help="Folder for the results.",
 )
-@click.option("--tasks", metavar="NAME,…", help=f"What to ask, of: {', '.join(TASKS)}. [all]")
+@click.option(
+    "--tasks",
+    metavar="NAME,…",
+    help=f"What to ask, of what the model knows: {', '.join(TASKS)}. [all]",
+)
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
@@ -188,7 +192,7 @@ def run(
     if max_pairs is None:
         max_pairs = _DEFAULTS.max_pairs
     config = RunConfig(
-        tasks=None if tasks is None else select_tasks(tasks),
+        tasks=None if tasks is None else task_names(tasks),
         bundle=bundle,
         engine=engine,
         precision=precision,

@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, Literal, SupportsFloat, SupportsIndex, get_args
 
 from sfedge.core.errors import ConfigError
-from sfedge.core.tasks import select_tasks
+from sfedge.core.tasks import task_names
 
 EngineName = Literal["auto", "cpu", "openvino", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
 
@@ -46,7 +46,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         self._take_types()
         if self.tasks is not None:
-            object.__setattr__(self, "tasks", select_tasks(self.tasks))
+            object.__setattr__(self, "tasks", task_names(self.tasks))
         faults = [
             text
             for is_wrong, text in (

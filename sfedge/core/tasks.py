@@ -217,6 +217,19 @@ add_tasks(
 )
 
 
+def task_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """The given names, each once: the paper's tasks in their order, then others as they came.
+
+    Whether there is such a task, only a bundle can say.
+
+    Args:
+        names: one by one, or in a text with commas between them.
+    """
+    parts = (part.strip() for part in (names.split(",") if isinstance(names, str) else names))
+    given = dict.fromkeys(part for part in parts if part)
+    return (*(name for name in TASKS if name in given), *(n for n in given if n not in TASKS))
+
+
 def select_tasks(names: str | Iterable[str], known: Iterable[str] = TASKS) -> tuple[str, ...]:
     """The given task names, each once, in the order of `known`.
 
@@ -228,8 +241,7 @@ def select_tasks(names: str | Iterable[str], known: Iterable[str] = TASKS) -> tu
         UnknownNameError: a name is none of `known`; the message suggests the nearest.
     """
     order = tuple(known)
-    parts = names.split(",") if isinstance(names, str) else names
-    wanted = {part.strip() for part in parts} - {""}
+    wanted = set(task_names(names))
     for name in sorted(wanted):
         if name not in order:
             unknown_name("task", name, order, where="--tasks")

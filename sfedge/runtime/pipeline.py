@@ -11,6 +11,7 @@ from sfedge.bundle.bundle import Bundle, open_bundle
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import SourceError, UsageError, unknown_name
 from sfedge.core.structures import FrameResult, Image
+from sfedge.core.tasks import Task, select_tasks
 from sfedge.detect import build_detector
 from sfedge.inference import selftest
 from sfedge.inference.model import Model as BundleModel
@@ -70,14 +71,18 @@ class Pipeline(Session):
         self._last = -math.inf  # time of the last frame that came through `step`
         bundle: Bundle | None = None
         with ExitStack() as resources:
+            if model is not None:
+                _check_tasks(config, model.tasks)
+            else:
+                bundle = resources.enter_context(open_bundle(config.bundle))
+                _check_tasks(config, bundle.manifest.tasks)
             opened = (
                 as_source(source, start=config.start, end=config.end, as_video=config.as_video)
                 if self._has_source
                 else NoSource()
             )
             resources.callback(opened.close)
-            if model is None:
-                bundle = resources.enter_context(open_bundle(config.bundle))
+            if bundle is not None:
                 own = BundleModel(
                     bundle,
                     engine=config.engine,
@@ -87,6 +92,7 @@ class Pipeline(Session):
                 )
                 resources.callback(own.close)
                 model = own
+            assert model is not None
             if detector is None:
                 found = build_detector(
                     config.detector,
@@ -128,6 +134,12 @@ class Pipeline(Session):
             self.info = replace(self.info, width=width, height=height)
         self._frames += 1
         return self._look(frame)
+
+
+def _check_tasks(config: RunConfig, known: Sequence[Task]) -> None:
+    """Refuse names that the model does not know, before anything else is opened."""
+    if config.tasks is not None:
+        select_tasks(config.tasks, [task.name for task in known])
 
 
 def open_session(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from sfedge.core.config import RunConfig
 from sfedge.core.errors import DataError, UnknownNameError
-from sfedge.core.tasks import TASKS, Task, add_tasks, select_tasks, task_from_json
+from sfedge.core.tasks import TASKS, Task, add_tasks, select_tasks, task_from_json, task_names
 
 
 def test_the_paper_s_six_tasks_have_its_numbers_of_labels() -> None:
@@ -172,3 +173,11 @@ def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"Did you mean 'expression'\?") as caught:
         select_tasks(["gaze", "expresion"])
     assert caught.value.exit_code == 2
+
+
+def test_names_are_put_in_the_papers_order_and_others_behind_as_they_came() -> None:
+    assert task_names("posture, relation,mood, gaze,posture,") == (
+        *("gaze", "relation"),
+        *("posture", "mood"),
+    )
+    assert RunConfig(tasks=("posture", "gaze")).tasks == ("gaze", "posture")
