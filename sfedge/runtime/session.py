@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from sfedge import annotate
 from sfedge.bundle.bundle import Bundle
@@ -19,6 +20,7 @@ from sfedge.core.structures import (
     Gap,
     Image,
     Prediction,
+    RunFacts,
     Scene,
 )
 from sfedge.inference.newest_answers import NewestAnswers
@@ -26,11 +28,15 @@ from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
 from sfedge.inference.smoother import Smoother
 from sfedge.results.run_report import RunReport
 from sfedge.runtime.arrays import detections_of
+from sfedge.runtime.data_frame import AnswerTable
 from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
 from sfedge.runtime.protocols import Detector, GapSink, Model, Sink, Tracker
 from sfedge.sources.source import Source, SourceInfo
 from sfedge.system.closing import Closing
+
+if TYPE_CHECKING:
+    import pandas
 
 END_OF_SOURCE = "end of source"
 STOPPED = "stopped"
@@ -75,6 +81,7 @@ class Session(Closing):
         self.device = str(getattr(model, "device", ""))  # where it really runs
         # Why an NVIDIA GPU is not used; "" otherwise.
         self.engine_note = str(getattr(model, "engine_note", ""))
+        self._facts = RunFacts(source.info.name, self.model_name, self.tasks)
         # Read one by one, the frames of a camera would get older and older.
         is_live = source.info.is_live or config.live
         # Photographs have no pace: each is shown with its answers.
@@ -194,6 +201,21 @@ class Session(Closing):
         for _ in self:
             pass
         return self.report
+
+    def to_dataframe(self, *, wide: bool = False) -> "pandas.DataFrame":
+        """Iterate to the end and return the answers, with the columns of the table.
+
+        Args:
+            wide: with a column `task.label` for the probability of each label.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            SfedgeError: as the iteration.
+        """
+        table = AnswerTable(self.tasks, wide=wide)
+        self.add_sink(table)
+        self.run()
+        return table.to_dataframe()
 
     def stop(self) -> None:
         """End the iteration after the frame at hand; from any thread or signal handler."""
@@ -362,6 +384,7 @@ class Session(Closing):
             is_cut=scene.is_cut,
             hands=scene.hands,
             left_out=self._interval_planner.left_out(scene, frame.time),
+            run=self._facts,
         )
         self._hands.update(hand.id for hand in result.hands)
         self._shots, self._left_out = result.shot + 1, max(self._left_out, result.left_out)
