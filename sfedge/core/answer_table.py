@@ -53,7 +53,13 @@ def table_columns(wide: Iterable[Task] = ()) -> tuple[str, ...]:
 
 
 def table_row(
-    answer: Prediction, result: FrameResult, asked: Asked, columns: Sequence[str] = COLUMNS
+    answer: Prediction,
+    result: FrameResult,
+    asked: Asked,
+    *,
+    source: str,
+    model: str,
+    columns: Sequence[str] = COLUMNS,
 ) -> TableRow:
     """An answer by column; None where a column has no value.
 
@@ -61,6 +67,8 @@ def table_row(
         answer: the answer.
         result: what it is shown with.
         asked: what it is about.
+        source: name of the source.
+        model: name of the model.
         columns: as of `table_columns`.
     """
     first, second = (*answer.people, None, None)[:2]
@@ -71,7 +79,7 @@ def table_row(
     values: tuple[Cell, ...] = (
         round(answer.time, 6),
         answer.frame,
-        result.run.source,
+        source,
         asked.file,
         asked.shot,
         answer.task,
@@ -88,7 +96,7 @@ def table_row(
         _rounded(answer.in_frame, 4),
         *corners,
         round(result.age(answer), 6),
-        result.run.model,
+        model,
     )
     known: TableRow = dict(zip(COLUMNS, values, strict=True))
     known |= {f"{answer.task}.{label}": _rounded(share, 4) for label, share in shares.items()}
@@ -103,9 +111,11 @@ class AskedFrames:
 
     Args:
         tasks: say which box of a person an answer is about.
+        source: name of the source, for frames that carry no file of their own.
     """
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Task], source: str) -> None:
+        self._source = source
         self._marks: Mapping[str, Mark] = {task.name: task.mark for task in tasks}
         self._seen: dict[int, _Seen] = {}  # by frame index
 
@@ -113,7 +123,8 @@ class AskedFrames:
         """Take in a frame; the oldest are forgotten."""
         people = {track.id: track for track in result.tracks}
         hands = {hand.id: hand for hand in result.all_hands}
-        seen = _Seen(result.time, result.frame.file, result.shot, people, hands)
+        file = result.frame.file or self._source
+        seen = _Seen(result.time, file, result.shot, people, hands)
         self._seen[result.index] = seen
         for index, old in list(self._seen.items()):
             if old.time >= result.time - _LONGEST_ANSWER:
@@ -122,7 +133,7 @@ class AskedFrames:
 
     def about(self, answer: Prediction, now: FrameResult) -> Asked:
         """What an answer is about that is shown with the frame of `now`."""
-        unknown = _Seen(answer.time, now.frame.file, now.shot, {}, {})
+        unknown = _Seen(answer.time, now.frame.file or self._source, now.shot, {}, {})
         seen = self._seen.get(answer.frame, unknown)
         tracks = [seen.people.get(person) for person in answer.people]
         hands = [seen.hands.get(hand) for hand in answer.hands]
@@ -138,10 +149,21 @@ class AskedFrames:
 
 def rows_of(result: FrameResult, *, wide: bool) -> list[TableRow]:
     """The rows of the answers that arrived with a frame."""
-    frames = AskedFrames(result.run.tasks)
+    run = result.run
+    frames = AskedFrames(run.tasks, run.source)
     frames.remember(result)
-    columns = table_columns(result.run.tasks if wide else ())
-    return [table_row(a, result, frames.about(a, result), columns) for a in result.fresh]
+    columns = table_columns(run.tasks if wide else ())
+    return [
+        table_row(
+            answer,
+            result,
+            frames.about(answer, result),
+            source=run.source,
+            model=run.model,
+            columns=columns,
+        )
+        for answer in result.fresh
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,33 +5,17 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from sfedge.core.boxes import Box
+from sfedge.core.answer_table import Asked, AskedFrames, table_columns, table_row
 from sfedge.core.errors import OutputError
-from sfedge.core.structures import FrameResult, Gap, Hand, Prediction, Track
+from sfedge.core.structures import FrameResult, Gap, Prediction
 from sfedge.core.tasks import Task
 from sfedge.results import rows
 from sfedge.results.growing_file import GrowingFile, output_error
 from sfedge.results.records import Row
-from sfedge.results.rows import COLUMNS, Asked
 from sfedge.sources.source import shown
-
-# A live answer is written some frames after the one it was asked about; its boxes are those of
-# that frame, which are kept for as long as an answer may take.
-_LONGEST_ANSWER = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Who and what was in a frame."""
-
-    time: float
-    file: str
-    shot: int
-    people: dict[int, Track]
-    hands: dict[int, Hand]
 
 
 class RecordWriter:
@@ -61,16 +45,16 @@ class RecordWriter:
         every_frame: bool = False,
         wide: bool = False,
     ) -> None:
-        self._tasks = {task.name: task for task in tasks}
+        tasks = tuple(tasks)
         self._model, self._source = model, shown(source)
         self._every_frame = every_frame
-        self._wide = rows.table_columns(self._tasks.values()) if wide else []
-        self._seen: dict[int, _Seen] = {}  # by frame index
+        self._columns = table_columns(tasks if wide else ())
+        self._frames = AskedFrames(tasks, self._source)
         self._files: list[GrowingFile] = []
         try:
             for path in (records, table):
                 self._files.append(_open(path))
-            self._write_table([(*COLUMNS, *self._wide)])
+            self._write_table([self._columns])
         except OutputError:
             with suppress(OutputError):
                 self.close()
@@ -83,12 +67,14 @@ class RecordWriter:
     def write(self, result: FrameResult) -> None:
         """Write who is in a frame, and its answers."""
         file = shown(result.frame.file) or self._source
-        self._remember(result, file)
+        result = replace(result, frame=replace(result.frame, file=file))
+        self._frames.remember(result)
         answers = result.predictions if self._every_frame else result.fresh
-        told = [self._row(answer, result, file) for answer in answers]
+        told = [(answer, self._frames.about(answer, result)) for answer in answers]
         cut = [rows.cut_row(result, file)] if result.is_cut else []
-        self._write([*cut, rows.frame_row(result, file), *told])
-        self._write_table(rows.table_row(row, self._source, self._wide) for row in told)
+        lines = [rows.prediction_row(answer, result, asked, self._model) for answer, asked in told]
+        self._write([*cut, rows.frame_row(result, file), *lines])
+        self._write_table(self._cells(answer, asked, result) for answer, asked in told)
 
     def gap(self, gap: Gap) -> None:
         """Write a gap: once when it begins, again when it ends."""
@@ -117,31 +103,18 @@ class RecordWriter:
         if failures:
             raise failures[0]
 
-    def _remember(self, result: FrameResult, file: str) -> None:
-        people = {track.id: track for track in result.tracks}
-        of_people = [hand for track in result.tracks for hand in track.hands]
-        hands = {hand.id: hand for hand in (*of_people, *result.hands)}
-        self._seen[result.index] = _Seen(result.time, file, result.shot, people, hands)
-        for index, seen in list(self._seen.items()):
-            if seen.time >= result.time - _LONGEST_ANSWER:
-                break
-            del self._seen[index]
-
-    def _row(self, prediction: Prediction, result: FrameResult, file: str) -> Row:
-        """An answer with the boxes that it is about: of each person the face or all of them."""
-        seen = self._seen.get(prediction.frame)
-        if seen is None:
-            seen = _Seen(prediction.time, file, result.shot, {}, {})
-        tracks = [seen.people.get(person) for person in prediction.people]
-        hands = [seen.hands.get(hand) for hand in prediction.hands]
-        asked = Asked(
-            seen.file,
-            seen.shot,
-            tuple(_marked(track, self._tasks[prediction.task]) for track in tracks),
-            tuple(hand.box if hand else None for hand in hands),
-            tuple(track.name if track else None for track in tracks),
-        )
-        return rows.prediction_row(prediction, result, asked, self._model)
+    def _cells(self, answer: Prediction, asked: Asked, result: FrameResult) -> list[str]:
+        """An answer's cells in the table."""
+        values = table_row(
+            answer,
+            result,
+            asked,
+            source=self._source,
+            model=self._model,
+            columns=self._columns,
+        ).values()
+        texts = [str(value).lower() if isinstance(value, bool) else value for value in values]
+        return ["" if text is None else str(text) for text in texts]
 
     def _write(self, told: Iterable[Row]) -> None:
         text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in told)
@@ -166,10 +139,3 @@ def _open(path: Path) -> GrowingFile:
         return GrowingFile(path)
     except OSError as error:
         raise output_error(error, path) from error
-
-
-def _marked(track: Track | None, task: Task) -> Box | None:
-    """What a question about a person is about: the face, or all of them."""
-    if track is None:
-        return None
-    return (track.face if task.mark == "face" else None) or track.person

@@ -1,54 +1,20 @@
-"""The rows of a run's records and of its table, made from results.
+"""The rows of a run's records, made from results.
 
 `docs/records.md` describes each field; `record.schema.json` is the same for machines.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from sfedge.bundle.manifest import Manifest
+from sfedge.core.answer_table import Asked
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.structures import FrameResult, Gap, Hand, Prediction, Track
-from sfedge.core.tasks import Task
 from sfedge.core.version import __version__
 from sfedge.results.records import SCHEMA, Row
 from sfedge.sources.source import SourceInfo, shown
-
-COLUMNS = (
-    "time",
-    "frame",
-    "source",
-    "file",
-    "shot",
-    "task",
-    "person_1",
-    "person_2",
-    "hands",
-    "side",
-    "label",
-    "probability",
-    "unsure",
-    "gaze_x",
-    "gaze_y",
-    "peak",
-    "in_frame",
-    *(f"box_{number}_{corner}" for number in (1, 2) for corner in ("x1", "y1", "x2", "y2")),
-    "age",
-    "model",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an answer is about, in the frame that was asked about."""
-
-    file: str
-    shot: int
-    boxes: tuple[Box | None, ...] = ()  # of each of its people; None where no longer known
-    hand_boxes: tuple[Box | None, ...] = ()  # of each of its hands
-    names: tuple[str | None, ...] = ()  # of each of its people
 
 
 def source_facts(info: SourceInfo, identity: str) -> Row:
@@ -185,46 +151,6 @@ def prediction_row(prediction: Prediction, result: FrameResult, asked: Asked, mo
 def summary_row(report: Row, file: str) -> Row:
     """The last row, from a report's JSON object."""
     return {"type": "summary", "file": file, **report}
-
-
-def table_columns(tasks: Iterable[Task]) -> list[str]:
-    """The headings of the probabilities that a wide table adds: `task.label`, for each label."""
-    return [f"{task.name}.{label}" for task in tasks for label in task.labels]
-
-
-def table_row(row: Row, source: str, wide: Sequence[str] = ()) -> list[str]:
-    """A prediction row as the table's cells, in the order of `COLUMNS` and then `wide`."""
-    x, y = row.get("point", (None, None))
-    first, second = (*row["people"], None, None)[:2]
-    boxes = row["boxes"] or row["hand_boxes"]
-    corners = [corner for box in (*boxes, None, None)[:2] for corner in box or [None] * 4]
-    shares = {
-        f"{row['task']}.{name}": value for name, value in row.get("probabilities", {}).items()
-    }
-    cells = (
-        row["time"],
-        row["frame"],
-        source,
-        row["file"],
-        row["shot"],
-        row["task"],
-        first,
-        second,
-        " ".join(map(str, row["hands"])),
-        row["side"],
-        row.get("label"),
-        row.get("probability"),
-        str(row["is_unsure"]).lower(),
-        x,
-        y,
-        row.get("peak"),
-        row.get("in_frame"),
-        *corners,
-        row["age"],
-        row["model"],
-        *(shares.get(name) for name in wide),
-    )
-    return ["" if cell is None else str(cell) for cell in cells]
 
 
 def _person(track: Track, result: FrameResult) -> Row:

@@ -1,12 +1,10 @@
 """A run's answers as a pandas data frame, with the columns of the table."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sfedge.core.answer_table import AskedFrames, TableRow, table_columns, table_row
 from sfedge.core.errors import MissingExtraError
-from sfedge.core.structures import FrameResult
-from sfedge.core.tasks import Task
+from sfedge.core.structures import FrameResult, RunFacts
 
 if TYPE_CHECKING:
     import pandas
@@ -20,14 +18,14 @@ class AnswerTable:
     """A sink that keeps a row for each answer.
 
     Args:
-        tasks: of the run.
+        run: whose answers they are.
         wide: with a column `task.label` for the probability of each label.
 
     Raises:
         MissingExtraError: pandas is not installed.
     """
 
-    def __init__(self, tasks: Sequence[Task], *, wide: bool) -> None:
+    def __init__(self, run: RunFacts, *, wide: bool) -> None:
         try:
             import pandas
         except ImportError as error:
@@ -36,15 +34,23 @@ class AnswerTable:
                 fix="Run: pip install 'sfedge[pandas]'.",
             ) from error
         self._pandas = pandas
-        self._columns = table_columns(tasks if wide else ())
-        self._frames = AskedFrames(tasks)
+        self._run = run
+        self._columns = table_columns(run.tasks if wide else ())
+        self._frames = AskedFrames(run.tasks, run.source)
         self._rows: list[TableRow] = []
 
     def write(self, result: FrameResult) -> None:
         """Take the answers that arrived with a frame."""
         self._frames.remember(result)
         self._rows += [
-            table_row(answer, result, self._frames.about(answer, result), self._columns)
+            table_row(
+                answer,
+                result,
+                self._frames.about(answer, result),
+                source=self._run.source,
+                model=self._run.model,
+                columns=self._columns,
+            )
             for answer in result.fresh
         ]
 

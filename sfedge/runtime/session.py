@@ -212,7 +212,7 @@ class Session(Closing):
             MissingExtraError: pandas is not installed.
             SfedgeError: as the iteration.
         """
-        table = AnswerTable(self.tasks, wide=wide)
+        table = AnswerTable(self._facts, wide=wide)
         self.add_sink(table)
         self.run()
         return table.to_dataframe()

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sfedge.core.answer_table import COLUMNS, Asked
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import DataError, OutputError
@@ -245,7 +246,7 @@ def test_every_row_names_its_picture_whatever_bytes_are_in_the_name(
 )
 def test_the_schema_refuses_a_wrong_row(change: dict[str, Any]) -> None:
     answer = gaze(1, 1, 0.0)
-    asked = rows.Asked("clip.mp4", 0, (track(1).face,))
+    asked = Asked("clip.mp4", 0, (track(1).face,))
     row = rows.prediction_row(answer, result(1, 0.0), asked, "test")
     VALIDATOR.validate(row)
     with pytest.raises(jsonschema.ValidationError):
@@ -305,7 +306,7 @@ def test_the_table_has_a_row_per_answer_with_what_the_records_say(
     writer.write(result(3, 1.5, people, (label("domain", (1, 2), 3, 1.5), gaze(2, 3, 1.5))))
     with paths[1].open(newline="", encoding="utf-8") as file:
         pair, look = csv.DictReader(file)
-    assert tuple(pair) == rows.COLUMNS
+    assert tuple(pair) == COLUMNS
     assert (pair["task"], pair["person_1"], pair["person_2"]) == ("domain", "1", "2")
     assert (pair["label"], pair["gaze_x"], pair["unsure"]) == ("intimate", "", "false")
     assert (pair["source"], pair["file"], pair["shot"]) == ("clip.mp4", "clip.mp4", "0")
@@ -331,7 +332,7 @@ def test_the_wide_table_has_every_probability(paths: tuple[Path, Path]) -> None:
     with paths[1].open(newline="", encoding="utf-8") as file:
         pair, wave = csv.DictReader(file)
     labels = [f"{task.name}.{name}" for task in tasks for name in task.labels]
-    assert list(pair) == [*rows.COLUMNS, *labels]
+    assert list(pair) == [*COLUMNS, *labels]
     assert [pair[name] for name in labels[:3]] == ["0.3333"] * 3
     assert {pair[name] for name in labels[3:]} == {""}
     assert (wave["gesture.fist"], wave["domain.intimate"]) == ("0.7", "")
@@ -503,7 +504,7 @@ def test_each_field_is_told_in_the_documentation() -> None:
                 yield from fields(inner)
 
     text = (Path(__file__).parents[2] / "docs" / "records.md").read_text(encoding="utf-8")
-    names = {*fields(records.record_schema()), *rows.COLUMNS}
+    names = {*fields(records.record_schema()), *COLUMNS}
     assert len(names) > 40
     missing = sorted(name for name in names if f"`{name}`" not in text)
     assert not missing
