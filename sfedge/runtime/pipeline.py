@@ -125,14 +125,14 @@ class Pipeline(Session):
             raise UsageError(
                 "a pipeline with a source is iterated", fix="Leave out the source to use step."
             )
-        frame = as_frame((image, time), self._frames)
+        frame = as_frame((image, time), self._tally.frames)
         check_order(frame, self._last)
         self._last = frame.time
         self._is_started = True
-        if self._frames == 0:
+        if self._tally.frames == 0:
             height, width = frame.image.shape[:2]
             self.info = replace(self.info, width=width, height=height)
-        self._frames += 1
+        self._tally.frames += 1
         return self._look(frame)
 
 

@@ -3,9 +3,9 @@
 import logging
 import math
 import time
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from sfedge.runtime.data_frame import AnswerTable
 from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
 from sfedge.runtime.protocols import Detector, GapSink, Model, Sink, Tracker
+from sfedge.runtime.tally import Tally
 from sfedge.sources.source import Source, SourceInfo
 from sfedge.system.closing import Closing
 
@@ -113,12 +114,7 @@ class Session(Closing):
         self._asker: Asker | None = None
         self._patience = PATIENCE
         self._is_busy = False  # the model did not end its last round
-        self._frames = self._shown = self._asked = 0
-        self._people: set[int] = set()
-        self._hands: set[int] = set()  # of nobody
-        self._shots, self._left_out = 1, 0
-        self._answers: Counter[str] = Counter({task.name: 0 for task in self.tasks})
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._tally = Tally(self.tasks)
         self._gaps: tuple[Gap, ...] = ()
         self._said: set[str] = set()  # sentences of the source that the log has
         self._ended = ""
@@ -158,22 +154,14 @@ class Session(Closing):
         if self._is_busy:
             losses += (f"the model's last answer did not come within {PATIENCE:.0f} s",)
         is_whole = self._ended == END_OF_SOURCE or (self.is_endless and self._ended == STOPPED)
-        return RunReport(
-            frames=capture.captured if capture else self._frames,
-            shown=self._shown,
+        return self._tally.report(
+            frames=capture.captured if capture else self._tally.frames,
             skipped=capture.skipped if capture else 0,
-            asked=self._asked,
-            people=len(self._people),
-            hands=len(self._hands),
-            left_out=self._left_out,
-            shots=self._shots,
-            gaps=len(self._gaps),
-            answers=dict(self._answers),
+            gaps=self._gaps,
             losses=losses,
             warnings=self._source.warnings,
             ended=self._ended,
-            is_complete=is_whole and not losses and not any(g.end is None for g in self._gaps),
-            seconds=dict(self._seconds),
+            is_whole=is_whole,
         )
 
     def draw(self, result: FrameResult) -> Image:
@@ -252,14 +240,9 @@ class Session(Closing):
             self._patience = 0.0
         self.close()
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> AbstractContextManager[None]:
         """Count the time spent within to a stage of the report."""
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[stage] += time.perf_counter() - begun
+        return self._tally.timed(stage)
 
     def _run(self) -> Iterator[FrameResult]:
         try:
@@ -271,11 +254,11 @@ class Session(Closing):
             self.close()
             self._notice(math.inf)
             ended = self._ended or "ended early"
-            _log.info("%s: %s after %d frames", self.info.name, ended, self._shown)
+            _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
     def _run_file(self) -> Iterator[FrameResult]:
         for frame in self._timed_frames():
-            self._frames += 1
+            self._tally.frames += 1
             self._notice(frame.time)
             chosen = self._choice.take(frame)
             if chosen is not None:
@@ -291,7 +274,7 @@ class Session(Closing):
         queries = self._interval_planner.plan(scene, frame.time, aspect=_aspect(frame))
         answers: list[Prediction] = []
         if queries:
-            self._asked += 1
+            self._tally.asked += 1
             with self.timed("ask"):
                 answers = self._model.answer(frame, queries)
         return self._result(frame, scene, answers)
@@ -311,13 +294,13 @@ class Session(Closing):
                 continue
             answers = asker.collect()
             scene = self._locate(frame)
-            self._seconds["ask"] = asker.seconds
+            self._tally.seconds["ask"] = asker.seconds
             if asker.is_idle:
                 queries = self._budget_planner.plan(
                     scene, frame.time, asker.limit, aspect=_aspect(frame)
                 )
                 if queries:
-                    self._asked += 1
+                    self._tally.asked += 1
                     asker.ask(frame, queries)
             yield self._result(frame, scene, answers)
         ended = self._ending
@@ -367,14 +350,11 @@ class Session(Closing):
         self._newest.forget(scene.ended)
         self._interval_planner.forget(scene.ended)
         self._budget_planner.forget(scene.ended)
-        self._people.update(track.id for track in scene.people)
         return scene
 
     def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
         fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
         carried = self._newest.update(fresh, scene, frame.time)
-        self._answers.update(answer.task for answer in fresh)
-        self._shown += 1
         result = FrameResult(
             frame,
             scene.people,
@@ -386,8 +366,7 @@ class Session(Closing):
             left_out=self._interval_planner.left_out(scene, frame.time),
             run=self._facts,
         )
-        self._hands.update(hand.id for hand in result.hands)
-        self._shots, self._left_out = result.shot + 1, max(self._left_out, result.left_out)
+        self._tally.count(result)
         for sink in self._sinks:
             sink.write(result)
         return result
