@@ -1,32 +1,26 @@
 """Engines that were compiled on this machine: where they lie, and which of them may be loaded.
 
-An engine is machine code, so only what this user's own sfedge has built is ever loaded: the folder
-must be theirs alone, each file must have the sum that the record beside it says, and the record
-must carry a seal made with a key that never leaves the cache.
+An engine is machine code: it is loaded from folders that belong to this user and that nobody else
+can write, and each file must have the sha256 that the record beside it says.
 
 What ONNX Runtime compiles for itself has no record, as it alone knows when it writes there; its
 folder must be the user's alone all the same.
 """
 
-import hashlib
-import hmac
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sfedge.core.errors import EngineError
 from sfedge.system import cache
 from sfedge.system.gpus import Gpu
 
-SCHEMA = 2
+SCHEMA = 3
 RECORD_NAME = "engines.json"
 RUNTIME = "trt-ep"  # the engine that lets ONNX Runtime keep what it compiles
-_KEY_NAME = "key"
 _OTHERS_WRITE = 0o022  # bits of a file's mode: its group and all others may write
 
 
@@ -116,21 +110,19 @@ def check_private(folder: Path) -> None:
 
 
 def save(engines: EngineSet, folder: Path) -> None:
-    """Write the record, with its seal; last of all, as it means that all it lists is there.
+    """Write the record; last of all, as it means that all it lists is there.
 
     Raises:
         OutputError: it cannot be written.
     """
-    fields = asdict(engines)
-    sealed = fields | {"seal": _seal(fields, _key())}
-    cache.write(folder / RECORD_NAME, [json.dumps(sealed, indent=1).encode()])
+    cache.write(folder / RECORD_NAME, [json.dumps(asdict(engines), indent=1).encode()])
 
 
 def read(folder: Path) -> EngineSet:
-    """The record of a folder; it lies where only its user writes, and carries this cache's seal.
+    """The record of a folder, which lies where only its user writes.
 
     Raises:
-        EngineError: there is none, it is damaged, or it was not made here.
+        EngineError: there is none, it is damaged, or others could have written it.
     """
     path = folder / RECORD_NAME
     if not path.exists():
@@ -139,22 +131,14 @@ def read(folder: Path) -> EngineSet:
         _check_owner(place)
     try:
         fields = json.loads(path.read_bytes())
-        seal = str(fields.pop("seal"))
-        schema = fields["schema"]
+        if fields["schema"] != SCHEMA:
+            raise EngineError("another version of sfedge built it", where=str(folder))
+        device = fields["machine"]["device"]
+        machine = Machine(**(fields["machine"] | {"device": Gpu(**device) if device else None}))
+        built = tuple(BuiltEngine(**engine) for engine in fields["engines"])
+        return EngineSet(**(fields | {"machine": machine, "engines": built}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineError("its record is damaged", where=str(folder)) from error
-    if schema != SCHEMA:
-        raise EngineError("another version of sfedge built it", where=str(folder))
-    if not (root() / _KEY_NAME).exists() or not hmac.compare_digest(seal, _seal(fields, _key())):
-        raise EngineError(
-            "it was not built here, or its record was changed; engines are machine code, and a "
-            "foreign one is never run",
-            where=str(folder),
-        )
-    device = fields["machine"]["device"]
-    machine = Machine(**(fields["machine"] | {"device": Gpu(**device) if device else None}))
-    built = tuple(BuiltEngine(**engine) for engine in fields["engines"])
-    return EngineSet(**(fields | {"machine": machine, "engines": built}))
 
 
 def of_another_version(folder: Path, model: str) -> EngineSet | None:
@@ -270,19 +254,3 @@ def _check_owner(path: Path, *, others_write: int = _OTHERS_WRITE, fix: str = ""
         )
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & others_write):
         raise EngineError("other users may write it, so it is not loaded", where=str(path), fix=fix)
-
-
-def _key() -> bytes:
-    """This cache's secret, made at first use; only the user reads it."""
-    path = root() / _KEY_NAME
-    with cache.within(path):
-        with suppress(FileExistsError):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(32))
-        return path.read_bytes()
-
-
-def _seal(fields: dict[str, Any], key: bytes) -> str:
-    text = json.dumps(fields, sort_keys=True)  # the same before writing and after reading
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,15 +1,14 @@
 """The user's cache folder, and files that reach it whole and verified or not at all."""
 
 import hashlib
+import logging
 import os
-import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from sfedge.core.errors import OutputError, SfedgeError
 
@@ -25,19 +24,13 @@ class FetchError(SfedgeError):
 def cache_folder() -> Path:
     """Where sfedge keeps what it has fetched; it need not exist yet.
 
-    `$SFEDGE_CACHE` if set, else `sfedge` in the platform's folder for such files:
-    `$XDG_CACHE_HOME` or `~/.cache`, on macOS `~/Library/Caches`, on Windows `%LOCALAPPDATA%`.
+    `$SFEDGE_CACHE` if set, else `sfedge` in the platform's folder for such files, as platformdirs
+    knows it: `$XDG_CACHE_HOME` or `~/.cache`, on macOS `~/Library/Caches`, on Windows
+    `%LOCALAPPDATA%`.
     """
     if chosen := os.environ.get("SFEDGE_CACHE"):
         return Path(chosen).expanduser().absolute()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "sfedge"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "sfedge"
-    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # A relative path is to be ignored, by the XDG base directory specification.
-    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "sfedge"
+    return user_cache_path("sfedge", appauthor=False, opinion=False)
 
 
 @contextmanager
@@ -89,25 +82,56 @@ def fetch(
         FetchError: the address does not answer, or what it sends is another file.
         OutputError: the file cannot be written.
     """
+    import pooch
+    from requests import RequestException
 
-    def verified() -> Iterator[bytes]:
-        hashed, done = hashlib.sha256(), 0
-        for chunk in _read(url, timeout):
-            hashed.update(chunk)
-            done += len(chunk)
-            if done > size:
-                break
-            if progress:
-                progress(target.name, done, size)
-            yield chunk
-        if done != size or hashed.hexdigest() != sha256:
-            raise FetchError(
-                f"what was sent is not the pinned {target.name} ({size} bytes, "
-                f"sha256 {sha256[:12]}…)",
-                where=url,
-            )
+    pooch.get_logger().setLevel(logging.WARNING)
+    told = _Told(target.name, size, progress)
+    with within(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:
+            try:
+                found = pooch.retrieve(
+                    url,
+                    f"sha256:{sha256}",
+                    fname=target.name,
+                    path=folder,
+                    downloader=pooch.HTTPDownloader(
+                        progressbar=told, timeout=timeout, chunk_size=_CHUNK
+                    ),
+                )
+            except RequestException as error:
+                raise FetchError(f"no answer ({error})", where=url) from error
+            except (ValueError, OverflowError) as error:  # another hash, or more than the size
+                raise FetchError(
+                    f"what was sent is not the pinned {target.name} ({size} bytes, "
+                    f"sha256 {sha256[:12]}…)",
+                    where=url,
+                ) from error
+            write(target, [Path(found).read_bytes()])
 
-    write(target, verified())
+
+class _Told:
+    """The progress bar that pooch moves; stops a download that exceeds its known size."""
+
+    def __init__(self, name: str, size: int, progress: Progress | None) -> None:
+        self.total, self._name, self._size, self._progress = 0, name, size, progress
+        self._done = 0
+
+    def update(self, count: int) -> None:
+        """Count bytes, in whole pieces: the last one may be shorter than pooch says."""
+        if self._done > self._size:
+            raise OverflowError(f"more than {self._size} bytes")
+        self._done += count
+        if self._progress:
+            self._progress(self._name, min(self._done, self._size), self._size)
+
+    def reset(self) -> None:
+        """Begin anew; pooch then fills the bar at once."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def write(target: Path, chunks: Iterable[bytes]) -> None:
@@ -137,14 +161,3 @@ def write(target: Path, chunks: Iterable[bytes]) -> None:
         if part is not None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-
-
-def _read(url: str, timeout: float) -> Iterator[bytes]:
-    try:
-        # urlopen would keep the proxy settings of its first call for the life of the program.
-        with urllib.request.build_opener().open(url, timeout=timeout) as answer:
-            while chunk := answer.read(_CHUNK):
-                yield chunk
-    except (OSError, HTTPException) as error:  # URLError and time-outs are OSErrors
-        reason = getattr(error, "reason", None) or error
-        raise FetchError(f"no answer ({reason or type(error).__name__})", where=url) from error

@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import re
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -91,11 +90,11 @@ def change(folder: Path, **changes: object) -> None:
     """Alter what the connector's engine says of itself, and make the record fit it again."""
     path = folder / "connector.engine"
     path.write_bytes(json.dumps({**json.loads(path.read_bytes()), **changes}).encode())
-    reseal(folder)
+    record_anew(folder)
 
 
-def reseal(folder: Path) -> None:
-    """Make the record fit the files, as only this cache's key can."""
+def record_anew(folder: Path) -> None:
+    """Make the record fit the files."""
     engine_set = compiled.read(folder)
     built = [
         replace(one, sha256=compiled.cache.file_sha256(folder / one.file))
@@ -359,7 +358,7 @@ def test_only_engines_of_the_same_model_and_precision_are_told_as_an_earlier_ver
     if change == "another name":
         small_bundle.edit(other, name="large")
     elif change == "damaged":
-        flip(built / "engines.json")
+        (built / "engines.json").write_bytes(b"{")
     else:
         built.rename(built.parent / "tensorrt-fp16")
     with open_bundle(other) as changed:
@@ -382,25 +381,6 @@ def test_a_missing_engine_is_refused(bundle: Bundle, built: Path) -> None:
     assert "it cannot be read (No such file or directory)" in refusal(bundle)
 
 
-def test_a_record_that_was_changed_with_its_engine_is_refused(bundle: Bundle, built: Path) -> None:
-    flip(built / "trunk.engine")
-    record = json.loads((built / "engines.json").read_text())
-    record["engines"][2]["sha256"] = compiled.cache.file_sha256(built / "trunk.engine")
-    (built / "engines.json").write_text(json.dumps(record))
-    assert "a foreign one is never run" in refusal(bundle)
-
-
-def test_engines_out_of_another_cache_are_refused(
-    bundle: Bundle, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = tmp_path / "mine" / "engines"
-    shutil.copytree(built.parent, mine / built.parent.name)
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "mine"))
-    for place in (mine, mine / built.parent.name):
-        place.chmod(0o700)
-    assert "a foreign one is never run" in refusal(bundle)
-
-
 @pytest.mark.parametrize("place", ["", "trunk.engine", "engines.json", ".."])
 def test_what_other_users_could_write_is_refused(bundle: Bundle, built: Path, place: str) -> None:
     (built / place).chmod(0o777)
@@ -417,10 +397,9 @@ def test_nobody_but_the_user_can_write_what_was_built(built: Path) -> None:
     for place in (built, *built.iterdir(), built.parent, built.parent.parent):
         assert place.stat().st_mode & 0o022 == 0
         assert place.stat().st_uid == os.getuid()
-    assert (compiled.root() / "key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}', "\xff"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 3}', "\xff"])
 def test_a_damaged_record_is_refused(bundle: Bundle, built: Path, text: str) -> None:
     (built / "engines.json").write_bytes(text.encode("latin-1"))
     assert "its record is damaged" in refusal(bundle)
@@ -436,7 +415,7 @@ def test_an_engine_that_does_not_load_is_told_with_what_tensorrt_says(
     bundle: Bundle, built: Path
 ) -> None:
     (built / "connector.engine").write_bytes(b"no engine")
-    reseal(built)
+    record_anew(built)
     with pytest.raises(EngineError, match=r"it cannot be loaded \(Magic tag does not match\)"):
         connector(bundle, built)
 
