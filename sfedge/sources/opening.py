@@ -75,6 +75,8 @@ def open_container(address: str, options: dict[str, str] | None = None) -> Any:
 
 def reason(error: Exception) -> str:
     """FFmpeg's words for an error, without the address, which may hold a password."""
+    if isinstance(error, av.error.ExitError):  # how PyAV ends what takes too long
+        return "nothing came in time"
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 

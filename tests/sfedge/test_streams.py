@@ -11,7 +11,7 @@ import av
 import cv2
 import pytest
 from clips import numbered, read_number, write_clip
-from servers import head, serving
+from servers import RtspCamera, head, serving
 
 from sfedge.core.errors import SourceError
 from sfedge.core.structures import Gap
@@ -298,3 +298,22 @@ def test_passwords_with_special_characters_reach_the_camera() -> None:
         ):
             assert "ss" not in source.info.name
         assert asked[-1] == "Basic a2ltOnBAc3M6dyNyZC8="  # kim:p@ss:w#rd/
+
+
+def test_an_rtsp_camera_is_read_and_joined_again() -> None:
+    camera = RtspCamera(frames=400, lasts=40)
+    with (
+        camera.serving() as port,
+        open_source(f"rtsp://kim:secret@127.0.0.1:{port}/live", end=4.0) as source,
+    ):
+        assert source.info.name == f"rtsp://127.0.0.1:{port}/live"
+        frames = list(source)
+    numbers = [read_number(frame.image) for frame in frames]
+    assert numbers == sorted(set(numbers))
+    (gap, *_) = source.gaps
+    assert gap.reason == "the connection broke"
+    before = [n for n, frame in zip(numbers, frames, strict=True) if frame.time <= gap.start]
+    assert before == list(range(before[0], before[0] + len(before)))
+    steps = [b.time - a.time for a, b in pairwise(frames[: len(before)])]
+    assert steps == pytest.approx([0.04] * len(steps), abs=1e-3)
+    assert len(numbers) > len(before)  # it went on
