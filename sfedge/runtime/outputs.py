@@ -18,6 +18,9 @@ from sfedge.runtime.session import Session
 from sfedge.sources.source import SourceInfo
 
 
+_LONGEST_ROW = 10_000_000  # characters; a file without line ends is no record
+
+
 @dataclass(frozen=True, slots=True)
 class OutputFiles:
     """The files that a run writes."""
@@ -160,8 +163,11 @@ def _is_free(files: OutputFiles, owner: str, *, is_live: bool) -> bool:
 def _owner(path: Path) -> str | None:
     """The source that a record or metadata file is of; None where it does not say."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        if not path.is_file():  # a device may be read without end
+            return None
         with path.open(encoding="utf-8") as file:
-            row: Any = json.loads(file.readline() if path.suffix == ".jsonl" else file.read())
+            text = file.readline(_LONGEST_ROW) if path.suffix == ".jsonl" else file.read()
+        row: Any = json.loads(text)
         source = row["source"]
         if "identity" in source:
             return str(source["identity"])

@@ -149,9 +149,8 @@ def test_the_smallest_and_the_largest_pictures_run(
     rows = list(read_records(out / "picture.jsonl"))
     assert (rows[0]["source"]["width"], rows[0]["source"]["height"]) == size
     assert {row["task"] for row in rows if row["type"] == "prediction"} >= {"gaze", "relation"}
-    (picture,) = upright_pictures(out / "picture.annotated.mp4")
-    assert picture.shape[1] - size[0] in (0, 1)  # H.264 has even sizes only
-    assert picture.shape[0] - size[1] in (0, 1)
+    with Image.open(out / "picture.annotated.png") as picture:
+        assert picture.size == size
 
 
 def test_an_odd_size_and_a_variable_frame_rate_keep_their_times(
@@ -347,6 +346,7 @@ def test_a_folder_of_pictures_with_a_broken_one_runs_and_says_which(
     finished = command("run", folder, "--out", out, "--detections", boxes, "--tasks", "domain")
     assert finished.code == 1
     assert "2.png" in finished.err
-    assert picture_times(out / "pictures.annotated.mp4") == [0.0, 2.0]
+    drawn = sorted((out / "pictures.annotated").iterdir())
+    assert [path.name for path in drawn] == ["1.png", "3.png"]
     shutil.rmtree(folder)
     assert_refused(command("run", folder, "--out", out, "--detections", boxes), 1, "pictures")
