@@ -141,7 +141,7 @@ class ArraySource(Closing):
                 return
             check_order(frame, last)
             last = frame.time
-            if frame.time >= self._start:
+            if self._start == 0 or frame.time >= self._start:  # times may be below 0
                 yield frame
 
 

@@ -35,7 +35,8 @@ class Pipeline(Session):
         source: a path, an address, a camera's number, a picture as an array, or an iterable of
             frames: arrays (H, W, 3) of uint8 RGB, or pairs of one and its time in seconds.
         config: the settings; None for the defaults.
-        detector: finds people, see `sfedge.runtime.protocols.Detector`.
+        detector: finds people: an object, see `sfedge.runtime.protocols.Detector`; or, as in the
+            settings, the name of a detector or a JSON file that describes one.
         tracker: follows them, likewise.
         model: answers queries, likewise.
         sinks: take each result before it comes out of the iteration.
@@ -57,7 +58,7 @@ class Pipeline(Session):
         source: SourceLike | None = None,
         config: RunConfig | None = None,
         *,
-        detector: Detector | None = None,
+        detector: Detector | str | Path | None = None,
         tracker: Tracker | None = None,
         model: Model | None = None,
         sinks: Sequence[Sink] = (),
@@ -65,6 +66,9 @@ class Pipeline(Session):
         testing: selftest.Progress | None = None,
         **settings: Any,
     ) -> None:
+        if isinstance(detector, str | Path):
+            settings["detector"] = str(detector)
+            detector = None
         config = configured(config, settings)
         _check_parts(source, config, detector, tracker, model, sinks)
         self._has_source = source is not None

@@ -257,7 +257,7 @@ class Session(Closing):
             _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
     def _run_file(self) -> Iterator[FrameResult]:
-        for frame in self._timed_frames():
+        for frame in () if self._control.is_stopped else self._timed_frames():
             self._tally.frames += 1
             self._notice(frame.time)
             chosen = self._choice.take(frame)
@@ -306,6 +306,7 @@ class Session(Closing):
         ended = self._ending
         capture.close()
         self._is_busy = not asker.finish(self._patience)
+        self._tally.seconds["ask"] = asker.seconds
         asker.check()  # of the last round
         self._ended = ended
 

@@ -61,6 +61,21 @@ def test_frames_of_a_program_come_out_with_their_times(source: object, times: li
     assert all(result.tracks for result in results)
 
 
+def test_times_may_lie_on_any_clock() -> None:
+    for zero in (-3.0, 1.7e9):
+        with pipeline([(IMAGE, zero + index / 10) for index in range(12)]) as run:
+            results = list(run)
+        assert len(results) == 12
+        assert [r.index for r in results if "gaze" in {a.task for a in r.fresh}] == [0, 5, 10]
+
+
+def test_a_run_that_is_stopped_before_it_begins_looks_at_nothing() -> None:
+    with pipeline([IMAGE]) as run:
+        run.stop()
+        assert list(run) == []
+        assert run.report.ended == "stopped"
+
+
 def test_a_part_of_frames_is_taken_by_start_and_end() -> None:
     source = ((IMAGE, index / 10) for index in range(20))
     with pipeline(source, start=0.5, end=1.0) as run:
@@ -122,14 +137,38 @@ def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
         pipeline(IMAGE, bundle=tmp_path)
     with pytest.raises(UsageError, match="boxes from a file need a source"):
         sfedge.Pipeline(detections=tmp_path / "boxes.csv")
-    with pytest.raises(UsageError, match="str: a detector has a method 'detect'"):
-        pipeline(IMAGE, "yolo")
+    with pytest.raises(UsageError, match="object: a detector has a method 'detect'"):
+        pipeline(IMAGE, object())
     with pytest.raises(UsageError, match="a model has a method 'answer'"):
         pipeline(IMAGE, model=object())
     with pytest.raises(UsageError, match="a tracker has a method 'update'"):
         pipeline(IMAGE, tracker=object())
     with pytest.raises(UsageError, match="a sink has a method 'write'"):
         pipeline(IMAGE, sinks=[print])
+
+
+def test_a_detector_is_named_or_given(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no detector is called 'blaze'"):
+        sfedge.open(IMAGE, detector="blaze")
+    with pytest.raises(sfedge.SfedgeError, match=r"nowhere\.json"):
+        sfedge.Pipeline(IMAGE, detector=tmp_path / "nowhere.json", model=Slow())
+    with sfedge.open(IMAGE, detector=sfedge.RunConfig().detector, offline=True) as run:
+        assert [result.tracks for result in run] == [()]
+
+
+def test_a_run_of_own_parts_is_written_into_a_folder_like_any_other(tmp_path: Path) -> None:
+    from sfedge.runtime.process import process
+
+    frames = [(IMAGE, index / 10) for index in range(12)]
+    with pipeline(frames) as run:
+        outcome = process(run, tmp_path, progress=False)
+    assert outcome.report.is_complete
+    rows = list(sfedge.read_records(outcome.files.records))
+    assert rows[0]["model"]["name"] == "Slow"
+    assert rows[0]["source"]["name"] == "frames"
+    assert len([row for row in rows if row["type"] == "frame"]) == 12
+    assert {row["task"] for row in rows if row["type"] == "prediction"} >= {"gaze", "expression"}
+    assert all(path.is_file() for path in outcome.files.all)
 
 
 def test_analyze_takes_one_picture(scene: Clip, astronaut: NDArray[np.uint8]) -> None:
