@@ -4,11 +4,10 @@ Constants ported from MediaPipe's face detection graphs, Copyright The MediaPipe
 Apache-2.0.
 """
 
-import math
 from pathlib import Path
 
 from sfedge.core.structures import Image
-from sfedge.detect.landmarks import FoundFace, Range, Values
+from sfedge.detect.landmarks import FoundFace, Range
 from sfedge.detect.network_call import NetworkCall
 from sfedge.detect.regions import around
 from sfedge.detect.single_shot import decode, make_anchors
@@ -53,11 +52,6 @@ class FaceFinder:
         faces = []
         for shot in shots:
             placed = shot.in_picture(region)
-            faces.append(FoundFace(_in_whole_pixels(placed.box), placed.points, placed.score))
+            x1, y1, x2, y2 = placed.box.tolist()
+            faces.append(FoundFace((x1, y1, x2, y2), placed.points, placed.score))
         return faces
-
-
-def _in_whole_pixels(box: Values) -> tuple[float, float, float, float]:
-    """The box as MediaPipe gives it: corner and size without their fractions."""
-    x, y, width, height = (float(math.trunc(v)) for v in (*box[:2], *(box[2:] - box[:2])))
-    return x, y, x + width, y + height

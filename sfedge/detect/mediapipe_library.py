@@ -66,6 +66,7 @@ class MediaPipeLibrary:
         script = Path(__file__).with_name("mediapipe_server.py")
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by `close`
         self._rest = b""
+        self.seconds = 0.0  # that the library itself has spent on pictures, without their way to it
         try:
             self._process = subprocess.Popen(
                 [str(self._python), "-I", str(script), json.dumps(settings)],
@@ -79,10 +80,11 @@ class MediaPipeLibrary:
             ) from error
         try:
             self.version = str(self._answer(_START_SECONDS)["version"])
+            sys.stderr.write(f"sfedge: note: {what_it_sends(self.version)}\n")
+            self._answer(_START_SECONDS)
         except DetectorError:
             self.close()
             raise
-        sys.stderr.write(f"sfedge: note: {what_it_sends(self.version)}\n")
 
     def find_faces(self, image: Image, reach: Range, lowest: float) -> list[FoundFace]:
         return [
@@ -125,6 +127,7 @@ class MediaPipeLibrary:
         answer = self._answer(_CALL_SECONDS)
         if "error" in answer:
             raise self._failed(str(answer["error"]))
+        self.seconds += answer["seconds"]
         rows: list[dict[str, Any]] = answer["found"]
         return rows
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -28,18 +29,21 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever the library prints is no answer
     settings = json.loads(sys.argv[1])
+    answer(answers, {"version": mediapipe.__version__})  # nothing is sent before a network starts
     with tempfile.TemporaryDirectory() as folder:
         found = start(settings, Path(folder))
-    answer(answers, {"version": mediapipe.__version__})
+    answer(answers, {"found": sorted(found)})
     while line := sys.stdin.buffer.readline():
         request = json.loads(line)
         height, width = request["height"], request["width"]
         data = sys.stdin.buffer.read(3 * height * width)
         pixels = np.frombuffer(data, np.uint8).reshape(height, width, 3)
-        picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(pixels))
         try:
+            begun = time.perf_counter()
+            picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(pixels))
             result = found[request["network"]].detect(picture)
-            answer(answers, {"found": to_rows(result, width, height)})
+            seconds = time.perf_counter() - begun
+            answer(answers, {"found": to_rows(result, width, height), "seconds": seconds})
         except Exception as error:  # the library's failures share no base of their own
             answer(answers, {"error": str(error).strip().splitlines()[0]})
 

@@ -1,5 +1,6 @@
 """Faces, hands and persons: looks at whole frames, and closer ones at what is small in them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ class TiledDetector:
 
     def _find_faces(self, reach: Range, look: "_Look", lowest: float) -> Iterator[Find]:
         for face in self._networks.find_faces(look.picture, reach, lowest):
-            box = look.box_in_frame(face.box)
+            box = look.box_in_frame(_in_whole_pixels(face.box))
             if box is not None and not is_cut(box, look.box):
                 yield Find("face", box, face.score, key=box)
 
@@ -186,6 +187,13 @@ def _look_at(image: Image, box: Box) -> _Look:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = to_pixels(box, width=width, height=height)
     return _Look(box, image[y1:y2, x1:x2], (x1, y1), width, height)
+
+
+def _in_whole_pixels(box: Corners) -> Corners:
+    """A face's box as MediaPipe's library gives it: corner and size without their fractions."""
+    x1, y1, x2, y2 = box
+    x, y = math.trunc(x1), math.trunc(y1)
+    return x, y, x + math.trunc(x2 - x1), y + math.trunc(y2 - y1)
 
 
 def _is_due(now: float, last: float | None, interval: float) -> bool:
