@@ -75,6 +75,7 @@ class MediaPipeLibrary:
                 stderr=self._log,
             )
         except OSError as error:
+            self._log.close()
             raise DetectorError(
                 f"it cannot be started ({error.strerror})", where=str(self._python), fix=_SET_UP
             ) from error

@@ -11,6 +11,7 @@ from sfedge.core.errors import DetectorError
 from sfedge.core.structures import Frame, Kind
 from sfedge.detect import build_detector, networks
 from sfedge.detect.detector import Detector
+from sfedge.detect.face_mesh import FaceMesh
 from sfedge.detect.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import BODY_INTERVAL, TiledDetector
 
@@ -279,3 +280,48 @@ def test_closing_twice_is_allowed(paths: dict[str, Path]) -> None:
     detector = TiledDetector(MediaPipeNetworks(paths))
     detector.close()
     detector.close()
+
+
+def test_a_hand_in_the_mirror_is_the_other_one(paths: dict[str, Path]) -> None:
+    networks = MediaPipeNetworks(paths)
+    picture = np.full((400, 400, 3), (70, 90, 120), np.uint8)
+    picture[100:300, 100:300] = _draw_hand(200)
+    (hand,), (mirrored,) = networks.find_hands(picture), networks.find_hands(picture[:, ::-1])
+    assert {hand.side, mirrored.side} == {"left", "right"}
+    assert min(hand.side_score, mirrored.side_score) > 0.6
+    tips = [4, 8, 12, 16, 20]
+    assert np.abs(hand.points[tips, 0] + mirrored.points[tips, 0] - 400).max() < 20
+    # Seen as a palm, with the thumb at the left of the picture: the person's own left hand.
+    assert hand.points[4, 0] < hand.points[20, 0]
+    assert hand.side == "left"
+
+
+def test_the_mesh_of_a_face_lies_on_its_eyes_and_mouth(
+    paths: dict[str, Path], astronaut: Picture, admiral: Picture
+) -> None:
+    files = networks.fetch(["face-mesh", "iris"])
+    mesh = FaceMesh(files["face-mesh"], files["iris"])
+    for picture, eyes in ((astronaut, ASTRONAUT_EYES), (admiral, ADMIRAL_EYES)):
+        (face,) = MediaPipeNetworks(paths).find_faces(picture, "short", 0.6)
+        found = mesh.find(picture, face)
+        assert found.presence > 0.9
+        width = np.ptp(found.points[:, 0])
+        for eye, place in zip((found.right_eye, found.left_eye), eyes, strict=True):
+            assert np.linalg.norm(eye.iris[0, :2] - place) < 0.05 * width
+            edge = np.linalg.norm(eye.iris[1:, :2] - eye.iris[0, :2], axis=1)
+            assert (0.2 * edge.mean() < edge).all()
+            assert edge.max() < 0.1 * width
+        # Towards the nose comes first: to the right in the picture for the person's right eye.
+        assert found.right_eye.iris[1, 0] > found.right_eye.iris[0, 0]
+        assert found.left_eye.iris[1, 0] < found.left_eye.iris[0, 0]
+        mouth = found.points[[13, 14], :2].mean(axis=0)  # the lips' middle
+        assert np.linalg.norm(mouth - face.points[3]) < 0.1 * width
+
+
+def test_after_a_reset_all_is_looked_for_at_once(
+    detector: TiledDetector, astronaut: Picture
+) -> None:
+    assert _seen(detector, astronaut, 0.0)["person"]
+    assert not _seen(detector, astronaut, 0.04)["person"]
+    detector.reset()
+    assert _seen(detector, astronaut, 0.08)["person"]
