@@ -6,7 +6,6 @@ import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from sfedge.bundle.manifest import (
 from sfedge.core.errors import BundleError
 from sfedge.system.cache import file_sha256
 from sfedge.system.closing import Closing
+from sfedge.system.zips import DAMAGED_ZIP
 
 DEMO_BUNDLE = Path(__file__).parents[1] / "bundles" / "tiny.zip"
 
@@ -301,7 +301,7 @@ def _unpack(source: Path, root: Path) -> None:
                     raise BundleError(
                         f"{entry.path} is missing", where=source.name, fix=_AGAIN
                     ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED_ZIP as error:
         raise BundleError(
             f"this is no zip, or a damaged one ({error})", where=str(source), fix=_AGAIN
         ) from error

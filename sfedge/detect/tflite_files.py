@@ -2,12 +2,12 @@
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sfedge.core.errors import DetectorError
+from sfedge.system.zips import DAMAGED_ZIP
 
 GOOGLE = "https://storage.googleapis.com/mediapipe-assets/"
 
@@ -103,5 +103,5 @@ def _contents(file: Path, sizes: set[int]) -> Iterator[bytes]:
             for entry in archive.infolist():
                 if entry.file_size in sizes:
                     yield archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+    except (*DAMAGED_ZIP, OSError) as error:
         raise DetectorError(f"cannot be read as a zip ({error})", where=str(file)) from error

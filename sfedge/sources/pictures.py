@@ -206,7 +206,7 @@ class PictureSource(Closing):
         if videos:
             self._losses.append(f"videos have to be run one by one: {_listed(videos)}")
         if others:
-            self._warnings.append(f"passed over, as no pictures: {_listed(others)}")
+            self._warnings.append(f"other files are not read: {_listed(others)}")
         if folders:
             self._warnings.append(f"folders in it are not read: {_listed(folders)}")
         if not pictures:

@@ -338,9 +338,9 @@ def edit(root: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def pack(root: Path, target: Path, *, folder: str = "") -> Path:
+def pack(root: Path, target: Path, *, folder: str = "", method: int = zipfile.ZIP_DEFLATED) -> Path:
     """Zip a bundle's folder."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w", method) as archive:
         for path in sorted(root.rglob("*")):
             if path.is_file():
                 archive.write(path, folder + path.relative_to(root).as_posix())

@@ -250,6 +250,26 @@ def test_a_flipped_bit_in_a_zip_is_noticed_or_harmless(
         pass
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("claimed", [0, 8, 9, 12, 14, 97])
+def test_an_entry_that_claims_another_compression_is_refused(
+    folder: Path, tmp_path: Path, method: int, claimed: int
+) -> None:
+    packed = small_bundle.pack(folder, tmp_path / "small.zip", method=method)
+    with zipfile.ZipFile(packed) as archive:
+        entry = archive.getinfo(f"fp32/{GRAPHS[0]}.onnx")
+    data = bytearray(packed.read_bytes())
+    assert entry.compress_type == method
+    central = data.rindex(entry.filename.encode()) - 46  # its header in the list at the end
+    for place in (entry.header_offset + 8, central + 10):
+        data[place : place + 2] = claimed.to_bytes(2, "little")
+    content = entry.header_offset + 30 + len(entry.filename)
+    data[content + 20 : content + 40] = bytes(20)
+    packed.write_bytes(data)
+    with pytest.raises(BundleError, match=r"small\.zip"), open_bundle(packed) as bundle:
+        bundle.verify()
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a zip at all" * 100])
 def test_a_file_that_is_no_zip_is_refused(tmp_path: Path, temporary: Path, content: bytes) -> None:
     (tmp_path / "bad.zip").write_bytes(content)

@@ -211,7 +211,7 @@ def test_what_a_folder_holds_besides_pictures_is_ignored_or_named(tmp_path: Path
         "videos have to be run one by one: clip.MOV",
     )
     assert source.warnings == (
-        "passed over, as no pictures: notes.txt, pipe.jpg",
+        "other files are not read: notes.txt, pipe.jpg",
         "folders in it are not read: more",
     )
 
