@@ -1,5 +1,6 @@
 """`sfedge-export`: a trained model to a bundle, or a bundle to other precisions."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,9 +13,14 @@ from sfedge.core.errors import ConfigError, MissingExtraError, unknown_name
 from sfedge.core.tasks import TASKS, Task, select_tasks
 
 _DRAWN = "Learnt from drawings only: its answers about real people mean nothing."
+_EPILOG = """\b
+Examples:
+  sfedge-export runs/tiny/model --out tiny.zip
+  sfedge-export tiny.zip --compare photographs --precision int8-cpu
+"""
 
 
-@click.command()
+@click.command(epilog=_EPILOG)
 @click.argument("source", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--preset",
@@ -24,9 +30,16 @@ _DRAWN = "Learnt from drawings only: its answers about real people mean nothing.
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    required=True,
     help='The bundle: a folder, or a zip where the name ends in ".zip".',
 )
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Make nothing: print how far the precisions of SOURCE, a bundle, are from its fp32 on the "
+    "pictures of a folder. Take pictures like those that the tasks see.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --compare: print JSON.")
 @click.option("--name", help="Shown wherever the model answers.  [default: that of the bundle]")
 @click.option(
     "--notice",
@@ -59,7 +72,9 @@ _DRAWN = "Learnt from drawings only: its answers about real people mean nothing.
 def main(
     source: Path | None,
     preset: str | None,
-    out: Path,
+    out: Path | None,
+    compare: Path | None,
+    as_json: bool,
     name: str | None,
     notice: str | None,
     created: datetime | None,
@@ -72,9 +87,14 @@ def main(
     SOURCE is the `model` folder of a finished training, or a bundle whose fp32 other precisions are
     made of. Every network is compared with PyTorch first, every precision with fp32; what differs
     is not written.
-
-    Example: sfedge-export runs/tiny/model --out tiny.zip
     """
+    if compare is not None:
+        if source is None or out is not None:
+            raise click.UsageError("--compare takes a bundle as SOURCE, and no --out.")
+        _compare(source, compare, precisions, as_json=as_json)
+        return
+    if out is None:
+        raise click.UsageError("Give --out.")
     if (source is None) == (preset is None):
         raise click.UsageError("Give either SOURCE or --preset.")
     try:
@@ -87,7 +107,7 @@ def main(
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"exporting needs {error.name}, which is not installed",
-            fix="Run in the checkout: pip install -e '.[cpu,export]'.",
+            fix="Run: pip install 'sfedge[cpu,export]'.",
         ) from error
     shown = in_folder(pictures) if pictures else None
     precisions = precisions or DEFAULT
@@ -126,6 +146,16 @@ def main(
         f"{out}: {manifest.name}, {len(manifest.tasks)} tasks, {', '.join(manifest.precisions)}, "
         f"{size / 1e6:.1f} MB unpacked"
     )
+
+
+def _compare(bundle: Path, pictures: Path, precisions: tuple[str, ...], *, as_json: bool) -> None:
+    from sfedge_export.compare import as_text, compare
+
+    found = compare(bundle, pictures, precisions)
+    if as_json:
+        click.echo(json.dumps({name: one.to_json() for name, one in found.items()}, indent=1))
+    else:
+        click.echo("\n\n".join(f"{name}\n{as_text(one)}" for name, one in found.items()))
 
 
 def run() -> None:

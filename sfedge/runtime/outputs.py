@@ -17,7 +17,6 @@ from sfedge.runtime.name_lock import NameLock
 from sfedge.runtime.session import Session
 from sfedge.sources.source import SourceInfo
 
-
 _LONGEST_ROW = 10_000_000  # characters; a file without line ends is no record
 
 

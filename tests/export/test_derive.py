@@ -17,8 +17,8 @@ from sfedge.bundle.graph_io import graph_io
 from sfedge.bundle.manifest import GRAPHS, MANIFEST_NAME
 from sfedge.core.errors import BundleError, ConfigError, DataError, UnknownNameError
 from sfedge.inference.model import Model
-from sfedge_export import precision_report as report
 from sfedge_export.__main__ import main
+from sfedge_export.compare import compare
 from sfedge_export.derive import PRECISIONS
 from sfedge_export.package import export_bundle, extend_bundle
 from sfedge_export.precisions import DEFAULT
@@ -143,7 +143,7 @@ def test_wrong_calls_are_told(small_bundle: Path, tmp_path: Path, pictures: Path
         main([str(small_bundle), "--out", out, "--pictures", str(pictures)], standalone_mode=False)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there is no picture in it"):
-        report.report(small_bundle, tmp_path / "empty")
+        compare(small_bundle, tmp_path / "empty")
     assert not Path(out).exists()
 
 
@@ -157,10 +157,12 @@ def test_pictures_of_a_folder_are_named_in_the_card(
     assert told["int8-cpu"]["views"] == 2
 
 
-def test_the_report_tells_of_every_precision(small_precisions: Path, pictures: Path) -> None:
+def test_every_precision_is_compared(small_precisions: Path, pictures: Path) -> None:
     def run(*arguments: str) -> str:
         result = click.testing.CliRunner().invoke(
-            report.main, [str(small_precisions), str(pictures), *arguments], standalone_mode=False
+            main,
+            [str(small_precisions), "--compare", str(pictures), *arguments],
+            standalone_mode=False,
         )
         assert result.exception is None, result.exception
         return result.stdout
@@ -175,11 +177,11 @@ def test_the_report_tells_of_every_precision(small_precisions: Path, pictures: P
     assert lines[5].startswith("gaze           peaks ")
 
 
-def test_the_report_refuses_what_it_cannot_compare(small_bundle: Path, pictures: Path) -> None:
+def test_what_cannot_be_compared_is_refused(small_bundle: Path, pictures: Path) -> None:
     with pytest.raises(BundleError, match="no other precision than fp32"):
-        report.report(small_bundle, pictures)
+        compare(small_bundle, pictures)
     with pytest.raises(UnknownNameError, match="no precision is called 'fp16'"):
-        report.report(small_bundle, pictures, ("fp16",))
+        compare(small_bundle, pictures, ("fp16",))
 
 
 def test_a_weight_that_is_lost_on_the_way_is_noticed(

@@ -1,12 +1,8 @@
-"""How far a bundle's precisions are from its fp32 on given pictures, as a command."""
+"""How far a bundle's precisions are from its fp32 on given pictures."""
 
-import json
 from pathlib import Path
 
-import click
-
 from sfedge.bundle.bundle import open_bundle
-from sfedge.cli import ending
 from sfedge.core.errors import BundleError, unknown_name
 from sfedge_export.calibration_pictures import in_folder
 from sfedge_export.derive import agreements
@@ -14,7 +10,7 @@ from sfedge_export.precision_agreement import Agreement, LabelAgreement
 from sfedge_export.precisions import PRECISIONS, REFERENCE
 
 
-def report(
+def compare(
     bundle_path: Path, pictures: Path, precisions: tuple[str, ...] = ()
 ) -> dict[str, Agreement]:
     """Compare precisions of a bundle with its fp32; none is named for all that it has.
@@ -23,6 +19,9 @@ def report(
         UnknownNameError: the bundle has no such precision.
         BundleError: it is damaged, or has no fp32, or nothing else.
         DataError: there are no pictures, or one cannot be read.
+
+    Every task is asked about every picture as a whole, a person marked in each half of it. ONNX
+    Runtime runs all precisions, on the CPU.
     """
     shown = in_folder(pictures)
     with open_bundle(bundle_path) as bundle:
@@ -42,7 +41,7 @@ def report(
         return agreements(folder, manifest, precisions or known, shown)
 
 
-def text(found: Agreement) -> str:
+def as_text(found: Agreement) -> str:
     """The figures of one precision as lines."""
     lines = [
         f"{found.views} pictures; encoder: cosine {found.features:.5f}, "
@@ -61,29 +60,3 @@ def text(found: Agreement) -> str:
                 f"cells {task.difference:.2g} apart"
             )
     return "\n".join(lines)
-
-
-@click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("pictures", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--precision", "precisions", multiple=True, help="One to compare.  [default: all it has]"
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(bundle: Path, pictures: Path, precisions: tuple[str, ...], as_json: bool) -> None:
-    """Compare the precisions of BUNDLE with its fp32 on the pictures in a folder.
-
-    Every task is asked about every picture as a whole, a person marked in each half of it: give
-    pictures like those that the tasks see. ONNX Runtime runs all precisions, on the CPU.
-
-    Example: python -m sfedge_export.precision_report tiny.zip photographs --precision int8-cpu
-    """
-    found = report(bundle, pictures, precisions)
-    if as_json:
-        click.echo(json.dumps({name: one.to_json() for name, one in found.items()}, indent=1))
-    else:
-        click.echo("\n\n".join(f"{name}\n{text(one)}" for name, one in found.items()))
-
-
-if __name__ == "__main__":
-    ending.run(main, "export", program="python -m sfedge_export.precision_report")
