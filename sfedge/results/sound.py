@@ -1,5 +1,6 @@
 """A source's sound, cut to a span of time and made to fit into an MP4."""
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -80,7 +81,7 @@ class _Fitting:
 
     Args:
         stream: of the source.
-        begins: seconds of the file at which the first packet is due.
+        begins: seconds of the file at which the first packet is due; inf where that is not known.
     """
 
     def __init__(self, stream: Any, begins: float) -> None:
@@ -114,7 +115,7 @@ class _Fitting:
         seconds = self._silence if until is None else min(self._silence, until)
         rate, layout = self._target.rate, self._target.layout
         while self._reached < round(seconds * rate):
-            samples = min(_SILENCE, round(self._silence * rate) - self._reached)
+            samples = round(min(_SILENCE, self._silence * rate - self._reached))
             silence = np.zeros((layout.nb_channels, samples), np.float32)
             frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout=layout.name)
             frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
@@ -263,7 +264,9 @@ class LiveSound:
 
     def __init__(self, feed: SoundFeed, *, start: float, end: float | None) -> None:
         self._feed, self._start, self._end = feed, start, end
-        self._fitting = _Fitting(feed.stream, 0.0)
+        # A stream may announce sound and send none; the picture must not wait for it.
+        self._is_mute = not feed.has_come
+        self._fitting = _Fitting(feed.stream, math.inf if self._is_mute else 0.0)
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -282,8 +285,11 @@ class LiveSound:
         for time, packet in self._feed.take(until + self._start):
             if time < self._start or (self._end is not None and time >= self._end):
                 continue
+            self._is_mute = False
             packet.pts = packet.dts = round(Fraction(time - self._start) / packet.time_base)
             yield from self._fitting.fitted(packet)
+        if self._is_mute:
+            yield from self._fitting.silence(until - _LATEST_COPY)
 
     def close(self) -> None:
         """Nothing: the connection is the source's."""

@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from sfedge.sources.source import SourceInfo
 from sfedge.sources.stills import HEIF_SUFFIXES, RAW_SUFFIXES, SUFFIXES
 
 _VIDEOS = (
@@ -48,10 +49,15 @@ def names(source: str, path: Path | None, *, is_live: bool) -> Iterator[str]:
     yield from (f"{whole}-{number}" for number in count(2))
 
 
-def identity(source: str, path: Path | None) -> str:
+def identity(source: str | Path) -> str:
     """The same for two runs over one source: a hash of its absolute path, or of its address."""
-    where = source if path is None else os.path.realpath(path)
+    where = os.path.realpath(source) if isinstance(source, Path) else source
     return hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
+
+
+def identity_of(info: SourceInfo) -> str:
+    """That of an opened source."""
+    return identity(info.path or info.address or info.name)
 
 
 def folder_for(path: Path | None, out: Path, root: Path | None) -> Path:

@@ -82,7 +82,7 @@ def claimed(
 def _claim(session: Session, folder: Path, *, annotated: bool) -> tuple[NameLock, OutputFiles]:
     """The first name that is free, or has results of the same source, and the lock on it."""
     info, path = session.info, session.info.path
-    owner = naming.identity(info.name, path)
+    owner = naming.identity_of(info)
     for name in naming.names(info.name, path, is_live=session.is_endless):
         files = _files(folder, name, info, annotated=annotated)
         lock = name_lock.take(folder / f".{name}.lock", f"{owner} process {os.getpid()}")
@@ -171,7 +171,7 @@ def _owner(path: Path) -> str | None:
         if "identity" in source:
             return str(source["identity"])
         name = str(source["name"])  # version 1
-        return naming.identity(name, None if "://" in name else Path(name))
+        return naming.identity(name if "://" in name else Path(name))
     return None
 
 

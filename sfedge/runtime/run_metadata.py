@@ -70,8 +70,7 @@ def write_metadata(
 
 def source_facts(session: Session) -> Row:
     """What the records and the metadata say of the source."""
-    info = session.info
-    return rows.source_facts(info, naming.identity(info.name, info.path))
+    return rows.source_facts(session.info, naming.identity_of(session.info))
 
 
 def model_facts(session: Session) -> Row:

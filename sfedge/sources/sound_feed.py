@@ -41,6 +41,11 @@ class SoundFeed:
                 self._packets.popleft()
                 self.dropped += 1
 
+    @property
+    def has_come(self) -> bool:
+        """Whether there was any packet yet."""
+        return self._last > -math.inf
+
     def fits(self, stream: Any) -> bool:
         """Whether packets of another connection's stream can go on here."""
         ours, other = self.stream.codec_context, stream.codec_context

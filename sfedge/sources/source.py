@@ -61,6 +61,8 @@ class SourceInfo:
     is_pictures: bool = False  # photographs that have nothing to do with each other, no film
     # The file or folder itself, where it is one on this machine.
     path: Path | None = field(default=None, repr=False)
+    # Its address on the web, where it is a recording there; with its credentials, so not shown.
+    address: str | None = field(default=None, repr=False)
     # The file or address whose sound belongs to the picture; with its credentials, so not shown.
     audio_path: str | None = field(default=None, repr=False)
     # The sound of a live stream, which is opened once.

@@ -72,6 +72,7 @@ class VideoSource(Closing):
             frames=self._file.frames,
             is_live=False,
             path=None if is_on_network(address) else Path(address),
+            address=address if is_on_network(address) else None,
             audio_path=address if self._file.container.streams.audio else None,
         )
 

@@ -21,6 +21,7 @@ from sfedge.runtime import naming
 from sfedge.runtime.name_lock import NameLock, take
 from sfedge.runtime.outputs import OutputFiles, claimed
 from sfedge.runtime.process import process
+from sfedge.sources.source import SourceInfo, without_credentials
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +62,17 @@ def test_addresses_give_their_last_part(source: str, stem: str) -> None:
     assert next(naming.names(source, None, is_live=False)) == stem
     live = next(naming.names(source, None, is_live=True))
     assert live.rpartition(stem)[2].count("-") == 2  # the date and the time
+
+
+def test_addresses_that_differ_in_what_is_not_shown_are_different_sources() -> None:
+    def info(query: str) -> SourceInfo:
+        address = f"https://host.local/talk.mp4?{query}"
+        shown = without_credentials(address)
+        return SourceInfo(shown, 4, 4, None, None, None, is_live=False, address=address)
+
+    assert info("id=1").name == info("id=2").name
+    identities = {naming.identity_of(info(query)) for query in ("id=1", "id=2", "id=1")}
+    assert len(identities) == 2
 
 
 def test_sources_of_one_stem_in_one_folder_keep_their_suffix(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -94,6 +95,18 @@ def test_a_single_photograph_becomes_a_single_picture(
     assert becomes in finished.out
     rows = list(read_records(out / f"{name[0]}.jsonl"))
     assert {row["file"] for row in rows if row["type"] == "frame"} == {name}
+
+
+def test_the_pictures_of_a_folder_can_be_a_film(command: Any, album: Path, tmp_path: Path) -> None:
+    out, boxes = tmp_path / "out", tmp_path / "boxes.csv"
+    finished = command("run", album, "--out", out, "--detections", boxes, "--as-video", "4")
+    assert finished.code == 0, finished.err
+    with av.open(str(out / "my album.annotated.mp4")) as video:
+        times = [frame.time for frame in video.decode(video=0)]
+    assert times == pytest.approx([0, 0.25, 0.5, 0.75])
+    rows = list(read_records(out / "my album.jsonl"))
+    assert [row["file"] for row in rows if row["type"] == "frame"] == list(SIZES)
+    assert not rows[0]["source"]["is_pictures"]
 
 
 def test_no_video_writes_none(command: Any, album: Path, tmp_path: Path) -> None:

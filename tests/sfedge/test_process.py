@@ -12,6 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 from clips import packets
+from fake_parts import Camera, OnePerson
 from scenes import CLIP_FRAMES, Scene
 
 import sfedge
@@ -341,6 +342,46 @@ def test_a_file_in_place_of_the_folder_is_refused(scene: Scene, tmp_path: Path) 
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match=r"out: cannot be written \((File exists|Not a dir)"):
         run(scene, tmp_path / "out")
+
+
+def test_gaps_are_rows_when_they_begin_and_when_they_end(tmp_path: Path) -> None:
+    camera = Camera(12, every=0.05, silence=(5, 0.3))
+    with sfedge.Pipeline(camera, detector=OnePerson(), tasks=["gesture"]) as session:
+        outcome = process(session, tmp_path, progress=False)
+    rows = list(read_records(outcome.files.records))
+    for row in rows:
+        jsonschema.validate(row, record_schema())
+    kinds = [row["type"] for row in rows]
+    begins, ends = (number for number, kind in enumerate(kinds) if kind == "gap")
+    assert rows[begins]["end"] is None
+    assert rows[ends]["end"] >= rows[begins]["start"] == rows[ends]["start"]
+    assert {row["reason"] for row in (rows[begins], rows[ends])} == {"the cable was pulled"}
+    frames = [n for n, row in enumerate(rows) if row["type"] == "frame"]
+    before = [n for n in frames if rows[n]["time"] <= rows[begins]["start"]]
+    assert before == [n for n in frames if n < begins]
+    assert rows[-1]["gaps"] == 1
+    assert (tmp_path / outcome.files.records.name).exists()
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_a_folder_that_is_removed_ends_the_run_at_the_next_frame(
+    scene: Scene, tmp_path: Path, annotated: bool
+) -> None:
+    out = tmp_path / "out"
+
+    class Removing:
+        def write(self, result: sfedge.FrameResult) -> None:
+            if result.index == 5:
+                out.rename(tmp_path / "elsewhere")
+
+    with sfedge.open(scene.video, detections=scene.detections, tasks=["domain"]) as session:
+        session.add_sink(Removing())
+        with pytest.raises(OutputError, match="removed or renamed during the run"):
+            process(session, out, annotated=annotated, progress=False)
+        assert session.report.frames in (6, 7)
+    assert not out.exists()
+    rows = list(read_records(tmp_path / "elsewhere" / "sway.part.jsonl"))
+    assert [row["type"] for row in rows].count("frame") in (5, 6)
 
 
 def test_a_bar_with_the_time_that_remains_is_shown_where_it_is_asked_for(

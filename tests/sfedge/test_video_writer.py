@@ -18,6 +18,7 @@ from sfedge.core.errors import OutputError
 from sfedge.core.structures import Frame
 from sfedge.results.video_writer import VideoWriter
 from sfedge.sources import open_source
+from sfedge.sources.sound_feed import SoundFeed
 
 ROOT = Path(__file__).parents[2]
 WRITE_FOREVER = """
@@ -179,6 +180,32 @@ def test_sound_that_begins_late_does_not_hold_up_the_growing_file(
     loud = np.flatnonzero(np.abs(heard) > 0.1)
     assert loud[0] / SOUND_RATE == pytest.approx(4.0, abs=0.05)
     assert loud[-1] / SOUND_RATE == pytest.approx(9.0, abs=0.05)
+
+
+def test_a_stream_that_announces_sound_and_sends_none_does_not_hold_up_the_growing_file(
+    tmp_path: Path,
+) -> None:
+    source = write_clip(tmp_path / "clip.ts", 60, sound="aac")
+    with av.open(str(source)) as file:
+        feed = SoundFeed(file.streams.audio[0])
+        with VideoWriter(
+            tmp_path / "out.mp4", width=320, height=240, frame_rate=30, audio_from=feed
+        ) as writer:
+            for number in range(110):
+                writer.write(numbered(number), number / 30)
+            (tmp_path / "now.mp4").write_bytes((tmp_path / "out.mp4").read_bytes())
+            assert len(read(tmp_path / "now.mp4")) >= 60
+            for packet in file.demux(audio=0):  # then it does
+                if packet.size:
+                    feed.put(4.0 + float((packet.pts or 0) * packet.time_base), packet)
+            for number in range(110, 180):
+                writer.write(numbered(number), number / 30)
+            writer.finish()
+    assert len(read(tmp_path / "out.mp4")) == 180
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        heard = np.concatenate([f.to_ndarray()[0] for f in file.decode(audio=0)])
+    assert np.abs(heard[: 3 * SOUND_RATE]).max() < 0.01
+    assert np.abs(heard).max() > 0.1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (97, 63), (320, 240)])
