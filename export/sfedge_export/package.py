@@ -43,10 +43,10 @@ from sfedge_export.parity import (
     parity_views,
     trained_answers,
 )
-from sfedge_export.place import placing
 from sfedge_export.precision_session import Chain, answer_all
 from sfedge_export.precisions import DEFAULT, PRECISIONS, REFERENCE
 from sfedge_export.prefix import task_prefixes
+from sfedge_export.put_in_place import placing
 from sfedge_export.selftest_file import write_self_test
 from sfedge_training.model.model_config import PRESETS, ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion

@@ -18,7 +18,7 @@ from sfedge.core.errors import BundleError, OutputError
 from sfedge.core.tasks import TASKS
 from sfedge_export.package import export_bundle
 from sfedge_export.parity import TOLERANCE
-from sfedge_export.place import pack
+from sfedge_export.put_in_place import pack
 from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.social_fusion import SocialFusion
 

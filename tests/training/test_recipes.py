@@ -13,7 +13,7 @@ from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe
 from sfedge_training.model.encoders import ENCODERS
 from sfedge_training.model.model_config import PRESETS, ModelConfig
 from sfedge_training.reproduce.configs import EncoderConfig
-from sfedge_training.reproduce.rows import MEASURES, RECIPES, Row, read_table
+from sfedge_training.reproduce.recipe_rows import MEASURES, RECIPES, Row, read_table
 from sfedge_training.reproduce.runs import SPLITS, Run
 from sfedge_training.reproduce.systems import SYSTEMS, planned
 

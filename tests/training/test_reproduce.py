@@ -27,7 +27,7 @@ from sfedge_training.loop.evaluate import evaluate
 from sfedge_training.loop.reports import load_datasets, samples_of
 from sfedge_training.loop.training_run import learn
 from sfedge_training.reproduce import systems
-from sfedge_training.reproduce.rows import MEASURES, read_table
+from sfedge_training.reproduce.recipe_rows import MEASURES, read_table
 from sfedge_training.reproduce.table import Outcome, write_markdown
 
 TABLES = [f"table{n}" for n in range(1, 10)]

@@ -7,9 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sfedge_training.drawings.canvas import Canvas, Extent, Pen, Points, curve, shade
-from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
-from sfedge_training.drawings.face import Head
-from sfedge_training.drawings.hands import (
+from sfedge_training.drawings.draw_hands import (
     HANDS,
     POSES,
     Pose,
@@ -17,6 +15,8 @@ from sfedge_training.drawings.hands import (
     draw_pose,
     flesh,
 )
+from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.face import Head
 from sfedge_training.drawings.look import Look
 from sfedge_training.drawings.person import Body, Point, draw_arm, draw_person
 

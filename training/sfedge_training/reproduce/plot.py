@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sfedge_training.reproduce.rows import MEASURES, Table
+from sfedge_training.reproduce.recipe_rows import MEASURES, Table
 from sfedge_training.reproduce.table import Cell, Outcome, cells_of, title_of
 
 _OURS, _PAPER = "#15589e", "#cc5500"  # blue and orange are told apart by nearly everyone

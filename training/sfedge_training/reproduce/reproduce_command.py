@@ -19,7 +19,7 @@ from sfedge_training.loop.recipe import Recipe
 from sfedge_training.model.encoders import ENCODERS
 from sfedge_training.reproduce.configs import needs_remote_code
 from sfedge_training.reproduce.plot import write_plot
-from sfedge_training.reproduce.rows import RECIPES, Row, Table, read_table
+from sfedge_training.reproduce.recipe_rows import RECIPES, Row, Table, read_table
 from sfedge_training.reproduce.runs import Run, Workplace, merged
 from sfedge_training.reproduce.systems import SYSTEMS, is_done, planned
 from sfedge_training.reproduce.table import Outcome, write_csv, write_markdown

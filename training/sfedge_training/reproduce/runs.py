@@ -14,7 +14,7 @@ from sfedge_training.loop.evaluate import Figures
 from sfedge_training.loop.json_files import read_json, write_json
 from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe
 from sfedge_training.loop.reports import load_datasets
-from sfedge_training.reproduce.rows import Part
+from sfedge_training.reproduce.recipe_rows import Part
 
 # The splits of our loaders that hold the samples of the paper's tables (table 1's caption).
 # AffectNet and looking at me have a public truth for their validation set alone, which the loaders

@@ -33,7 +33,7 @@ from sfedge_training.reproduce.learners import (
     gaze_lle_learner,
     probes_learner,
 )
-from sfedge_training.reproduce.rows import CONFLICT, Part, Row
+from sfedge_training.reproduce.recipe_rows import CONFLICT, Part, Row
 from sfedge_training.reproduce.runs import Run, Workplace, merged, scored
 
 _PREDICTIONS = "pred.json"  # for the looking-at-me challenge

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sfedge_training.loop.evaluate import Figures, Measure
-from sfedge_training.reproduce.rows import MEASURES, Part, Row, Table
+from sfedge_training.reproduce.recipe_rows import MEASURES, Part, Row, Table
 
 NONE = "—"  # a cell without a figure, as in the paper
 _MEASURED: dict[Part, str] = {
