@@ -60,8 +60,8 @@ class Tally:
         Args:
             frames: that the source gave.
             skipped: of these, live ones that nobody took.
-            gaps: times without frames; one without an end leaves a run incomplete.
-            losses: sentences on what could not be read.
+            gaps: times without frames.
+            losses: sentences on what could not be read, in gaps and otherwise.
             warnings: sentences on what was read in another way than it is stored.
             ended: why the run ended; "" while it goes on.
             is_whole: whether that is the end that such a run should have.
@@ -80,6 +80,6 @@ class Tally:
             losses=losses,
             warnings=warnings,
             ended=ended,
-            is_complete=is_whole and not losses and all(gap.end is not None for gap in gaps),
+            is_complete=is_whole and not losses,
             seconds=dict(self.seconds),
         )

@@ -129,6 +129,22 @@ def test_a_recording_keeps_its_own_pace(tmp_path: Path) -> None:
         assert arrived >= due
 
 
+def test_a_pause_moves_all_that_follows(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [0.0, 0.1, 0.2, 0.3, 0.4])
+    control = Control()
+    with open_source(str(clip)) as source, Capture(source, control) as capture:
+        frames = (frame for frame in capture if frame)
+        first = next(frames)
+        begun, control.is_paused = time.monotonic(), True
+        timer = threading.Timer(0.5, setattr, (control, "is_paused", False))
+        timer.start()
+        *_, last = frames
+        spent = time.monotonic() - begun
+        timer.join()
+    assert (first.time, last.time) == (0.0, pytest.approx(0.4))
+    assert spent >= 0.5 + 0.4 - 0.11  # it may have been the second frame that waited
+
+
 def test_stopping_does_not_wait_for_the_next_picture(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [0.0, 60.0])
     control = Control()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import pytest
-from fake_parts import Camera, OnePerson, Slow
+from fake_parts import IMAGE, Camera, OnePerson, Slow
 
 import sfedge
 from sfedge import Frame, FrameResult, Pipeline
@@ -78,9 +78,40 @@ def test_engines_are_closed_after_the_query_and_never_under_it(
 
 
 @pytest.mark.parametrize("is_live", [False, True])
-def test_a_pause_that_races_a_stop_does_not_hang(is_live: bool) -> None:
-    from fake_parts import IMAGE
+@pytest.mark.parametrize("order", [("stop", "pause"), ("pause", "stop")])
+def test_a_pause_before_or_after_a_stop_does_not_hold_the_run(
+    is_live: bool, order: tuple[str, str]
+) -> None:
+    source = Camera(10_000) if is_live else ((IMAGE, i / 100) for i in range(10_000))
+    run = pipeline(source, live=is_live)  # type: ignore[arg-type]
+    results = iter(run)
+    next(results)
+    for call in order:
+        getattr(run, call)()
+    assert list(results) == []
+    assert run.report.ended == "stopped"
 
+
+def test_pictures_of_a_camera_pass_unseen_while_it_is_paused() -> None:
+    camera = Camera(10_000, every=0.01)
+    with pipeline(camera) as run:
+        results = iter(run)
+        before = next(results).time
+        run.pause()
+        timer = threading.Timer(0.5, run.resume)
+        timer.start()
+        seen = [next(results) for _ in range(4)]
+        timer.join()
+        report = run.report
+    later = [result.time for result in seen if result.time > before + 0.4]
+    assert later
+    assert later[0] - before >= 0.45
+    assert len(seen) - len(later) <= 1  # one that was on its way
+    assert report.frames < 30  # those of the pause are not counted
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_pause_that_races_a_stop_does_not_hang(is_live: bool) -> None:
     for _ in range(5):
         source = Camera(10_000) if is_live else ((IMAGE, i / 100) for i in range(10_000))
         run = pipeline(source, live=is_live)  # type: ignore[arg-type]
@@ -105,8 +136,6 @@ def test_a_pause_that_races_a_stop_does_not_hang(is_live: bool) -> None:
 @pytest.mark.parametrize("is_live", [False, True])
 def test_a_signal_at_any_moment_does_not_deadlock(is_live: bool) -> None:
     """Its handler runs within whatever the main thread does, also while that holds a lock."""
-    from fake_parts import IMAGE
-
     source = Camera(10_000, every=0.001) if is_live else ((IMAGE, i / 9) for i in range(10_000))
     run = pipeline(source, live=is_live)  # type: ignore[arg-type]
     calls = 0
