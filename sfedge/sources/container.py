@@ -24,6 +24,7 @@ _EMPTY_FRAMES = ("avi", "dv")  # they may hold frames without content, which rep
 _LOOK_AHEAD = 17  # pictures; one more than a decoder may hold back to bring them in order
 _LARGEST_HEADER = 1024  # bytes between two of Matroska's packets
 _LONGEST_LEAD = 1000  # packets without a time, before it is taken that none has one
+_TIMEOUT_COUNTS = 20  # errors; a server that sends nothing is given up after five timeouts
 MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
 END: tuple[Any, bool] = (None, False)  # asks a decoder for the pictures that it still holds
 
@@ -261,7 +262,7 @@ class VideoFile:
                     yield packet
                 return
             except (av.error.FFmpegError, OSError) as error:
-                errors += 1
+                errors += _TIMEOUT_COUNTS if isinstance(error, av.error.ExitError) else 1
                 fault = f"part of the file could not be read ({reason(error)})"
                 if fault not in self.faults:
                     self.faults.append(fault)

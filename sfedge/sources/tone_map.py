@@ -15,7 +15,8 @@ _WHITE = 203.0  # cd/m², diffuse white of HDR pictures (ITU-R BT.2408); it is w
 _PEAK = 1000.0  # cd/m², the usual peak of mastering; brighter is cut off
 _KNEE = 0.3  # up to this share of white, where faces lie, nothing is changed
 _GAMMA = 2.2  # of the result, as of pictures for screens
-_STEPS = 1 << 12  # of the table from light to 8 bits
+_STEPS = 1 << 12  # of the tables: HDR video has 10 or 12 bits, and small tables are fast
+_LOW_BITS = 4  # of the 16 in which pictures are given, below those 12
 # Light of the primaries of BT.2020 in those of BT.709 (ITU-R BT.2087).
 _TO_709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
@@ -33,17 +34,18 @@ def tone_mapped(rgb: NDArray[np.uint16], transfer: int, *, is_wide: bool) -> Ima
         transfer: one of `TRANSFERS`.
         is_wide: the primaries are those of BT.2020.
     """
-    light = _light(transfer)[rgb]
+    light = _light(transfer).take(rgb >> _LOW_BITS)
     if is_wide:
         light = np.asarray(cv2.transform(light, _TO_709), np.float32)
-    steps = (light * _STEPS).astype(np.int32).clip(0, _STEPS)
-    return np.asarray(_codes()[steps], np.uint8)
+    light *= _STEPS
+    np.clip(light, 0, _STEPS, out=light)
+    return np.asarray(_codes().take(light.astype(np.uint16)), np.uint8)
 
 
 @lru_cache(maxsize=2)
 def _light(transfer: int) -> NDArray[np.float32]:
-    """Light in [0, 1] on the display for each of the 65536 codes."""
-    code = np.arange(1 << 16) / 65535
+    """Light in [0, 1] on the display for each code of 12 bits."""
+    code = np.arange(_STEPS) / (_STEPS - 1)
     nits = _pq(code) if TRANSFERS[transfer] == "PQ" else _hlg(code)
     return _rolled_off(np.minimum(nits, _PEAK) / _WHITE).astype(np.float32)
 

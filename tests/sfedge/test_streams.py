@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ import av
 import cv2
 import pytest
 from clips import numbered, read_number, write_clip
-from servers import RtspCamera, head, serving
+from servers import Answer, RtspCamera, head, serving
 
 from sfedge.core.errors import SourceError
 from sfedge.core.structures import Gap
@@ -22,7 +21,7 @@ from sfedge.sources.video import VideoSource
 TS_PACKET = 188
 
 
-def mjpeg(until: int = 10_000) -> Callable[[str, BaseHTTPRequestHandler, threading.Event], None]:
+def mjpeg(until: int = 10_000) -> Answer:
     """Numbered pictures, 100 a second, `until` of each connection."""
 
     def answer(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
@@ -46,9 +45,7 @@ def broadcast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(path, 80, rate=20, size=(160, 120), options=options, sound="aac")
 
 
-def live_ts(
-    data: bytes, opened: list[str], seconds: float = 4.0, part: float = 1.0
-) -> Callable[[str, BaseHTTPRequestHandler, threading.Event], None]:
+def live_ts(data: bytes, opened: list[str], seconds: float = 4.0, part: float = 1.0) -> Answer:
     """A transport stream in real time, of which only a part comes, and which then goes on."""
 
     def answer(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
@@ -240,6 +237,38 @@ def test_what_comes_in_bursts_is_given_at_its_own_pace(broadcast: Path) -> None:
     assert len(numbers) > 30
     # Without pacing all frames of the burst would come within a few milliseconds.
     assert arrivals[-1][0] - arrivals[0][0] > 0.8 * (arrivals[-1][1] - arrivals[0][1])
+
+
+def playlist(*segments: str) -> Answer:
+    """A playlist that has ended; its segments are read from files of these names."""
+
+    def answer(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
+        if path == "/vod.m3u8":
+            lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:4"]
+            lines += [f"#EXTINF:4.0,\n{name}" for name in segments]
+            body = "\n".join([*lines, "#EXT-X-ENDLIST\n"]).encode()
+        else:
+            body = Path(path).read_bytes()
+        head(handler, "application/octet-stream", len(body))
+        handler.wfile.write(body)
+
+    return answer
+
+
+def test_a_playlist_that_has_ended_is_a_recording(broadcast: Path) -> None:
+    with (
+        serving(playlist(str(broadcast))) as port,
+        open_source(f"http://127.0.0.1:{port}/vod.m3u8") as source,
+    ):
+        assert isinstance(source, VideoSource)
+        assert source.info.duration == pytest.approx(4, abs=0.1)
+        assert [read_number(frame.image) for frame in source] == list(range(80))
+    assert source.losses == ()
+
+
+def test_a_playlist_from_the_web_opens_no_file_of_this_machine(broadcast: Path) -> None:
+    with serving(playlist(broadcast.as_uri())) as port, pytest.raises(SourceError):
+        open_source(f"http://127.0.0.1:{port}/vod.m3u8")
 
 
 def test_the_pace_is_set_by_the_latest_packets_of_the_last_half_minute(broadcast: Path) -> None:
