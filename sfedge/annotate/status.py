@@ -1,4 +1,4 @@
-"""The status strip: time, which model answers, and what its limits are."""
+"""The status strip: time or file name, which model answers, and what its limits are."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,7 +12,7 @@ _TALLEST = 0.34  # of the picture's height
 
 
 class StatusLine:
-    """A strip at the foot of every picture: time and model, then the model's limits.
+    """A strip at the foot of every picture: time or file and model, then the model's limits.
 
     Args:
         theme: colours and sizes.
@@ -47,7 +47,9 @@ class StatusLine:
         size = self._size(image)
         ((left, top, right, bottom),) = self.areas(image)
         put_ground(image, left, top, right, bottom, self._theme.ground, self._theme.ground_opacity)
-        parts = [clock(result.time), f"model {self._model}", *self._missing(result), self._facts()]
+        frame = result.frame
+        where = frame.file if frame.starts_scene and frame.file else clock(frame.time)
+        parts = [where, f"model {self._model}", *self._missing(result), self._facts()]
         state = "   ".join(filter(None, parts))
         for number, line in enumerate([state, *self._limits(image)]):
             y = top + number * line_height(size)

@@ -151,6 +151,13 @@ def test_the_model_and_its_limits_stand_on_a_picture_without_people(written: Wri
     assert written == ["1:01.50   model test", NOTICE]
 
 
+def test_a_photograph_is_named_by_its_file(written: Written) -> None:
+    shown = result(grey(), now=3.0)
+    photograph = replace(shown.frame, file="beach.jpg", starts_scene=True)
+    drawn(replace(shown, frame=photograph))
+    assert written[0] == "beach.jpg   model test"
+
+
 def test_who_is_not_shown_or_not_asked_about_is_counted_in_the_status_line(
     written: Written,
 ) -> None:
