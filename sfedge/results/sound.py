@@ -220,7 +220,7 @@ class FileSound:
         self._input.close()
 
     def _read(self) -> Iterator[Any]:
-        """Packets within the span, on the new clock; what cannot be read is told and left out."""
+        """Packets within the span, on the new clock; what cannot be read is skipped."""
         clock = SteadyClock(self._input, self._stream, _PACKET)
         last: int | None = None
         for packet in self._all_packets():
@@ -237,7 +237,7 @@ class FileSound:
                 yield packet
 
     def _all_packets(self) -> Iterator[Any]:
-        """Packets of the sound; read errors are told and passed over."""
+        """Packets of the sound; read errors are reported and skipped."""
         errors = 0
         while errors < MAX_READ_ERRORS:
             try:
@@ -271,8 +271,8 @@ class LiveSound:
     @property
     def losses(self) -> tuple[str, ...]:
         dropped = self._feed.dropped
-        told = [f"{dropped} packets of sound were not taken in time"] if dropped else []
-        return (*self._fitting.faults, *told)
+        late = [f"{dropped} packets of sound were not taken in time"] if dropped else []
+        return (*self._fitting.faults, *late)
 
     def add_to(self, output: Any) -> None:
         self._fitting.add_to(output)

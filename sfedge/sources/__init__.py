@@ -26,7 +26,7 @@ def open_source(
 
     Args:
         address: a camera's number, a stream's address, a folder of pictures, a picture or a video.
-        start: seconds; earlier frames are passed over, keeping their place in the numbering.
+        start: seconds; earlier frames are skipped, keeping their place in the numbering.
         end: seconds; frames at this time or later are not read. None for all.
         as_video: pictures per second where a folder's are the frames of a film; None where each
             picture stands for itself.

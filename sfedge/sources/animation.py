@@ -17,7 +17,7 @@ class AnimationSource(Closing):
 
     Args:
         path: a file whose `Still` is animated.
-        start: seconds; earlier frames are passed over, keeping their place in the numbering.
+        start: seconds; earlier frames are skipped, keeping their place in the numbering.
         end: seconds; frames at this time or later are not read.
     """
 

@@ -29,7 +29,7 @@ class CameraSource(Closing):
 
     Args:
         number: of the camera, such as "0".
-        start: seconds; earlier frames are passed over.
+        start: seconds; earlier frames are skipped.
         end: seconds after the first frame.
 
     Raises:

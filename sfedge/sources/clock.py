@@ -12,7 +12,7 @@ def container_start(container: Any) -> Fraction:
     """Seconds on a PyAV container's clock that count as zero, for sound and picture alike.
 
     Zero is zero where files are written to be played: a first picture that comes late stays late.
-    A transport stream's clock, or one beyond any pause, began at some time that tells nothing:
+    A transport stream's clock, or one beyond any pause, began at an arbitrary time:
     there the earliest sound or picture counts. A picture before zero counts as well, but not the
     run-in of a sound codec, which is not meant to be heard.
     """

@@ -16,9 +16,9 @@ from sfedge.sources.clock import SteadyClock, container_start
 from sfedge.sources.opening import open_container, reason
 from sfedge.sources.source import MAX_PIXELS, without_credentials
 
-# Containers whose header tells the true length, so that reading less means that data is missing.
+# Containers whose header holds the true length: where less can be read, data is missing.
 _MATROSKA = "matroska,webm"
-_LENGTH_IS_TOLD = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA, "avi")
+_LENGTH_IS_DECLARED = ("mov,mp4,m4a,3gp,3g2,mj2", _MATROSKA, "avi")
 _TIMES_ARE_TRUE = ("mov,mp4,m4a,3gp,3g2,mj2", "mpegts", "flv")  # they store presentation times
 _EMPTY_FRAMES = ("avi", "dv")  # they may hold frames without content, which repeat the last one
 _LOOK_AHEAD = 17  # pictures; one more than a decoder may hold back to bring them in order
@@ -74,8 +74,8 @@ class VideoFile:
             )
         check_size(self.video.width or 0, self.video.height or 0, self.name)
         self.video.thread_type = "AUTO"
-        told = self.video.average_rate or self.video.guessed_rate
-        self.rate: Fraction | None = self._measured_rate or told
+        declared = self.video.average_rate or self.video.guessed_rate
+        self.rate: Fraction | None = self._measured_rate or declared
         self.time_base = self.video.time_base or Fraction(1, 90_000)
         self.origin = container_start(self.container)
         self.reached = 0.0  # seconds up to which packets were read
@@ -83,12 +83,12 @@ class VideoFile:
 
     @property
     def pixel_aspect(self) -> float:
-        """Width over height of a stored pixel, as of the pictures decoded last."""
+        """Width over height of a stored pixel, for the pictures decoded last."""
         aspect = self.video.codec_context.sample_aspect_ratio
         return float(self.video.sample_aspect_ratio or aspect or 1)
 
     def first_picture(self) -> av.VideoFrame:
-        """The first picture that can be decoded; and what its first ones tell of the time stamps.
+        """The first picture that can be decoded; checks the time stamps on the way.
 
         It is read from the file's beginning, which is opened anew afterwards.
 
@@ -141,7 +141,7 @@ class VideoFile:
         return first
 
     def _has_seen_enough(self, stamps: list[int | None]) -> bool:
-        """Whether packets' time stamps tell the rate, and how many at the start have none."""
+        """Whether the rate, and how many at the start lack a time, are known from these."""
         known = sum(stamp is not None for stamp in stamps)
         if known == len(stamps) and not self._is_rate_doubtful:
             return True
@@ -192,9 +192,9 @@ class VideoFile:
             return float(index / (self.rate or 25))
         return float(pts * self.time_base - self.origin)
 
-    def told_end(self) -> float | None:
+    def declared_end(self) -> float | None:
         """Seconds at which the container says it ends, where its header can be trusted."""
-        if self.container.format.name not in _LENGTH_IS_TOLD:
+        if self.container.format.name not in _LENGTH_IS_DECLARED:
             return None
         if self.container.format.name == "avi":  # FFmpeg shortens its length to what is there
             rate = self.video.average_rate
@@ -247,14 +247,14 @@ class VideoFile:
         return []
 
     def _all_packets(self) -> Iterator[Any]:
-        """Packets of all streams; read errors are passed over."""
+        """Packets of all streams; read errors are skipped."""
         errors, end = 0, None
         while errors < MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux():
                     errors = 0
                     if self.container.format.name == _MATROSKA and packet.pos is not None:
-                        self._tell_hole(end, packet.pos)
+                        self._report_hole(end, packet.pos)
                         end = packet.pos + packet.size
                     if packet.pts is not None and packet.time_base:
                         until = (packet.pts + (packet.duration or 0)) * packet.time_base
@@ -267,11 +267,11 @@ class VideoFile:
                 if fault not in self.faults:
                     self.faults.append(fault)
 
-    def _tell_hole(self, end: int | None, position: int) -> None:
+    def _report_hole(self, end: int | None, position: int) -> None:
         """FFmpeg silently looks for the next cluster where Matroska's structure is damaged."""
         if end is not None and position - end > _LARGEST_HEADER:
             self.faults.append(
-                f"{position - end} bytes of the file are damaged and were passed over,"
+                f"{position - end} bytes of the file are damaged and were skipped,"
                 f" {self.reached:.2f} s from its start"
             )
 

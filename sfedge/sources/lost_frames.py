@@ -1,4 +1,4 @@
-"""Which frames of a video never came out, and the sentences that tell it."""
+"""Frames of a video that were never decoded, and the sentences that report them."""
 
 import heapq
 from typing import Any
@@ -39,7 +39,7 @@ class Order:
 
 
 class DecodedOrder:
-    """The same for packets whose presentation times are guessed, as of B-frames in AVI.
+    """The same for packets whose presentation times are guessed, such as B-frames in AVI.
 
     Pictures come out of a decoder in the order they are shown, so the first one gets the earliest
     time of a packet, and so on. A packet's time is then no more than its label.
@@ -83,7 +83,7 @@ class DecodedOrder:
 
 
 class Spans:
-    """Runs of frames that share a fate, told in few sentences."""
+    """Runs of frames that share a fate, summed up in a few sentences."""
 
     def __init__(self, fate: str) -> None:
         self._fate = fate
@@ -99,7 +99,7 @@ class Spans:
 
     def sentences(self) -> list[str]:
         """Such as "frames 120-134 (4.00-4.47 s) could not be decoded"."""
-        told = [
+        listed = [
             f"frame {first} ({since:.2f} s) {self._fate}"
             if first == last
             else f"frames {first}-{last} ({since:.2f}-{until:.2f} s) {self._fate}"
@@ -108,5 +108,5 @@ class Spans:
         others = self._spans[MAX_SENTENCES:]
         if others:
             count = sum(last - first + 1 for first, last, _, _ in others)
-            told.append(f"{count} more frames, up to {others[-1][3]:.2f} s, {self._fate}")
-        return told
+            listed.append(f"{count} more frames, up to {others[-1][3]:.2f} s, {self._fate}")
+        return listed

@@ -48,7 +48,7 @@ class PictureSource(Closing):
 
     Args:
         path: a picture or a folder; folders in it are not read.
-        start: seconds; earlier pictures are passed over.
+        start: seconds; earlier pictures are skipped.
         end: seconds; pictures at this time or later are not read.
         as_video: pictures per second where they are the frames of a film; None for photographs.
 
@@ -95,7 +95,7 @@ class PictureSource(Closing):
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """A sentence for each picture that could not be read so far, and each kind passed over."""
+        """A sentence for each picture that could not be read so far, and each kind skipped."""
         return tuple(self._losses)
 
     @property
@@ -138,7 +138,7 @@ class PictureSource(Closing):
             yield Frame(image, index, now, place.name, starts_scene=not self._is_film)
 
     def _look_through(self, path: Path) -> list[_Place]:
-        """All pictures with their pages, in order; what is passed over is named."""
+        """All pictures with their pages, in order; what is skipped is named."""
         self._unreadable: set[str] = set()
         self._reason = ""  # why the first picture of those could not be read
         places: list[_Place] = []
@@ -247,7 +247,7 @@ class PictureSource(Closing):
 
 
 def _file_type(entry: Path) -> int:
-    """The kind of a file, as `stat` tells it; 0 for a broken link, named when it is read."""
+    """A file's type bits from `stat`; 0 for a broken link, which is reported when it is read."""
     try:
         return stat.S_IFMT(entry.stat().st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""When a live source gives no picture: known while it lasts, and told afterwards."""
+"""Gaps of a live source: known while they last, and summed up as losses."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from sfedge.core.structures import Gap
 
 GIVE_UP_AFTER = 60.0  # seconds without a picture
 _STALL = 2.0  # seconds without a picture that are a gap although the connection holds
-_INTERVALS = 3.0  # at least so many times the usual distance of two pictures
+_INTERVALS = 3.0  # and at least three times the usual interval between pictures
 _SILENT = "nothing came over the connection"
 _STEP = 0.25  # seconds between two looks at the clock
 

@@ -98,7 +98,7 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order; a frame's image belongs to the caller.
 
-        A picture that cannot be decoded is passed over and named in `losses`.
+        A picture that cannot be decoded is skipped and named in `losses`.
         """
         ...
 

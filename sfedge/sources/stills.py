@@ -141,7 +141,7 @@ def is_picture_file(path: Path) -> bool:
         with path.open("rb") as file:
             return _MAGIC.match(file.read(16)) is not None
     except OSError:
-        return False  # the error is told by whoever reads it
+        return False  # the reader reports the error
 
 
 def is_animated(path: Path) -> bool:
@@ -149,7 +149,7 @@ def is_animated(path: Path) -> bool:
     try:
         with Still(path) as still:
             return still.is_animated
-    except Exception:  # damaged files make decoders raise anything; reading it tells what
+    except Exception:  # damaged files make decoders raise anything; reading it reports why
         return False
 
 
@@ -216,6 +216,6 @@ def _register_heif() -> None:
 
 @contextmanager
 def _no_bomb_warning() -> Iterator[None]:
-    with warnings.catch_warnings():  # our own limit stands below Pillow's
+    with warnings.catch_warnings():  # our own limit is lower than Pillow's
         warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
         yield

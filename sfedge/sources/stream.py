@@ -19,7 +19,7 @@ from sfedge.sources.stream_reader import MICROSECONDS, StreamReader, video_of
 from sfedge.system.closing import Closing
 
 _FIRST_PICTURE = 15.0  # seconds that a stream which answers is given for a picture
-_LATE = 2.0  # seconds behind its own pace, from which on pictures are passed over
+_LATE = 2.0  # seconds behind its own pace, from which on pictures are dropped
 
 
 def open_stream(address: str, *, start: float, end: float | None) -> "StreamSource | None":
@@ -66,7 +66,7 @@ class StreamSource(Closing):
     Args:
         address: with its credentials.
         container: it, opened, and from here on the source's.
-        start: seconds; earlier frames are passed over.
+        start: seconds; earlier frames are skipped.
         end: seconds after the first frame.
 
     Raises:
@@ -117,9 +117,9 @@ class StreamSource(Closing):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on pictures that were deinterlaced, tone-mapped, fitted or passed over."""
+        """Sentences on pictures that were deinterlaced, tone-mapped, fitted or dropped."""
         combed = "the picture is interlaced; it was deinterlaced"
-        late = f"{self._passed_over} pictures were passed over, as they were not taken in time"
+        late = f"{self._passed_over} frames were dropped, as they were not taken in time"
         return (
             *([combed] if self._deinterlacer.is_needed else []),
             *([late] if self._passed_over else []),

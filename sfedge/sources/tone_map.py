@@ -14,7 +14,7 @@ TRANSFERS = {16: "PQ", 18: "HLG"}  # by FFmpeg's number of the transfer characte
 _WHITE = 203.0  # cd/m², diffuse white of HDR pictures (ITU-R BT.2408); it is white in SDR
 _PEAK = 1000.0  # cd/m², the usual peak of mastering; brighter is cut off
 _KNEE = 0.3  # up to this share of white, where faces lie, nothing is changed
-_GAMMA = 2.2  # of the result, as of pictures for screens
+_GAMMA = 2.2  # of the result, as in pictures for screens
 _STEPS = 1 << 12  # of the tables: HDR video has 10 or 12 bits, and small tables are fast
 _LOW_BITS = 4  # of the 16 in which pictures are given, below those 12
 # Light of the primaries of BT.2020 in those of BT.709 (ITU-R BT.2087).

@@ -70,7 +70,7 @@ def square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
     Args:
         width: of the stored picture.
         height: of the stored picture.
-        aspect: width over height of a stored pixel; one beyond 16 is a slip in the file.
+        aspect: width over height of a stored pixel; beyond 16 it is an error in the file.
     """
     wide, high = width, height
     if 1 <= aspect <= 16:

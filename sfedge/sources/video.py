@@ -129,7 +129,7 @@ class VideoSource(Closing):
                 if tag.is_key:
                     # Where transport streams were strung together, data only seems to be missing.
                     is_joint = tag.size != size
-                    self._tell_damaged([t for t in doubtful if t.doubt == _LOST or not is_joint])
+                    self._report_damaged([t for t in doubtful if t.doubt == _LOST or not is_joint])
                     doubtful = []
                 size = tag.size
                 if self._end is not None and tag.time >= self._end:
@@ -141,8 +141,8 @@ class VideoSource(Closing):
                 image = self._developer.develop(picture, tag.time, tag.pixel_aspect)
                 yield Frame(image, tag.index, tag.time, self._name)
         finally:
-            self._tell_damaged(doubtful)
-        self._tell_end()
+            self._report_damaged(doubtful)
+        self._report_end()
 
     def _deinterlaced(self) -> Iterator[tuple[Any, _Tag]]:
         for picture, tag in self._decoded():
@@ -171,7 +171,7 @@ class VideoSource(Closing):
                 continue
             for picture in self._file.decode(packet):
                 index, pts, missed = order.arrive(picture.pts)
-                is_loss = self._tell_missed(index - len(missed), missed, picture.interlaced_frame)
+                is_loss = self._report_missed(index - len(missed), missed, picture.interlaced_frame)
                 fault = _LOST if is_loss else _TORN if picture.pts in torn else 0
                 doubt = 0 if picture.key_frame else max(doubt, fault)
                 own = _LOST if picture.is_corrupt else _TORN if picture.pts in torn else 0
@@ -189,9 +189,9 @@ class VideoSource(Closing):
                 )
                 if self._end is not None and now >= self._end:
                     return
-        self._tell_missed(*order.rest())
+        self._report_missed(*order.rest())
 
-    def _tell_damaged(self, tags: list[_Tag]) -> None:
+    def _report_damaged(self, tags: list[_Tag]) -> None:
         for tag in tags:
             self._damaged.add(tag.index, tag.time)
 
@@ -211,8 +211,8 @@ class VideoSource(Closing):
         self._file.reopen()
         return key
 
-    def _tell_missed(self, index: int, missed: list[int], is_interlaced: bool = False) -> bool:
-        """Tell the frames from `index` on that never came out; whether there are any."""
+    def _report_missed(self, index: int, missed: list[int], is_interlaced: bool = False) -> bool:
+        """Report frames from `index` on that were never decoded; whether there are any."""
         # The two fields of an interlaced frame may come as two packets.
         if is_interlaced and len(missed) == 1:
             return False
@@ -222,11 +222,12 @@ class VideoSource(Closing):
                 self._lost.add(place, when)
         return bool(missed)
 
-    def _tell_end(self) -> None:
+    def _report_end(self) -> None:
         self._notes.extend(self._file.faults[:MAX_SENTENCES])
-        told, reached = self._file.told_end(), self._file.reached
+        declared, reached = self._file.declared_end(), self._file.reached
         margin = max(0.5, 2 / (self._file.rate or 4))
-        if told is not None and told > reached + margin:
+        if declared is not None and declared > reached + margin:
             self._notes.append(
-                f"the file is cut off: it ends at {reached:.2f} s and says it lasts {told:.2f} s"
+                f"the file is cut off: it ends at {reached:.2f} s"
+                f" and says it lasts {declared:.2f} s"
             )
