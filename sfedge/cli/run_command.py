@@ -271,8 +271,8 @@ def _remarks(report: "RunReport", config: RunConfig) -> Iterator[str]:
         yield "no person was found, so nothing was asked."
     if report.left_out:
         yield (
-            f"up to {report.left_out} people of a frame were not asked about: only the "
-            f"{config.max_people} largest are (--max-people)."
+            f"people were left out, up to {report.left_out} in a frame: only the "
+            f"{config.max_people} largest are asked about (--max-people)."
         )
 
 

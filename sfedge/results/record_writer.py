@@ -70,11 +70,11 @@ class RecordWriter:
         result = replace(result, frame=replace(result.frame, file=file))
         self._frames.remember(result)
         answers = result.predictions if self._every_frame else result.fresh
-        told = [(answer, self._frames.about(answer, result)) for answer in answers]
+        asked = [(answer, self._frames.about(answer, result)) for answer in answers]
         cut = [rows.cut_row(result, file)] if result.is_cut else []
-        lines = [rows.prediction_row(answer, result, asked, self._model) for answer, asked in told]
+        lines = [rows.prediction_row(answer, result, about, self._model) for answer, about in asked]
         self._write([*cut, rows.frame_row(result, file), *lines])
-        self._write_table(self._cells(answer, asked, result) for answer, asked in told)
+        self._write_table(self._cells(answer, about, result) for answer, about in asked)
 
     def gap(self, gap: Gap) -> None:
         """Write a gap: once when it begins, again when it ends."""
@@ -116,8 +116,8 @@ class RecordWriter:
         texts = [str(value).lower() if isinstance(value, bool) else value for value in values]
         return ["" if text is None else str(text) for text in texts]
 
-    def _write(self, told: Iterable[Row]) -> None:
-        text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in told)
+    def _write(self, lines: Iterable[Row]) -> None:
+        text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in lines)
         self._append(0, text)
 
     def _write_table(self, lines: Iterable[Sequence[str]]) -> None:

@@ -125,9 +125,9 @@ def move(held: OutputFiles, files: OutputFiles) -> None:
             else:
                 part.replace(path)
         except OSError as error:
-            told = output_error(error, path)
+            failure = output_error(error, path)
             done = f" In place are {', '.join(moved)}." if moved else ""
-            raise OutputError(told.what, where=told.where, fix=told.fix + done) from error
+            raise OutputError(failure.what, where=failure.where, fix=failure.fix + done) from error
         moved.append(str(path))
 
 

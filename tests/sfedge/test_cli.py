@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import click
@@ -190,6 +192,65 @@ def test_a_run_prints_json_where_a_program_reads_it(
     assert rows[0]["settings"]["live"] is True
     assert all(0.5 <= row["time"] < 1 for row in rows if row["type"] == "frame")
     assert told["seconds"]["ask"] > 0
+
+
+def test_the_options_of_the_library_are_those_of_the_command(
+    command: Command, scene: Scene, tmp_path: Path
+) -> None:
+    words = (
+        "run",
+        scene.video,
+        "--detections",
+        scene.detections,
+        "--interval",
+        "0",
+        "--end",
+        "0.4",
+    )
+
+    def run(*more: object) -> tuple[Finished, list[dict[str, Any]]]:
+        finished = command(*words, "--out", tmp_path, "--no-video", *more)
+        assert finished.code == 0, finished.err
+        return finished, list(read_records(tmp_path / "sway.jsonl"))
+
+    tasks = ("--tasks", "expression,domain")
+    _, rows = run(*tasks, "--smoothing", "0")
+    answers = [row for row in rows if row["type"] == "prediction"]
+    assert {len(row["people"]) for row in answers} == {1, 2}
+    assert all(row["probabilities"] == row["raw"] for row in answers)
+    _, rows = run(*tasks, "--smoothing", "5", "--no-pairs", "--wide")
+    answers = [row for row in rows if row["type"] == "prediction"]
+    assert {len(row["people"]) for row in answers} == {1}
+    assert any(row["probabilities"] != row["raw"] for row in answers)
+    with (tmp_path / "sway.csv").open(newline="", encoding="utf-8") as file:
+        for line, row in zip(csv.DictReader(file), answers, strict=True):
+            shares = row["probabilities"].items()
+            assert [float(line[f"expression.{label}"]) for label, _ in shares] == [
+                share for _, share in shares
+            ]
+    finished, rows = run(*tasks, "--max-people", "1", "--max-pairs", "4")
+    answers = [row for row in rows if row["type"] == "prediction"]
+    assert len({tuple(row["people"]) for row in answers}) == 1
+    assert {row["left_out"] for row in rows if row["type"] == "frame"} == {1}
+    assert "people were left out, up to 1 in a frame: only the 1 largest" in finished.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--no-pairs", "--max-pairs", "3"), "--no-pairs and --max-pairs contradict each other"),
+        (("--max-people", "0"), "--max-people is below 1"),
+        (("--every", "1.5"), "--every '1.5' is not 10 or 0.5s"),
+        (("--as-video", "0"), "--as-video 0.0 is not in 0 to 1000"),
+        (("--smoothing", "-1"), "--smoothing -1.0 is not in 0 to 60 s"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    command: Command, words: tuple[str, ...], message: str
+) -> None:
+    finished = command("run", "none.mp4", *words)
+    assert finished.code == 2
+    assert message in finished.err
 
 
 def test_a_run_on_two_onnx_runtimes_says_that_they_clash(
