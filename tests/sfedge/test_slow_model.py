@@ -35,7 +35,7 @@ def watch(seconds: float, detector: OnePerson) -> list[FrameResult]:
 
 
 def test_each_answer_is_visible_in_nine_of_ten_frames_after_the_first_round() -> None:
-    results = watch(80.0, OnePerson())
+    results = watch(60.0, OnePerson())
     names = ("expression", "gesture", "gaze", "looking_at_me")
     first = {
         name: next(r.index for r in results if name in {a.task for a in r.fresh}) for name in names

@@ -43,7 +43,7 @@ def test_boxes_are_arrays_by_kind_in_the_order_of_the_people() -> None:
 def test_a_data_frame_is_the_table_that_a_run_writes(
     scene: Clip, tmp_path: Path, wide: bool
 ) -> None:
-    settings = {"detections": scene.detections}
+    settings = {"detections": scene.detections, "end": 0.8}
     with sfedge.open(scene.video, **settings) as session:
         table = session.to_dataframe(wide=wide)
         assert session.report.is_complete
@@ -59,7 +59,7 @@ def test_a_data_frame_is_the_table_that_a_run_writes(
         for row in table.astype(object).itertuples(index=False)
     ]
     assert cells == rows
-    assert len(table) > 20
+    assert len(table) > 10
     assert table["time"].dtype == np.float64
     assert table["unsure"].dtype == bool
     assert str(table["person_2"].dtype) == "Int64"
