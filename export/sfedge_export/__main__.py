@@ -12,7 +12,7 @@ from sfedge.cli import ending
 from sfedge.core.errors import ConfigError, MissingExtraError, unknown_name
 from sfedge.core.tasks import TASKS, Task, select_tasks
 
-_DRAWN = "Learnt from drawings only: its answers about real people mean nothing."
+_DRAWN = "Learned from drawings only: its answers about real people mean nothing."
 _EPILOG = """\b
 Examples:
   sfedge-export runs/tiny/model --out tiny.zip
@@ -43,7 +43,7 @@ Examples:
 @click.option("--name", help="Shown wherever the model answers.  [default: that of the bundle]")
 @click.option(
     "--notice",
-    help="Limits shown beside every answer.  [default: none, or that it learnt from drawings]",
+    help="Limits shown beside every answer.  [default: none, or that it learned from drawings]",
 )
 @click.option(
     "--created",
@@ -124,8 +124,8 @@ def main(
         if source is not None:
             model, recipe, card = load_model(source, allow_remote_code=allow_remote_code)
             limits = _DRAWN if card.get("data", {}).get("is_drawn") else ""
-            learnt = select_tasks(recipe.tasks)
-            tasks = [replace(TASKS[task], margin=recipe.margin(task)) for task in learnt]
+            learned = select_tasks(recipe.tasks)
+            tasks = [replace(TASKS[task], margin=recipe.margin(task)) for task in learned]
         elif preset in PRESETS:
             model, card, limits = untrained(preset), {}, NOTICE
         else:

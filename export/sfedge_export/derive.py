@@ -49,12 +49,12 @@ def add_precisions(
         _write_graphs(folder, folder / name, precision.write, ranges)
         for graph, io in graph_io(manifest).items():
             check_file(folder / name / f"{graph}.onnx", io, precision.operators)
-    told = {}
+    found = {}
     for name in names:
         agreement = compare(_answers(folder, manifest, name, pictures), wanted, manifest)
         check_agreement(agreement, PRECISIONS[name].least_cosine, where=name)
-        told[name] = agreement.to_json()
-    return {"pictures": pictures.title, **told}
+        found[name] = agreement.to_json()
+    return {"pictures": pictures.title, **found}
 
 
 def agreements(

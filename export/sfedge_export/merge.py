@@ -31,7 +31,7 @@ def merge_lora(
 ) -> tuple[LlamaForCausalLM, Merge | None]:
     """The language model in float32, its adapter merged into its own weights; no copy is made.
 
-    Merging in a smaller type than float32 loses what the adapter learnt (4e-3 in bfloat16).
+    Merging in a smaller type than float32 loses what the adapter learned (4e-3 in bfloat16).
 
     Returns:
         The language model, and how it compares to what it was; None where the model has no adapter.

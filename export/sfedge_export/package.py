@@ -200,7 +200,7 @@ def _finish(
     """Add precisions to a folder that holds fp32 and the prompts, and describe all of it."""
     derived = [name for name in PRECISIONS if name in precisions]
     graphs = {name: folder / REFERENCE / f"{name}.onnx" for name in GRAPHS}
-    card = {name: told for name, told in draft.card.items() if name != "agreement"}
+    card = {name: value for name, value in draft.card.items() if name != "agreement"}
     lengths = [keys.shape[3] for keys in load_file(folder / PREFIX_NAME).values()]
     card["products"] = {name: products_by_prompt(path, lengths) for name, path in graphs.items()}
     if not (folder / SELFTEST_NAME).exists():  # of a bundle from before there were any

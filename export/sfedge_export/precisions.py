@@ -29,10 +29,10 @@ Write = Callable[[Path, Path, Ranges], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """One way to hold the weights of a bundle.
+    """One number format for the weights of a bundle.
 
     Attributes:
-        write: makes a graph in this precision of one in fp32, and its weights beside it; it is told
+        write: makes a graph in this precision of one in fp32, and its weights beside it, given
             how large the inputs of linear layers get on pictures.
         operators: what its target runs.
         least_cosine: mean cosine of a task's logits to those in fp32, below which something is

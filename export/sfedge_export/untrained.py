@@ -1,4 +1,4 @@
-"""A network that has learnt nothing: as large and as fast as a trained one, for measuring."""
+"""A network that has learned nothing: as large and as fast as a trained one, for measuring."""
 
 import torch
 

@@ -113,8 +113,8 @@ def test_a_split_that_is_not_there_is_told_and_the_others_are_read(tmp_path: Pat
     assert ended.exit_code == 1
     told = json.loads(ended.stdout)
     assert told["splits"].keys() == {"train"}
-    assert told["faults"].keys() == {"val", "test"}
-    assert "annotations" in told["faults"]["val"]
+    assert told["problems"].keys() == {"val", "test"}
+    assert "annotations" in told["problems"]["val"]
     assert [one["fits"] for one in told["published"]] == [True]
     assert told["problems"] == ["splits that cannot be read: 2"]
 
@@ -143,7 +143,7 @@ def test_defects_that_every_copy_has_are_told_with_an_example_and_end_with_0(
 ) -> None:
     ended = _run("gazefollow", _gazefollow(tmp_path))
     assert ended.exit_code == 0, ended.output
-    assert "Mended or noted\n  test         1 x head box was inverted (first: " in ended.stdout
+    assert "Repaired or noted\n  test         1 x head box was inverted (first: " in ended.stdout
     assert "x target lies outside the frame (first: " in ended.stdout
     assert "x marked invalid" in ended.stdout
     assert "Missing or damaged" not in ended.stdout
@@ -156,7 +156,7 @@ def test_json_tells_the_same_as_the_text(tmp_path: Path) -> None:
     dropped = {s: sum(report["dropped"].values()) for s, report in told["splits"].items()}
     assert kept["train"] + kept["val"] == 14  # every third of 40
     assert dropped["train"] + dropped["val"] == 26
-    assert told["splits"]["test"]["mended"] == {"head box was inverted": 1}
+    assert told["splits"]["test"]["repaired"] == {"head box was inverted": 1}
     assert told["splits"]["test"]["examples"]["head box was inverted"].endswith(".txt:1")
     assert (told["problems"], told["pictures_decoded"]) == ([], None)
 

@@ -79,7 +79,7 @@ def test_archives_may_be_unpacked_in_several_ways(
 def test_a_table_without_header_is_read_by_position_and_said_so(tmp_path: Path) -> None:
     dataset = affectnet.load(_whole(tmp_path, [_line()], header=None), "test")
     assert [sample.label for sample in dataset.samples] == [1]
-    assert dataset.report.mended == {"table has no header, columns taken by position": 1}
+    assert dataset.report.repaired == {"table has no header, columns taken by position": 1}
 
 
 def test_columns_may_stand_in_another_order(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_face_that_leaves_the_picture_is_cut_and_counted(tmp_path: Path) -> No
     _whole(tmp_path, [_line(face=(-10, 60, 60, 80))])
     dataset = affectnet.load(tmp_path, "test", margin=0.0)
     assert dataset.samples[0].view == Box(0.0, 0.6, 0.25, 1.0)
-    assert dataset.report.mended == {"face box left the picture": 1}
+    assert dataset.report.repaired == {"face box left the picture": 1}
 
 
 def test_a_broken_picture_is_lost_and_told(tmp_path: Path) -> None:

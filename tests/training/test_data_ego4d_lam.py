@@ -116,7 +116,7 @@ def test_a_clip_without_segments_is_all_negative(
     dataset = ego4d_lam.load(tmp_path, "test", stride=1)
     assert len(dataset.samples) == 2
     assert _looking(dataset) == []
-    assert dataset.report.mended == {
+    assert dataset.report.repaired == {
         "clip has no looking segment, all its faces taken as not looking": 1
     }
 
@@ -148,7 +148,7 @@ def test_a_wearer_without_flag_is_the_first_person(tmp_path: Path) -> None:
     ]
     dataset = ego4d_lam.load(_release(tmp_path, [clip]), "test")
     assert [sample.key for sample in dataset.samples] == ["c:1:t"]
-    assert dataset.report.mended == {"wearer is not marked, the first person taken": 1}
+    assert dataset.report.repaired == {"wearer is not marked, the first person taken": 1}
 
 
 def test_gaps_are_interpolated_linearly_in_all_four_corners(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_gaps_are_interpolated_linearly_in_all_four_corners(tmp_path: Path) -> N
     middle = dataset.samples[2].view  # half way: x 20..50, y 10..40 pixels
     assert (middle.x1 * _WIDTH, middle.x2 * _WIDTH) == pytest.approx((20, 50))
     assert (middle.y1 * _HEIGHT, middle.y2 * _HEIGHT) == pytest.approx((10, 40))
-    assert dataset.report.mended == {"gap in a track, interpolated": 3}
+    assert dataset.report.repaired == {"gap in a track, interpolated": 3}
 
 
 def test_frame_0_empty_boxes_and_broken_records_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_negative_corner_is_clamped_before_the_size_is_added(tmp_path: Path) -
     _release(tmp_path, [_clip("c", [_face(1, x=-6, y=-3)], [_segment("1", 9, 9)])])
     dataset = ego4d_lam.load(tmp_path, "test", margin=0.0)
     (sample,) = dataset.samples
-    assert dataset.report.mended == {"face record began outside the frame, moved to its edge": 1}
+    assert dataset.report.repaired == {"face record began outside the frame, moved to its edge": 1}
     view = sample.view
     assert (view.x1, view.y1) == (0.0, 0.0)
     assert (view.x2, view.y2) == pytest.approx((20 / _WIDTH, 20 / _HEIGHT))
@@ -195,7 +195,7 @@ def test_a_box_beyond_the_right_or_lower_edge_is_cut_and_counted(tmp_path: Path)
     _release(tmp_path, [_clip("c", track, [_segment("1", 9, 9)])])
     dataset = ego4d_lam.load(tmp_path, "test", margin=0.0, stride=1)
     assert (dataset.samples[0].view.x2, dataset.samples[1].view.y2) == (1.0, 1.0)
-    assert dataset.report.mended == {"face box left the frame": 2}
+    assert dataset.report.repaired == {"face box left the frame": 2}
 
 
 def test_the_margin_is_the_tasks_own_or_none_for_the_official_evaluation(tmp_path: Path) -> None:
@@ -229,14 +229,14 @@ def test_a_frame_that_stands_twice_is_one_sample_and_counted(tmp_path: Path) -> 
     _release(tmp_path, [_clip("c", track, [_segment("1", 9, 9)])])
     dataset = ego4d_lam.load(tmp_path, "test", margin=0.0, stride=1)
     assert [sample.view.x1 for sample in dataset.samples] == [30 / _WIDTH]
-    assert dataset.report.mended == {"frame stands twice in a track, last taken": 1}
+    assert dataset.report.repaired == {"duplicate frame in a track, last taken": 1}
 
 
 def test_a_listed_clip_without_annotation_is_counted(tmp_path: Path) -> None:
     _release(tmp_path, [_clip("c", [_face(1)], None)], listed=["c", "0232fbc8", "c"])
     report = ego4d_lam.load(tmp_path, "test").report
     assert report.dropped == report.lost == {"clip is listed but not annotated": 1}
-    assert report.mended["clip is listed twice, taken once"] == 1
+    assert report.repaired["clip is listed twice, taken once"] == 1
     assert report.listed == {("clips", ""): 2}
     assert "0232fbc8" in report.examples["clip is listed but not annotated"]
 
@@ -303,20 +303,20 @@ def test_prepared_files_and_annotations_give_the_same_samples(tmp_path: Path) ->
         (s.key, s.label, s.view) for s in second.samples
     ]
     assert _looking(second) == [2, 3, 4]
-    assert first.report.mended == second.report.mended == {"gap in a track, interpolated": 5}
+    assert first.report.repaired == second.report.repaired == {"gap in a track, interpolated": 5}
 
 
 def test_a_clip_without_file_of_segments_is_all_negative_and_told(tmp_path: Path) -> None:
     dataset = ego4d_lam.load(_prepared(tmp_path, {"t": [_record(1)]}, None), "test")
     assert (len(dataset.samples), _looking(dataset)) == (1, [])
-    assert sum(dataset.report.mended.values()) == 1
+    assert sum(dataset.report.repaired.values()) == 1
 
 
 def test_a_file_that_the_scripts_wrote_twice_is_read_once(tmp_path: Path) -> None:
     twice = json.dumps([_record(1), _record(2)]) * 2
     dataset = ego4d_lam.load(_prepared(tmp_path, {"t": twice}, None), "test", stride=1)
     assert _frames(dataset) == [1, 2]
-    assert dataset.report.mended["file was written more than once, first list taken"] == 1
+    assert dataset.report.repaired["file was written more than once, first list taken"] == 1
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_records_without_person_are_dropped_and_foreign_persons_told(tmp_path: P
     dataset = ego4d_lam.load(_prepared(tmp_path, tracks, marks), "test", stride=1)
     assert [s.key for s in dataset.samples] == ["c:2:a", "c:1:b", "c:2:b"]
     assert dataset.report.dropped == {"face record is empty, of frame 0 or nobody's": 4}
-    assert dataset.report.mended == {"track names several people, first taken": 1}
+    assert dataset.report.repaired == {"track names several people, first taken": 1}
 
 
 def test_a_listed_clip_without_prepared_tracks_is_lost_and_counted(tmp_path: Path) -> None:

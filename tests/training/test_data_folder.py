@@ -110,7 +110,7 @@ def test_boxes_and_points_are_mended_and_counted_as_in_the_other_datasets(root: 
         (Box(0.1, 0.1, 0.3, 0.5),), (Box(0, 0, 0.3, 1),),
     ]  # fmt: skip
     assert dataset.samples[0].points == ((1.0, 0.5),)
-    assert dataset.report.mended == {
+    assert dataset.report.repaired == {
         "box was inverted": 1,
         "box left the picture": 1,
         "gaze point left the picture": 1,

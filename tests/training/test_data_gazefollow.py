@@ -92,7 +92,7 @@ def test_head_boxes_are_turned_clamped_and_widened_and_each_is_counted(tmp_path:
     assert turned == Box(0.1, 0.1, 0.3, 0.5)
     assert clamped == Box(0.0, 0.0, 0.3, 1.0)
     assert (widened.x1, widened.x2) == pytest.approx((39 / 200, 41 / 200))
-    assert dataset.report.mended == {
+    assert dataset.report.repaired == {
         "head box was inverted": 1,
         "head box left the picture": 2,
         "head box was empty, grown by a pixel": 1,
@@ -103,7 +103,7 @@ def test_head_boxes_are_turned_clamped_and_widened_and_each_is_counted(tmp_path:
 def test_a_slightly_negative_target_is_clamped(tmp_path: Path) -> None:
     dataset = gazefollow.load(_release(tmp_path, "train", [_line(gaze=(-0.02, 1.01))]), "train")
     assert dataset.samples[0].points == ((0.0, 1.0),)
-    assert dataset.report.mended == {"gaze point left the picture": 1}
+    assert dataset.report.repaired == {"gaze point left the picture": 1}
 
 
 def test_malformed_rows_are_counted_with_their_line(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_test_rows_of_one_picture_and_eye_are_one_person(tmp_path: Path) -> None
     assert dataset.samples[0].points[3] == pytest.approx((0.3, 0.5))
     assert dataset.samples[1].boxes == (Box(0.5, 0.1, 0.7, 0.5),)
     assert len({sample.key for sample in dataset.samples}) == 3
-    assert dataset.report.mended == {"annotators differ in the head box, first taken": 1}
+    assert dataset.report.repaired == {"annotators differ in the head box, first taken": 1}
 
 
 def test_training_rows_of_one_person_stay_apart(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_preprocessed_boxes_have_the_same_defects_as_the_tables(tmp_path: Path) 
     heads = [_head(bbox=[60, 50, 20, 10]), _head(bbox=[-8, -2, 60, 130])]
     dataset = gazefollow.load(_preprocessed(tmp_path, "train", _PATH, heads), "train")
     assert [s.boxes[0] for s in dataset.samples] == [Box(0.1, 0.1, 0.3, 0.5), Box(0, 0, 0.3, 1)]
-    assert dataset.report.mended == {"head box was inverted": 1, "head box left the picture": 1}
+    assert dataset.report.repaired == {"head box was inverted": 1, "head box left the picture": 1}
 
 
 def test_missing_and_malformed_files_are_errors_that_name_them(tmp_path: Path) -> None:

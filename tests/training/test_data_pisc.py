@@ -69,7 +69,7 @@ def test_boxes_are_clamped_and_turned_and_both_are_counted(tmp_path: Path) -> No
     first, second = sample.boxes
     assert (first.x1, first.y1, first.x2, first.y2) == (0.0, 0.1, 0.4, 1.0)
     assert (second.x1, second.y1, second.x2, second.y2) == (0.5, 0.2, 0.9, 0.8)
-    assert dataset.report.mended == {"box left the picture": 1, "box was inverted": 1}
+    assert dataset.report.repaired == {"box left the picture": 1, "box was inverted": 1}
 
 
 def test_pairs_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_repetitions_in_lists_and_annotations_are_taken_once_and_counted(tmp_pat
     )
     dataset = pisc.load(tmp_path, "train")
     assert [s.key for s in dataset.samples if s.task == "domain"] == ["8 1 2"]
-    mended = dataset.report.mended
-    assert mended["picture is annotated twice, last taken"] == 1
-    assert mended["picture is listed twice, taken once"] == 1
+    repaired = dataset.report.repaired
+    assert repaired["picture is annotated twice, last taken"] == 1
+    assert repaired["picture is listed twice, taken once"] == 1
     assert dataset.report.lost == {"picture's annotation is malformed": 1}
 
 
@@ -142,7 +142,7 @@ def test_each_task_has_its_own_lists_and_shared_pictures_are_counted(tmp_path: P
     _release(tmp_path, relationship_split__relation_testidx=["8"])
     train, test = pisc.load(tmp_path, "train"), pisc.load(tmp_path, "test")
     assert [s.task for s in test.samples] == ["relation"]
-    assert train.report.mended["kept, though a test picture of PISC's other task"] == 1
+    assert train.report.repaired["kept, though a test picture of PISC's other task"] == 1
 
 
 def test_an_annotation_without_four_numbers_loses_its_picture_alone(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_lists_count_labels_from_zero(tmp_path: Path) -> None:
         "picture is missing": 1,
     }
     assert dataset.report.lost == {"picture is missing": 1}
-    assert dataset.report.mended == {"box left the picture": 1}
+    assert dataset.report.repaired == {"box left the picture": 1}
 
 
 def test_lists_and_json_give_the_same_boxes(tmp_path: Path) -> None:

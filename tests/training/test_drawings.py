@@ -88,7 +88,7 @@ def test_the_loader_reads_every_drawing_without_repair(drawn: Path, name: str, s
     dataset = _load(drawn, name, split)
     assert len(dataset.samples) >= 30
     assert not dataset.report.dropped
-    assert not dataset.report.mended
+    assert not dataset.report.repaired
     assert {sample.task for sample in dataset.samples} <= set(TASKS)
     for sample in dataset.samples[::7]:
         with PIL.Image.open(sample.image) as picture:

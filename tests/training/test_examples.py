@@ -358,13 +358,13 @@ def test_own_pictures_show_the_tasks_that_the_model_was_taught(tmp_path: Path) -
 
 
 def test_a_model_without_the_task_is_refused(drawings: Path, tmp_path: Path) -> None:
-    for name, datasets, fault in (
+    for name, datasets, problem in (
         ("gaze", ("affectnet",), "not trained on gaze"),
         ("answers", ("gazefollow",), "not trained on expression or gesture"),
     ):
         folder = tmp_path / name
         save_model(folder, build_model(PRESETS["tiny"]), Recipe(datasets=datasets), {})
-        with pytest.raises(UsageError, match=fault):
+        with pytest.raises(UsageError, match=problem):
             run(name, folder, drawings, "--out", tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()
 

@@ -35,7 +35,7 @@ from sfedge_training.model.tokenizer import (
 TINY = PRESETS["tiny"]
 BUILDERS = [build_tiny_tokenizer, build_word_tokenizer]
 
-# A tokenizer that came out otherwise would give trained weights other prompts than they learnt.
+# A tokenizer that came out otherwise would give trained weights other prompts than they learned.
 PROMPTS_SHA256 = "7e7fce219890e2ca3f6729d54505e3f6501fa9bf5ce665eb7ad41cd6f1350c2b"
 
 _PRINT_PROMPTS = """

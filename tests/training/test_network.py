@@ -343,15 +343,15 @@ def test_half_precision_gives_nearly_the_same_loss_and_gradients(
 
 def test_casting_what_is_frozen_leaves_what_learns_as_it_is() -> None:
     model = built()
-    learnt = {name: tensor.clone() for name, tensor in trained_state(model).items()}
+    learned = {name: tensor.clone() for name, tensor in trained_state(model).items()}
     size = sum(tensor.nbytes for tensor in frozen_state(model).values())
 
     cast_frozen(model, torch.bfloat16)
 
     assert model.lm.lm_head.weight is model.lm.model.embed_tokens.weight
     after = trained_state(model)
-    assert after.keys() == learnt.keys()
-    assert all(torch.equal(after[name], learnt[name]) for name in learnt)
+    assert after.keys() == learned.keys()
+    assert all(torch.equal(after[name], learned[name]) for name in learned)
     assert sum(tensor.nbytes for tensor in frozen_state(model).values()) < 0.51 * size
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
 

@@ -215,7 +215,7 @@ def test_figures_are_those_of_the_saved_models_on_the_papers_splits(bench: Bench
                 assert float(cell["ours"]) == pytest.approx(told[measure.key] * measure.unit, 1e-4)
                 assert int(cell["samples"]) == told["samples"]
     lost = sum(of["unparsable"] for of in scores.values())
-    assert lost > 0  # of a model that has learnt nothing; the page tells
+    assert lost > 0  # of a model that has learned nothing; the page tells
     assert "InternVL3 (2B), ✓: answers that cannot be read count as wrong, " in bench.page("table9")
 
 
@@ -247,10 +247,10 @@ def test_probes_learn_the_same_from_stored_features(
     bench.run("table5", *row)
     alone.run("table5", *row, "--features", str(tmp_path / "features"))
     assert list((tmp_path / "features").glob("clip-l14-336-*/*.safetensors"))
-    learnt, again = (
+    learned, again = (
         load_file(one.folder(start) / "model" / "trained.safetensors") for one in (bench, alone)
     )
-    for name, tensor in learnt.items():
+    for name, tensor in learned.items():
         torch.testing.assert_close(again[name], tensor, atol=1e-5, rtol=1e-4)
 
 

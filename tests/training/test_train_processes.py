@@ -20,7 +20,7 @@ from sfedge_training.data.batch import Batch
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
 from sfedge_training.data.sample import Sample
 from sfedge_training.drawings import write_drawings
-from sfedge_training.loop.checkpoint import Progress, load_learnt, save_model
+from sfedge_training.loop.checkpoint import Progress, load_learned, save_model
 from sfedge_training.loop.losses import loss
 from sfedge_training.loop.memory import MemoryExhaustedError, memory_advice
 from sfedge_training.loop.recipe import Recipe
@@ -193,7 +193,7 @@ def test_a_run_stops_when_validation_gets_no_better_and_keeps_its_best(
     # The schedule is another, so the weights are compared with what was kept.
     assert again is not model
     kept = fresh_model()
-    load_learnt(tmp_path, kept, recipe)
+    load_learned(tmp_path, kept, recipe)
     same_weights(model, kept)
     ended, more = run_train(samples, recipe, tmp_path, held_out)  # it is over, and stays so
     assert more == steps

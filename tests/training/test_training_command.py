@@ -110,8 +110,8 @@ def test_weights_of_a_file_and_a_folder_are_trained_on_and_found_again_from_else
         assert torch.equal(frozen[f"llm.{name}"], tensor), name
     published = load_file(clip)
     assert torch.equal(frozen["encoder.visual.conv1.weight"], published["visual.conv1.weight"])
-    learnt = load_file(saved / "trained.safetensors")
-    assert any(tensor.any() for name, tensor in learnt.items() if "lora_B" in name)
+    learned = load_file(saved / "trained.safetensors")
+    assert any(tensor.any() for name, tensor in learned.items() if "lora_B" in name)
 
 
 def test_a_pre_training_brings_only_what_has_no_published_weights(
@@ -199,12 +199,12 @@ def test_stored_features_lead_to_the_same_model(drawings: Path, tmp_path: Path) 
     for name in ("stored", "again"):  # computed once, then found
         run(*words, "--out", tmp_path / name, "--features", tmp_path / "features")
 
-    learnt = [
+    learned = [
         load_file(tmp_path / name / "model" / "trained.safetensors")
         for name in ("plain", "stored", "again")
     ]
-    for tensors in learnt[1:]:
-        for name, tensor in learnt[0].items():
+    for tensors in learned[1:]:
+        for name, tensor in learned[0].items():
             torch.testing.assert_close(tensors[name], tensor, msg=name)
     with pytest.raises(UsageError, match="Add --no-augment"):
         run(*words, "--augment", "--out", tmp_path / "x", "--features", tmp_path / "features")

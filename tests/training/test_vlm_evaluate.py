@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, recall_score
 
 from sfedge.core.tasks import TASKS
-from sfedge_training.baselines.vlm.vlm_evaluate import Told, answer_figures, point_figures
+from sfedge_training.baselines.vlm.vlm_evaluate import TextAnswers, answer_figures, point_figures
 from sfedge_training.data.sample import Sample
 
 RELATIONS = len(TASKS["relation"].labels)
@@ -30,7 +30,7 @@ def test_counts_are_scikit_learns_with_unparsable_answers_as_a_wrong_class(
 ) -> None:
     labels = np.array([label for label, _ in pairs])
     answers = [answer for _, answer in pairs]
-    figures = answer_figures("relation", Told(told("relation", answers), None), labels)
+    figures = answer_figures("relation", TextAnswers(told("relation", answers), None), labels)
 
     present = sorted(set(labels.tolist()))
     met = sorted({*present, *answers} - {NONE})
@@ -53,9 +53,9 @@ def test_an_answer_that_cannot_be_read_never_helps(
     answers = [answer for _, answer in pairs]
     place = data.draw(st.integers(0, len(pairs) - 1))
     answers[place] = int(labels[place])
-    right = answer_figures("relation", Told(told("relation", answers), None), labels)
+    right = answer_figures("relation", TextAnswers(told("relation", answers), None), labels)
     answers[place] = NONE
-    lost = answer_figures("relation", Told(told("relation", answers), None), labels)
+    lost = answer_figures("relation", TextAnswers(told("relation", answers), None), labels)
     for key in ("accuracy", "balanced_accuracy", "macro_f1"):
         assert lost[key] <= right[key] + 1e-12, key
     assert lost["unparsable"] == right["unparsable"] + 1
@@ -66,7 +66,7 @@ def test_samples_are_ranked_by_the_first_tokens_probabilities() -> None:
     scores = random.dirichlet(np.ones(RELATIONS), 60)
     labels = random.integers(0, RELATIONS, 60)
     answers = scores.argmax(axis=1).tolist()
-    figures = answer_figures("relation", Told(told("relation", answers), scores), labels)
+    figures = answer_figures("relation", TextAnswers(told("relation", answers), scores), labels)
     truth = np.eye(RELATIONS)[labels]
     expected = average_precision_score(truth, scores, average="macro")
     assert figures["mean_average_precision"] == pytest.approx(expected)
@@ -74,7 +74,7 @@ def test_samples_are_ranked_by_the_first_tokens_probabilities() -> None:
     answers[7] = NONE
     without = scores.copy()
     without[7, labels[7]] = -1
-    figures = answer_figures("relation", Told(told("relation", answers), scores), labels)
+    figures = answer_figures("relation", TextAnswers(told("relation", answers), scores), labels)
     expected = average_precision_score(truth, without, average="macro")
     assert figures["mean_average_precision"] == pytest.approx(expected)
     assert expected < average_precision_score(truth, scores, average="macro")
@@ -83,11 +83,11 @@ def test_samples_are_ranked_by_the_first_tokens_probabilities() -> None:
 def test_of_two_labels_an_unparsable_answer_means_the_wrong_one_in_full() -> None:
     labels = np.array([0, 0, 1, 1])  # looking twice, then not
     sure = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
-    good = Told(("Yes", "Yes", "No", "No"), sure)
+    good = TextAnswers(("Yes", "Yes", "No", "No"), sure)
     assert answer_figures("looking_at_me", good, labels)["mean_average_precision"] == 1
     for place in range(4):
         texts = tuple("Maybe" if i == place else text for i, text in enumerate(good.texts))
-        figures = answer_figures("looking_at_me", Told(texts, sure), labels)
+        figures = answer_figures("looking_at_me", TextAnswers(texts, sure), labels)
         assert figures["mean_average_precision"] < 0.85
         assert figures["accuracy"] == 0.75
 

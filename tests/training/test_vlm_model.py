@@ -73,7 +73,7 @@ def test_the_loss_is_the_librarys_own(
     assert batch.count == len(gaze) + 2 * len(other)  # what it is a mean over
 
 
-def test_only_the_answers_and_their_ends_are_learnt(
+def test_only_the_answers_and_their_ends_are_learned(
     model: VisionLanguageModel, astronaut: NDArray[np.uint8]
 ) -> None:
     batch = stacked(model, taught(model, turns(model, astronaut)), TASKS_ASKED)
@@ -81,10 +81,10 @@ def test_only_the_answers_and_their_ends_are_learnt(
     for ids, labels, (_, _, text) in zip(
         batch.inputs["input_ids"], batch.labels, ASKED, strict=True
     ):
-        learnt = labels[labels != IGNORED]
-        assert learnt.tolist() == model.adapter.answer(text)
-        assert ids[labels != IGNORED].tolist() == learnt.tolist()
-        assert model.adapter.text(learnt.tolist()) == text
+        learned = labels[labels != IGNORED]
+        assert learned.tolist() == model.adapter.answer(text)
+        assert ids[labels != IGNORED].tolist() == learned.tolist()
+        assert model.adapter.text(learned.tolist()) == text
 
 
 def test_padding_and_company_change_no_loss(

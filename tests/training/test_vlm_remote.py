@@ -254,9 +254,9 @@ def test_the_stand_ins_are_taught_their_answers_whatever_the_padding(
     batch = stacked(model, each, TASKS_ASKED)
     assert batch.labels is not None
     for labels, (_, text) in zip(batch.labels, ASKED, strict=True):
-        learnt = labels[labels != IGNORED].tolist()
-        assert learnt == model.adapter.answer(text)
-        assert model.adapter.text(learnt).strip() == text
+        learned = labels[labels != IGNORED].tolist()
+        assert learned == model.adapter.answer(text)
+        assert model.adapter.text(learned).strip() == text
     together = model(batch)
     alone = [
         model(stacked(model, [turn], (task,))) for turn, task in zip(each, TASKS_ASKED, strict=True)

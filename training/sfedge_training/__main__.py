@@ -154,7 +154,7 @@ def pretrain(
 @click.option(
     "--start-from",
     type=FOLDER,
-    help="`model` folder of an earlier training: its network, with all that it learnt, learns on.",
+    help="`model` folder of an earlier training: its network, with all that it learned, learns on.",
 )
 @click.option(
     "--features",

@@ -167,7 +167,7 @@ def write_agreement(
 
 
 def _read(data: Path, datasets: str | None, split: Split, *, exact_faces: bool) -> Iterator[Sample]:
-    """The samples of the datasets in a folder; what their loaders drop or mend is told."""
+    """The samples of the datasets in a folder; what their loaders drop or repair is reported."""
     roots = {name: data / name for name in LOADERS if (data / name).is_dir()}
     if (data / folder.TABLE).is_file():
         roots[folder.NAME] = data

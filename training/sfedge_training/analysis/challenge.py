@@ -20,7 +20,7 @@ from sfedge_training.data.sample import Report, Sample
 from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import Predictor, predict, usual_device
 from sfedge_training.loop.options import FOLDER, remote_code_option
-from sfedge_training.loop.reports import tell_report
+from sfedge_training.loop.reports import log_report
 
 CHALLENGE, VERSION = "ego4d_looking_at_me", "1.0"
 _TASK = "looking_at_me"
@@ -93,7 +93,7 @@ def answer_challenge(
     """
     report = Report()
     faces = find_faces(data, report)
-    tell_report(f"{NAME} challenge", report)
+    log_report(f"{NAME} challenge", report)
     samples = [Sample(picture, _TASK, group=f.video_id) for f, picture in faces.items()]
     answers = predict(model, samples, device=usual_device(), batch=batch, workers=workers)
     write_answers(out, [*faces], answers[:, _LOOKING].tolist())
@@ -200,14 +200,14 @@ def check_answers(path: Path, faces: Collection[Face]) -> None:
         raise DataError(f"this is no file for {CHALLENGE}, version {VERSION}", where=str(path))
     found = Counter(_checked(row, f"{path}: result {place}") for place, row in enumerate(rows))
     wanted = Counter(faces)
-    for fault, of in (
+    for problem, of in (
         ("not answered", wanted.keys() - found.keys()),
         ("not asked for", found.keys() - wanted.keys()),
         ("there more than once", {face for face, number in found.items() if number > 1}),
     ):
         if of:
             first = ", ".join(min(of))
-            raise DataError(f"faces {fault}: {len(of)} (first: {first})", where=str(path))
+            raise DataError(f"faces {problem}: {len(of)} (first: {first})", where=str(path))
 
 
 def _checked(row: Any, where: str) -> Face:

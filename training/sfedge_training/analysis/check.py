@@ -48,13 +48,13 @@ class Overlap:
 
 @dataclass(slots=True)
 class Findings:
-    """What a check met. `faults` holds what kept a whole split from being read."""
+    """What a check met. `unreadable` holds what kept a whole split from being read."""
 
     dataset: str
     root: Path
     is_drawn: bool = False
     reports: dict[Split, Report] = field(default_factory=dict)
-    faults: dict[Split, DataError] = field(default_factory=dict)
+    unreadable: dict[Split, DataError] = field(default_factory=dict)
     overlaps: list[Overlap] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     decoded: int | None = None  # pictures that were decoded; None: none was asked for
@@ -62,11 +62,11 @@ class Findings:
 
     @property
     def problems(self) -> list[str]:
-        """A clause for each way in which this copy is not whole; empty if it is."""
+        """A clause for each reason why this copy is not whole; empty if it is."""
         lost = sum(sum(report.lost.values()) for report in self.reports.values())
         wrong = sum(not comparison.fits for comparison in self.comparisons)
         counted = (
-            (len(self.faults), "splits that cannot be read"),
+            (len(self.unreadable), "splits that cannot be read"),
             (lost, "rows whose file is missing or damaged"),
             (len(self.broken), "pictures that cannot be decoded"),
             (len(self.overlaps), "groups in two splits"),
@@ -81,7 +81,7 @@ class Findings:
             "root": str(self.root),
             "is_drawn": self.is_drawn,
             "splits": {split: _report_json(report) for split, report in self.reports.items()},
-            "faults": {split: str(fault) for split, fault in self.faults.items()},
+            "unreadable": {split: str(error) for split, error in self.unreadable.items()},
             "overlaps": [
                 {"task": o.task, "group": o.group, "splits": list(o.splits)} for o in self.overlaps
             ],
@@ -109,16 +109,16 @@ class Findings:
 @click.option("--pictures", is_flag=True, help="Decode every picture, too: hours for the largest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(name: str, root: Path, pictures: bool, as_json: bool) -> None:
-    """Read the whole dataset NAME in ROOT and tell what it holds.
+    """Read the whole dataset NAME in ROOT and report what it holds.
 
     All splits are read as training reads them. The counts by split, task and class come first;
-    then what was mended and what was left out, each with the first place; groups (subjects, clips,
-    pictures) that stand in two splits; and published counts beside those found. Whether a picture
-    is there is always looked at, whether it can be decoded only with --pictures.
+    then what was repaired and what was left out, each with the first place; groups (subjects,
+    clips, pictures) that are in two splits; and published counts beside those found. Whether a
+    picture is there is always looked at, whether it can be decoded only with --pictures.
 
     The exit code is 1 if this copy is not whole: a split cannot be read, a picture or annotation
     is missing or damaged, a published count is not met, or a group stands in two splits. Rows that
-    the dataset itself has wrong, and that every copy has, are told but leave it at 0.
+    the dataset itself has wrong, and that every copy has, are reported but leave it at 0.
     """
     findings = examine(name, root, decodes=pictures)
     if as_json:
@@ -144,9 +144,9 @@ def examine(name: str, root: Path, *, decodes: bool = False) -> Findings:
         try:
             loaded.append(load(root, split))
         except DataError as error:
-            findings.faults[split] = error
+            findings.unreadable[split] = error
     if not loaded:
-        raise findings.faults[SPLITS[0]]
+        raise findings.unreadable[SPLITS[0]]
     findings.reports = {dataset.split: dataset.report for dataset in loaded}
     findings.overlaps = _overlaps(loaded)
     if not findings.is_drawn:
@@ -209,7 +209,7 @@ def _report_json(report: Report) -> dict[str, Any]:
     return {
         "kept": kept,
         "listed": {f"{unit}: {of}" if of else unit: n for (unit, of), n in report.listed.items()},
-        "mended": dict(report.mended),
+        "repaired": dict(report.repaired),
         "dropped": dict(report.dropped),
         "lost": dict(report.lost),
         "examples": dict(report.examples),
@@ -221,10 +221,10 @@ def _lines(findings: Findings) -> Iterator[str]:
     yield f"{findings.dataset} in {findings.root}{drawn}"
     yield ""
     yield from _counts(findings.reports)
-    for split, fault in findings.faults.items():
-        yield f"\n{split} cannot be read. {fault}"
+    for split, error in findings.unreadable.items():
+        yield f"\n{split} cannot be read. {error}"
     yield from _reasons(
-        "Mended or noted", {s: r.mended for s, r in findings.reports.items()}, findings
+        "Repaired or noted", {s: r.repaired for s, r in findings.reports.items()}, findings
     )
     known = {s: r.dropped - r.lost for s, r in findings.reports.items()}
     yield from _reasons("Left out", known, findings)
@@ -244,7 +244,7 @@ def _lines(findings: Findings) -> Iterator[str]:
 
 
 def _counts(reports: Mapping[Split, Report]) -> Iterator[str]:
-    """Kept samples, a column a split; classes without any are told, too."""
+    """Kept samples, a column a split; classes without any are listed, too."""
     yield f"{'samples':24}" + "".join(f"{split:>10}" for split in reports)
     met = {task for report in reports.values() for task, _ in report.kept}
     for task in [name for name in TASKS if name in met]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import ImageDraw, ImageFont
 
 _PAPER, _INK, _FAINT, _LINE = (255, 255, 255), (30, 30, 30), (120, 120, 120), (225, 225, 225)
-# Full colours of agreement and of confusion; blue and orange are told apart by nearly everyone.
+# Full colours of agreement and of confusion; blue and orange are distinguished by nearly everyone.
 _SAME, _OTHER = (21, 88, 158), (204, 85, 0)
 _DARK = 0.5  # share of the full colour from which numbers are white on it
 _PAD, _CELL = 8, 34  # pixels: around texts, and the least side of a cell

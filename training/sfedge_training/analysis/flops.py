@@ -67,7 +67,7 @@ def step_flops(
     Args:
         model: as it learns: frozen weights take no gradient.
         tasks: B task names.
-        work: of the language model; `useful_work` unless another way is to be counted.
+        work: of the language model; `useful_work` unless another count is wanted.
         stored: the encoder's features are at hand.
     """
     work = useful_work(model, tasks) if work is None else work

@@ -99,7 +99,7 @@ class GazeLLE(nn.Module):
 def position_table(grid: int) -> Tensor:
     """Fixed sines and cosines of every token's place.
 
-    The first half of the channels tells the column, the second the row; in each, sine and cosine
+    The first half of the channels encodes the column, the second the row; in each, sine and cosine
     take turns, from wavelength 2 pi towards 2 pi * 10000.
 
     Args:

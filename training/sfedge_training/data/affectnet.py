@@ -160,7 +160,7 @@ def _whole(root: Path, split: Split, report: Report, margin: float | None) -> It
             report.drop("face box lies outside the picture", f"{where}: {error}")
             continue
         if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
-            report.mend("face box left the picture", where)
+            report.repair("face box left the picture", where)
         yield replace(sample, view=with_margin(box, grown) if grown > 0 else box, size=size)
 
 
@@ -186,7 +186,7 @@ def _rows(table: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
                 raise DataError(f"columns {', '.join(absent)} are missing", where=where)
             if is_header:
                 continue
-            report.mend("table has no header, columns taken by position", where)
+            report.repair("table has no header, columns taken by position", where)
         row = dict(zip(header, values, strict=False))
         if all(name in row for name in _COLUMNS[:7]):
             yield where, row

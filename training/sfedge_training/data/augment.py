@@ -33,7 +33,7 @@ def augmented(sample: Sample, random: np.random.Generator) -> Sample:
 
 
 def flipped(sample: Sample, image: Image) -> tuple[Sample, Image]:
-    """Sample and picture mirrored left to right; no task's labels tell left from right."""
+    """Sample and picture mirrored left to right; no task's labels distinguish left from right."""
     mirrored = replace(
         sample,
         view=_mirror(sample.view),

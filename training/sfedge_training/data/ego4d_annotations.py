@@ -68,7 +68,7 @@ def _from_annotations(table: Path, wanted: set[str], report: Report) -> Iterator
         for clip in video.get("clips") or []:
             name = str(clip.get("clip_uid"))
             if name in done:
-                report.mend("clip is annotated twice, first taken", f"{table}: {name}")
+                report.repair("clip is annotated twice, first taken", f"{table}: {name}")
             elif name in wanted:
                 done.add(name)
                 try:
@@ -84,7 +84,7 @@ def _from_annotations(table: Path, wanted: set[str], report: Report) -> Iterator
 def _annotated(clip: Mapping[str, Any], name: str, report: Report) -> Clip:
     people = list(clip.get("persons") or [])
     if people and all(person.get("camera_wearer") is None for person in people):
-        report.mend("wearer is not marked, the first person taken", name)  # as the scripts do
+        report.repair("wearer is not marked, the first person taken", name)  # as the scripts do
         people = people[1:]
     tracks = [
         _track(str(path.get("track_id")), path.get("track") or [], "frame", name, report, person)
@@ -127,7 +127,7 @@ def _records(path: Path, report: Report) -> list[Mapping[str, Any]]:
             fix="Delete the folder and run the benchmark's scripts once more; they append.",
         )
     if times > 1:
-        report.mend("file was written more than once, first list taken", str(path))
+        report.repair("file was written more than once, first list taken", str(path))
     if not isinstance(records, list) or not all(isinstance(one, Mapping) for one in records):
         raise DataError("this file holds no list of records", where=str(path))
     return records
@@ -135,7 +135,7 @@ def _records(path: Path, report: Report) -> list[Mapping[str, Any]]:
 
 def _clip(name: str, tracks: list[Track], segments: Segments, report: Report) -> Clip:
     if not segments:
-        report.mend("clip has no looking segment, all its faces taken as not looking", name)
+        report.repair("clip has no looking segment, all its faces taken as not looking", name)
     for person in sorted(segments.keys() - {track.person for track in tracks}):
         report.drop("looking segment's person has no track", f"{name}, person {person}")
     return Clip(name, tuple(track for track in tracks if track.faces), segments)
@@ -172,7 +172,7 @@ def _track(
     names = [str(record.get("Person ID") or "") for record in records] if owner is None else []
     people = [person for person in dict.fromkeys(names) if person]
     if len(people) > 1:
-        report.mend("track names several people, first taken", where)
+        report.repair("track names several people, first taken", where)
     person = str(owner.get("person_id") or "") if owner is not None else next(iter(people), "")
     faces = {}
     for place, record in enumerate(records):
@@ -180,7 +180,7 @@ def _track(
         if face is None:
             continue
         if face.frame in faces:
-            report.mend("frame stands twice in a track, last taken", f"{where}, frame {face.frame}")
+            report.repair("duplicate frame in a track, last taken", f"{where}, frame {face.frame}")
         faces[face.frame] = face
     return Track(name, person, _filled([faces[f] for f in sorted(faces)], where, report))
 
@@ -200,7 +200,7 @@ def _face(
         report.drop("face record is empty, of frame 0 or nobody's", where)
         return None
     if x < 0 or y < 0:
-        report.mend("face record began outside the frame, moved to its edge", where)
+        report.repair("face record began outside the frame, moved to its edge", where)
     x, y = max(x, 0.0), max(y, 0.0)
     return Face(frame, (x, y, x + width, y + height))
 
@@ -216,7 +216,7 @@ def _filled(faces: list[Face], where: str, report: Report) -> tuple[Face, ...]:
         if known[place] == frame:
             filled.append(faces[place])
             continue
-        report.mend("gap in a track, interpolated", f"{where}, frame {frame}")
+        report.repair("gap in a track, interpolated", f"{where}, frame {frame}")
         before, after = faces[place - 1], faces[place]
         share = (frame - before.frame) / (after.frame - before.frame)
         x1, y1, x2, y2 = (

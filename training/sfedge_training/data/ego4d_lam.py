@@ -75,7 +75,7 @@ def load(root: Path, split: Split, *, margin: float | None = None, stride: int =
         if split != "test" and is_held_out(clip, _HELD_OUT) != (split == "val"):
             continue
         if clip in wanted:
-            report.mend("clip is listed twice, taken once", f"{listed}: {clip}")
+            report.repair("clip is listed twice, taken once", f"{listed}: {clip}")
             continue
         wanted.add(clip)
         report.meet("clips")
@@ -111,7 +111,7 @@ def _samples(
             report.drop("face box lies outside the frame", where)
             continue
         if face.corners[2] > width or face.corners[3] > height:
-            report.mend("face box left the frame", where)
+            report.repair("face box left the frame", where)
         spans = clip.segments.get(track.person, ())
         is_looking = any(first <= face.frame <= last for first, last in spans)
         yield Sample(

@@ -45,7 +45,7 @@ def load(root: Path, split: Split) -> Dataset:
     """Read one split; "val" is a held-out part of the training pictures.
 
     Training rows are kept where the target lies inside the frame, as Gaze-LLE trains. The rows of
-    a test person, about ten annotators', are told by picture and eye position and become one
+    a test person, about ten annotators', are listed by picture and eye position and become one
     sample. The table is preferred where the preprocessed JSON stands beside it.
 
     Raises:
@@ -93,7 +93,7 @@ def _from_table(table: Path, root: Path, split: Split, report: Report) -> Iterat
             continue
         for row in own[1:]:
             if row.head != own[0].head:
-                report.mend("annotators differ in the head box, first taken", row.where)
+                report.repair("annotators differ in the head box, first taken", row.where)
         points = tuple(_inside(row.gaze, row.where, report) for row in own)
         yield Sample(
             image=root / path,
@@ -146,13 +146,13 @@ def _head(
 ) -> Box | None:
     x1, y1, x2, y2 = corners
     if x1 > x2 or y1 > y2:
-        report.mend("head box was inverted", where)
+        report.repair("head box was inverted", where)
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
     if x1 == x2 or y1 == y2:
-        report.mend("head box was empty, grown by a pixel", where)
+        report.repair("head box was empty, grown by a pixel", where)
         x1, y1, x2, y2 = x1 - _WIDEN, y1 - _WIDEN, x2 + _WIDEN, y2 + _WIDEN
     if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
-        report.mend("head box left the picture", where)
+        report.repair("head box left the picture", where)
     try:
         return from_pixels(x1, y1, x2, y2, width=width, height=height)
     except DataError:
@@ -163,7 +163,7 @@ def _head(
 def _inside(point: tuple[float, float], where: str, report: Report) -> tuple[float, float]:
     x, y = (min(max(value, 0.0), 1.0) for value in point)
     if (x, y) != point:
-        report.mend("gaze point left the picture", where)
+        report.repair("gaze point left the picture", where)
     return x, y
 
 

@@ -16,7 +16,7 @@ _LABELS = {label: index for index, label in enumerate(TASKS["gesture"].labels)}
 def load(root: Path, split: Split) -> Dataset:
     """Read one split: `annotations/<split>/<class>.json` and `images/<class>/<id>.jpg`.
 
-    The split is told only by which file lists a picture. The label is that of the first hand (of
+    The split is known only by which file lists a picture. The label is that of the first hand (of
     the united box of both hands, where there is one) that is not idle; it wins over the folder,
     except in the folder `no_gesture`.
 

@@ -1,4 +1,4 @@
-"""A user's own pictures and the answers to them, told by a table `labels.csv` beside them."""
+"""A user's own pictures and the answers to them, given by a table `labels.csv` beside them."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from sfedge.core.boxes import FULL, Box, clamped, with_margin
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
-from sfedge_training.data.labels_table import Faults, Row, read_labels
+from sfedge_training.data.labels_table import Problems, Row, read_labels
 from sfedge_training.data.reading import MISSING, UNREADABLE, existing
 from sfedge_training.data.sample import Dataset, Report, Sample, Split
 from sfedge_training.data.sample_picture import upright_size
@@ -30,10 +30,10 @@ def load(root: Path, split: Split) -> Dataset:
         DataError: the table is missing, or rows of it are wrong; the message names their lines.
     """
     table = existing(root, TABLE, what=TABLE)
-    faults = Faults(table)
-    rows = read_labels(table, faults)
-    splits = _splits(rows, faults)
-    faults.tell()
+    problems = Problems(table)
+    rows = read_labels(table, problems)
+    splits = _splits(rows, problems)
+    problems.raise_if_any()
     report = Report()
     samples: list[Sample] = []
     sizes: dict[Path, tuple[int, int] | str] = {}
@@ -52,8 +52,8 @@ def load(root: Path, split: Split) -> Dataset:
         try:
             samples.append(_sample(replace(bare, size=size), row, where, report))
         except DataError as error:
-            faults.add(row.line, error.what)
-    faults.tell()
+            problems.add(row.line, error.what)
+    problems.raise_if_any()
     kept = _told_once(samples, table, report, joins_gaze=split != "train")
     for sample in kept:
         label = "" if sample.label is None else TASKS[sample.task].labels[sample.label]
@@ -77,14 +77,14 @@ def _size(sample: Sample) -> tuple[int, int] | str:
         return UNREADABLE
 
 
-def _splits(rows: Sequence[Row], faults: Faults) -> dict[int, Split]:
+def _splits(rows: Sequence[Row], problems: Problems) -> dict[int, Split]:
     """The split of each row, by its line."""
-    told = [row for row in rows if row.split is not None]
-    if told:
+    given = [row for row in rows if row.split is not None]
+    if given:
         for row in rows:
             if row.split is None:
-                faults.add(row.line, "no split is given, as other rows have one")
-        return {row.line: row.split for row in told if row.split is not None}
+                problems.add(row.line, "no split is given, as other rows have one")
+        return {row.line: row.split for row in given if row.split is not None}
     groups = sorted({row.group for row in rows}, key=lambda g: hashlib.sha256(g.encode()).digest())
     tests = max(round(_TEST * len(groups)), 1) if len(groups) > 1 else 0
     vals = max(round(_VAL * len(groups)), 1) if len(groups) > 2 else 0
@@ -119,10 +119,10 @@ def _sample(bare: Sample, row: Row, where: str, report: Report) -> Sample:
 def _box(corners: tuple[float, float, float, float], where: str, report: Report) -> Box:
     x1, y1, x2, y2 = corners
     if x1 > x2 or y1 > y2:
-        report.mend("box was inverted", where)
+        report.repair("box was inverted", where)
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
     if min(x1, y1) < 0 or max(x2, y2) > 1:
-        report.mend("box left the picture", where)
+        report.repair("box left the picture", where)
     return clamped(x1, y1, x2, y2)
 
 
@@ -131,7 +131,7 @@ def _point(point: tuple[float, float], where: str, report: Report) -> tuple[floa
         raise DataError(f"gaze point {point} lies far outside the picture")
     x, y = (min(max(value, 0.0), 1.0) for value in point)
     if (x, y) != point:
-        report.mend("gaze point left the picture", where)
+        report.repair("gaze point left the picture", where)
     return x, y
 
 
@@ -144,7 +144,7 @@ def _told_once(
         DataError: two rows of the same question contradict each other.
     """
     kept: dict[tuple[object, ...], Sample] = {}
-    faults = Faults(table)
+    problems = Problems(table)
     for sample in samples:
         question: tuple[object, ...] = (sample.image, sample.task, sample.view, sample.boxes)
         if sample.points and not joins_gaze:
@@ -158,6 +158,6 @@ def _told_once(
             report.drop("row repeats an earlier one", f"{table}:{line}")
         else:
             other = first.key.rpartition("#")[2]
-            faults.add(int(line), f"the label contradicts that of line {other}")
-    faults.tell()
+            problems.add(int(line), f"the label contradicts that of line {other}")
+    problems.raise_if_any()
     return list(kept.values())

@@ -38,7 +38,7 @@ COLUMNS = (
     *(f"{name}_px" for name in _NUMBERS),
 )
 _PIXELS = 2.0  # a "fraction" beyond this is one by mistake
-_SHOWN = 5  # faults that a message tells one by one
+_SHOWN = 5  # problems that a message lists one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class Row:
     group: str
 
 
-class Faults:
-    """What is wrong with lines of a table, told in one error."""
+class Problems:
+    """What is wrong with lines of a table, reported in one error."""
 
     def __init__(self, table: Path) -> None:
         self._table, self._found = table, list[tuple[int, str]]()
@@ -88,22 +88,22 @@ class Faults:
     def add(self, line: int, text: str) -> None:
         self._found.append((line, text))
 
-    def tell(self) -> None:
+    def raise_if_any(self) -> None:
         """Raise one DataError if anything was added."""
         if not self._found:
             return
         found = sorted(self._found)
-        told = "; ".join(f"line {line}: {text}" for line, text in found[:_SHOWN])
+        listed = "; ".join(f"line {line}: {text}" for line, text in found[:_SHOWN])
         more = len(found) - _SHOWN
         raise DataError(
-            told + (f"; and {more} more" if more > 0 else ""),
+            listed + (f"; and {more} more" if more > 0 else ""),
             where=str(self._table),
-            fix="docs/own-data.md tells the columns.",
+            fix="docs/own-data.md lists the columns.",
         )
 
 
-def read_labels(table: Path, faults: Faults) -> list[Row]:
-    """The rows of a table; lines that are wrong are added to `faults` instead.
+def read_labels(table: Path, problems: Problems) -> list[Row]:
+    """The rows of a table; lines that are wrong are added to `problems` instead.
 
     Raises:
         DataError: it cannot be read, has no row, or lacks a column or has an unknown one.
@@ -122,7 +122,7 @@ def read_labels(table: Path, faults: Faults) -> list[Row]:
             named = zip(header, values, strict=False)
             rows.append(_row(line, {name: value.strip() for name, value in named}))
         except ValueError as error:
-            faults.add(line, str(error))
+            problems.add(line, str(error))
     if not count:
         raise DataError("the table has no row", where=str(table), fix="Add one a label.")
     return rows
@@ -131,11 +131,15 @@ def read_labels(table: Path, faults: Faults) -> list[Row]:
 def _check_header(header: list[str], table: Path) -> None:
     fix = f"Columns are {', '.join(COLUMNS[:6])}, {', '.join(_NUMBERS)} (or {_NUMBERS[0]}_px …)."
     wrong = [f"column {name!r} is unknown{_near(name, COLUMNS)}" for name in header]
-    faults = [text for text, name in zip(wrong, header, strict=True) if name not in COLUMNS]
-    faults += [f"column {name!r} is missing" for name in ("picture", "task") if name not in header]
-    faults += [f"column {n!r} stands twice" for n in dict.fromkeys(header) if header.count(n) > 1]
-    if faults:
-        raise DataError("; ".join(faults), where=f"{table}:1", fix=fix)
+    problems = [text for text, name in zip(wrong, header, strict=True) if name not in COLUMNS]
+    problems += [
+        f"column {name!r} is missing" for name in ("picture", "task") if name not in header
+    ]
+    problems += [
+        f"column {n!r} is a duplicate" for n in dict.fromkeys(header) if header.count(n) > 1
+    ]
+    if problems:
+        raise DataError("; ".join(problems), where=f"{table}:1", fix=fix)
 
 
 def _row(line: int, values: Mapping[str, str]) -> Row:

@@ -77,7 +77,7 @@ def _count_shared(samples: Sequence[Sample], root: Path, report: Report) -> None
         tested = _test_pictures(root, other)
         for sample in samples:
             if sample.task == task and sample.group in tested:
-                report.mend("kept, though a test picture of PISC's other task", sample.key)
+                report.repair("kept, though a test picture of PISC's other task", sample.key)
 
 
 def _test_pictures(root: Path, task: str) -> set[str]:
@@ -118,7 +118,7 @@ def _pictures(table: Path, report: Report) -> dict[str, _Picture]:
             report.lose("picture's annotation is malformed", f"{table}: row {place}")
             continue
         if key in pictures:
-            report.mend("picture is annotated twice, last taken", f"{table}: row {place}")
+            report.repair("picture is annotated twice, last taken", f"{table}: row {place}")
         pictures[key] = _Picture(width, height, boxes)
     return pictures
 
@@ -138,7 +138,7 @@ def _split_ids(root: Path, task: str, split: Split, report: Report | None = None
     keys = [str(key) for key in read_json(path, list)]
     for key, times in Counter(keys).items():
         if times > 1 and report is not None:
-            report.mend("picture is listed twice, taken once", f"{path}: {key}")
+            report.repair("picture is listed twice, taken once", f"{path}: {key}")
     return list(dict.fromkeys(keys))
 
 
@@ -182,10 +182,10 @@ def _box(
 ) -> Box | None:
     x1, y1, x2, y2 = corners
     if x1 > x2 or y1 > y2:
-        report.mend("box was inverted", where)
+        report.repair("box was inverted", where)
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
     if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
-        report.mend("box left the picture", where)
+        report.repair("box left the picture", where)
     try:
         return from_pixels(x1, y1, x2, y2, width=width, height=height)
     except DataError:

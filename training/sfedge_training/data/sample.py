@@ -30,14 +30,14 @@ class Sample:
 
 @dataclass(slots=True)
 class Report:
-    """What a loader met: kept samples by task and label, and everything it mended or left out."""
+    """What a loader met: kept samples by task and label, and everything it repaired or left out."""
 
     # What the dataset's own lists hold, whatever becomes of it: (task or unit, label name or "").
     listed: Counter[tuple[str, str]] = field(default_factory=Counter)
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)  # (task, label name)
-    mended: Counter[str] = field(default_factory=Counter)  # reason: number of rows
+    repaired: Counter[str] = field(default_factory=Counter)  # reason: number of rows
     dropped: Counter[str] = field(default_factory=Counter)  # reason: number of rows
-    lost: Counter[str] = field(default_factory=Counter)  # of `dropped`: files are at fault
+    lost: Counter[str] = field(default_factory=Counter)  # of `dropped`: files are the cause
     examples: dict[str, str] = field(default_factory=dict)  # reason: first file and row
 
     def meet(self, unit: str, label: str = "") -> None:
@@ -56,9 +56,9 @@ class Report:
         self.lost[reason] += 1
         self.drop(reason, where)
 
-    def mend(self, reason: str, where: str) -> None:
+    def repair(self, reason: str, where: str) -> None:
         """Count a row that was repaired."""
-        self.mended[reason] += 1
+        self.repaired[reason] += 1
         self.examples.setdefault(reason, where)
 
 

@@ -38,9 +38,9 @@ def add_task_folder(folder: Path) -> None:
         return
     for name in dict.fromkeys(task.dataset for task in tasks):
         if not name.isidentifier() or name in LOADERS:
-            fault = "there is a dataset of this name" if name else "the entry names no dataset"
+            problem = "there is a dataset of this name" if name else "the entry names no dataset"
             raise DataError(
-                f"{fault}{name and f': {name!r}'}",
+                f"{problem}{name and f': {name!r}'}",
                 where=str(entries),
                 fix='Give the entry a "dataset" of its own: letters, digits and _.',
             )

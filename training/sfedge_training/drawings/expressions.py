@@ -67,7 +67,7 @@ EXPRESSIONS: dict[str, Expression] = {
 
 
 def random_expression(rng: np.random.Generator, name: str) -> Expression:
-    """One person's way of showing the named expression, of varying strength."""
+    """One person's rendering of the named expression, of varying strength."""
     ideal = EXPRESSIONS[name].scaled(float(rng.uniform(0.8, 1.2)))
     changes = {f.name: getattr(ideal, f.name) + rng.normal(0, 0.008) for f in fields(ideal)}
     changes |= {name: getattr(ideal, name) for name in ("wrinkle", "frown", "forehead", "cheeks")}

@@ -1,4 +1,4 @@
-"""How a drawn person looks: skin, hair and clothes, at random, so that they tell no label."""
+"""How a drawn person looks: skin, hair and clothes, at random, so that they give no label away."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -40,7 +40,7 @@ def build_card(
     Args:
         config: what shapes the model.
         recipe: of its training.
-        datasets: that it has learnt from.
+        datasets: that it has learned from.
         steps: done.
         scores: by task.
         data: the folder of the datasets.
@@ -55,7 +55,7 @@ def build_card(
             "drawings": json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None,
             "samples": {d.name: _counts(d) for d in datasets},
             "dropped": {d.name: dict(d.report.dropped) for d in datasets if d.report.dropped},
-            "mended": {d.name: dict(d.report.mended) for d in datasets if d.report.mended},
+            "repaired": {d.name: dict(d.report.repaired) for d in datasets if d.report.repaired},
         },
         "began_from": before and {part: before.get(part) for part in ("data", "recipe")},
         "model": config.to_json(),

@@ -149,23 +149,23 @@ def load_progress(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     folder = found[-1]
     _load_learning(folder, model)
     _restore_moments(optimizer, read_tensors(folder / "optimizer.safetensors"))
-    told, where = read_json(folder / "progress.json"), str(folder)
+    data, where = read_json(folder / "progress.json"), str(folder)
     try:
-        return Progress(**told)
+        return Progress(**data)
     except TypeError as error:
         raise DataError(f"this checkpoint is not ours ({error})", where=where) from error
 
 
 def save_best(run: Path, model: nn.Module, *, is_main: bool = True) -> None:
-    """Keep what the model has learnt so far as the run's best; see `save_progress`."""
+    """Keep what the model has learned so far as the run's best; see `save_progress`."""
     learning = on_cpu(_learning(model))
     if is_main:
         with replacing(run / "best") as part:
             save_file(learning, part / "parameters.safetensors")
 
 
-def load_learnt(run: Path, model: nn.Module, recipe: Recipe) -> None:
-    """Bring the model to what a finished run has learnt: its best where it has stopped by that.
+def load_learned(run: Path, model: nn.Module, recipe: Recipe) -> None:
+    """Bring the model to what a finished run has learned: its best where it has stopped by that.
 
     Raises:
         DataError: there is no checkpoint, or it is damaged or another model's.

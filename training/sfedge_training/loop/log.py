@@ -1,4 +1,4 @@
-"""What a training run tells: a CSV file with a row a step, and the same for TensorBoard."""
+"""What a training run logs: a CSV file with a row a step, and the same for TensorBoard."""
 
 import csv
 from collections.abc import Mapping

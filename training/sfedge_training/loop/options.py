@@ -134,7 +134,7 @@ def run_options(command: Command) -> Command:
             "--patience",
             default=usual.patience,
             show_default=True,
-            help="Stop after so many epochs without a lower validation loss, and keep the best; "
+            help="Stop after N epochs without a lower validation loss, and keep the best; "
             "0 trains to the end.",
         ),
         click.option(

@@ -27,7 +27,7 @@ class Recipe:
     """One training run. Numbers without another source are the paper's (section 4.1).
 
     Raises:
-        ConfigError: settings are out of range; all faults in one message.
+        ConfigError: settings are out of range; all problems in one message.
     """
 
     datasets: tuple[str, ...] = PAPER_DATASETS  # joint training; one name for a single one
@@ -49,7 +49,7 @@ class Recipe:
     micro_batches: int = 1  # that a batch is divided into; the step is the same
     gradient_checkpointing: bool = False  # less memory, more time; the step is the same
     # Epochs without a lower validation loss after which to stop, with the best epoch's weights;
-    # 0 trains to the end and keeps the last. The paper tells of none.
+    # 0 trains to the end and keeps the last. The paper gives none.
     patience: int = 0
     # Faces of looking_at_me cropped to the exact box, as Ego4D's own evaluation does; else with
     # the margin that the runtime shows.
@@ -71,11 +71,11 @@ class Recipe:
             if isinstance(value, bool) or not isinstance(value, wanted):
                 kind = "whole number" if name in whole else "number"
                 raise ConfigError(f"{name} is {value!r}, not a {kind}", where="recipe")
-        faults = [
+        problems = [
             text
             for is_wrong, text in (
                 (not self.datasets, "no dataset is chosen"),
-                (len(set(self.datasets)) != len(self.datasets), "a dataset stands twice"),
+                (len(set(self.datasets)) != len(self.datasets), "a dataset is listed twice"),
                 (self.seed < 0, f"seed {self.seed} is negative"),
                 (self.epochs < 1, f"epochs {self.epochs} is below 1"),
                 (self.batch < 1, f"batch {self.batch} is below 1"),
@@ -104,8 +104,8 @@ class Recipe:
             )
             if is_wrong
         ]
-        if faults:
-            raise ConfigError("; ".join(faults), where="recipe")
+        if problems:
+            raise ConfigError("; ".join(problems), where="recipe")
 
     @property
     def tasks(self) -> tuple[str, ...]:

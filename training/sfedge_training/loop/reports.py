@@ -1,4 +1,4 @@
-"""Datasets as commands read them, and what they tell of data and scores."""
+"""Datasets as commands read them, and what they report of data and scores."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from sfedge_training.loop.recipe import Recipe
 def load_datasets(
     data: Path, names: Iterable[str], split: Split, *, exact_faces: bool = False
 ) -> list[Dataset]:
-    """One split of each dataset below `data`; what its loader dropped or mended is told.
+    """One split of each dataset below `data`; what its loader dropped or repaired is reported.
 
     Args:
         data: holds a folder for each dataset.
@@ -36,7 +36,7 @@ def load_dataset(name: str, root: Path, split: Split, *, exact_faces: bool = Fal
         dataset = ego4d_lam.load(root, split, margin=0.0)
     else:
         dataset = loader(name)(root, split)
-    tell_report(f"{name} {split}", dataset.report)
+    log_report(f"{name} {split}", dataset.report)
     return dataset
 
 
@@ -45,11 +45,11 @@ def samples_of(datasets: Iterable[Dataset]) -> list[Sample]:
     return [sample for dataset in datasets for sample in dataset.samples]
 
 
-def tell_report(title: str, report: Report) -> None:
-    """A line on standard error for each reason why rows were dropped or mended, with an example."""
+def log_report(title: str, report: Report) -> None:
+    """A line on stderr for each reason why rows were dropped or repaired, with an example."""
     if os.environ.get("RANK", "0") != "0":
-        return  # the first of the processes that a launcher has started tells it
-    for reason, count in (report.dropped + report.mended).items():
+        return  # the first of the processes that a launcher has started reports it
+    for reason, count in (report.dropped + report.repaired).items():
         click.echo(f"{title}: {count} x {reason} (first: {report.examples[reason]})", err=True)
 
 

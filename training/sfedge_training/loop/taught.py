@@ -47,8 +47,8 @@ def know_tasks(folder: Path) -> None:
             err=True,
         )
         return
-    for told in _entries(path):
-        task = task_from_json(told, where=str(path))
+    for entry in _entries(path):
+        task = task_from_json(entry, where=str(path))
         own = TASKS.setdefault(task.name, task)
         other = [name for name in _TAUGHT[:-1] if getattr(task, name) != getattr(own, name)]
         if other:
@@ -88,8 +88,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        fault = str(error).splitlines()[0]
-        raise DataError(f"this tokenizer cannot be read ({fault})", where=str(path)) from error
+        problem = str(error).splitlines()[0]
+        raise DataError(f"this tokenizer cannot be read ({problem})", where=str(path)) from error
     return tokenizer
 
 

@@ -3,7 +3,7 @@
 CLIP's tokens know of the whole picture after its pre-training, and the language model needs that.
 Probes on flattened features learn fast, but leave each token to its own patch; probes on the mean
 over tokens make every token carry what the picture shows; those on the mean over the marked tokens
-do so for people and their company. The marked head tells the direction it looks in; gaze is then a
+do so for people and their company. The marked head gives the direction it looks in; gaze is then a
 choice among tokens, by how well each answers that head, and from each token alone, since the
 language model reads in order and a token above the marked head never learns of the mark.
 """
@@ -59,7 +59,7 @@ def teaching_loss(
     means = torch.cat([features.mean(1), marked], dim=1)  # [B, 2 * d_v]
     flat = flattened(features)
     losses: list[Tensor] = []
-    told: dict[str, list[Tensor]] = {}
+    parts: dict[str, list[Tensor]] = {}
     for task, rows in batch.rows_of_tasks():
         if TASKS[task].output == "heatmap":
             assert batch.heatmaps is not None
@@ -70,18 +70,18 @@ def teaching_loss(
             own = [
                 _each(answers, wanted),
                 _each(teacher.target(features[rows]).squeeze(-1), wanted),
-                2 * turned.square().sum(1) * wanted.sum(1),  # none is told where nothing is seen
+                2 * turned.square().sum(1) * wanted.sum(1),  # no direction without a target
             ]
-            told["gaze_loss"] = [own[0]]
+            parts["gaze_loss"] = [own[0]]
         else:
             own = [_each(teacher.mean_heads[task](means[rows]), batch.labels[rows])]
-            told.setdefault("label_loss", []).append(own[0])
+            parts.setdefault("label_loss", []).append(own[0])
             if task in teacher.flat_heads:
                 own.append(_each(teacher.flat_heads[task](flat[rows]), batch.labels[rows]))
         losses += own
     return (
         torch.cat(losses).sum() / len(batch.tasks),
-        {name: torch.cat(parts).detach().mean() for name, parts in told.items()},
+        {name: torch.cat(part).detach().mean() for name, part in parts.items()},
     )
 
 

@@ -26,7 +26,7 @@ from sfedge_training.data.mixture import Opener, Share, batch_loader, plan_epoch
 from sfedge_training.data.sample import Sample
 from sfedge_training.loop.checkpoint import (
     check_same_recipe,
-    load_learnt,
+    load_learned,
     load_progress,
     save_best,
     save_progress,
@@ -90,7 +90,7 @@ def train(
     Data order, augmentation and dropout come from seed, step and process alone, so a resumed run
     repeats an unbroken one. With the recipe's `patience` the model ends with the weights of its
     best epoch, in the main process. Where FSDP shards the model, its weights are in `run` alone:
-    `load_learnt`.
+    `load_learned`.
 
     Args:
         model: what `requires_grad` in it is trained.
@@ -143,7 +143,7 @@ def train(
                 saved = time.monotonic()
     is_done = progress.steps == total or progress.is_over(recipe.patience)
     if is_done and recipe.patience and held_out and not loop.is_sharded and loop.is_main:
-        load_learnt(run, model, recipe)
+        load_learned(run, model, recipe)
     return Trained(progress.steps, is_done)
 
 
@@ -248,20 +248,20 @@ class _Loop(Generic[_Model, _Batch]):
         self.objective.train()
         torch.manual_seed(_step_seed(recipe.seed, step, accelerator.process_index))  # dropout
         count = self._sum(torch.tensor(float(sum(part.count for part in parts)))).item()
-        told = _Means()
+        means = _Means()
         for place, part in enumerate(parts):
             is_open = place + 1 < len(parts)
             with accelerator.no_sync(self.objective) if is_open else nullcontext():
                 value, logged = self.objective(part.to(accelerator.device))
                 # Gradients become means over processes; the loss is one over the batch.
                 accelerator.backward(value * (part.count / count * accelerator.num_processes))
-            told.add({"loss": value, **logged}, part.count)
+            means.add({"loss": value, **logged}, part.count)
         free = [p for p in self.objective.parameters() if p.requires_grad]
         norm = accelerator.clip_grad_norm_(free, recipe.gradient_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        means = told.means(self._sum)
-        return {"learning_rate": rate, **means, "gradient_norm": float(norm)}
+        averages = means.means(self._sum)
+        return {"learning_rate": rate, **averages, "gradient_norm": float(norm)}
 
     @torch.no_grad()
     def mean_loss(
@@ -269,16 +269,16 @@ class _Loop(Generic[_Model, _Batch]):
     ) -> float:
         """The loss of planned batches as the model stands."""
         self.objective.eval()
-        told = _Means()
+        means = _Means()
         for batch in batch_loader(opener(plan, augment=False, share=self.share), workers=workers):
             value, _ = self.objective(batch.to(self.accelerator.device))
-            told.add({"loss": value}, batch.count)
-        return told.means(self._sum)["loss"]
+            means.add({"loss": value}, batch.count)
+        return means.means(self._sum)["loss"]
 
     def agrees(self, wish: bool) -> bool:
         """What the main process wishes, to all."""
-        told = self._sum(torch.tensor(float(wish and self.is_main)))
-        return bool(told.item())
+        wished = self._sum(torch.tensor(float(wish and self.is_main)))
+        return bool(wished.item())
 
     def _sum(self, value: Tensor) -> Tensor:
         if self.accelerator.num_processes == 1:

@@ -16,7 +16,7 @@ from sfedge_training.data.features import FeatureStore
 from sfedge_training.data.mixture import Opener, ViewSpec, pictures_opener
 from sfedge_training.data.sample import Dataset, Sample
 from sfedge_training.loop.card import Settings, build_card
-from sfedge_training.loop.checkpoint import load_learnt, save_model
+from sfedge_training.loop.checkpoint import load_learned, save_model
 from sfedge_training.loop.evaluate import Figures, evaluate, usual_device
 from sfedge_training.loop.losses import loss
 from sfedge_training.loop.memory import memory_advice
@@ -48,7 +48,7 @@ class System(Generic[_Model, _Batch]):
         build: the model at its start, on the CPU.
         prepare: makes it ready to learn by a recipe.
         loss: what it descends.
-        opener: opens planned batches as the model wants them; told what will be opened.
+        opener: opens planned batches as the model wants them; given what will be opened.
         score: figures of samples, by task.
         save: writes model, recipe and card to a folder.
         mixes_gaze: gaze stands within the batches.
@@ -113,7 +113,7 @@ def learn(
     stop_after: int | None = None,
     save_every: float = 300.0,
 ) -> tuple[_Model, Trained]:
-    """Build a model and train it; `sfedge_training.loop.train.train` tells the other arguments.
+    """Build a model and train it; `sfedge_training.loop.train.train` documents the other arguments.
 
     Returns:
         The model, in the main process and where it is done as it will come back from disk: whole
@@ -142,7 +142,7 @@ def learn(
         return model, trained
     del model
     whole = system.build()
-    load_learnt(run, whole, recipe)
+    load_learned(run, whole, recipe)
     return whole, trained
 
 
@@ -158,7 +158,7 @@ def train_and_save(
     save_every: float = 300.0,
     origin: Path | None = None,
 ) -> None:
-    """Train on what is loaded, score the test split, write `out/model` and tell the figures.
+    """Train on what is loaded, score the test split, write `out/model` and print the figures.
 
     Args:
         system: what is trained.

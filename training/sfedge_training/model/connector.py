@@ -7,8 +7,8 @@ class Connector(nn.Module):
     """Linear, ReLU, Linear, ReLU, Linear on every token (paper, section 3.4).
 
     With `pool` 2 the features of each 2x2 block of patches are put side by side before the first
-    layer, which so sees all of them: an average would blur away what tells neighbouring patches
-    apart (fingers, eyes), and only the first layer grows, while the language model, where the
+    layer, which so sees all of them: an average would blur what distinguishes neighbouring
+    patches (fingers, eyes), and only the first layer grows, while the language model, where the
     time goes, reads a quarter of the tokens.
 
     Args:

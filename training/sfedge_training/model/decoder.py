@@ -215,7 +215,7 @@ def _mixed(
 def _sight(query: Tensor, keys: Tensor) -> Tensor:
     """The mask of queries that stand at the end of the keys: all up to its own place.
 
-    On a GPU it is told in a form that the fused kernels know, and that is never written out.
+    On a GPU it takes a form that the fused kernels know, and is never materialised.
     """
     asked, known = query.shape[2], keys.shape[2]
     if query.is_cuda:

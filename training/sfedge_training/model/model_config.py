@@ -17,7 +17,7 @@ class ModelConfig:
     The defaults are the paper's model (section 3.4 and "Implementation details" of 4.1).
 
     Raises:
-        ConfigError: settings are out of range or contradict each other; all faults in one message.
+        ConfigError: settings are out of range or contradict each other; one message names all.
     """
 
     encoder: str = "clip-l14-336"  # a name in sfedge_training.model.encoders.ENCODERS
@@ -57,13 +57,13 @@ class ModelConfig:
             "lora_alpha": (_is_whole(self.lora_alpha, 1, 1 << 16), "in 1 to 65536"),
             "lora_dropout": (_is_share(self.lora_dropout), "a number from 0 to below 1"),
         }
-        faults = [
+        problems = [
             f"{name} is {getattr(self, name)!r}, it must be {wanted}"
             for name, (is_right, wanted) in checks.items()
             if not is_right
         ]
-        if faults:
-            raise ConfigError("; ".join(faults), where="model")
+        if problems:
+            raise ConfigError("; ".join(problems), where="model")
 
     @property
     def unpublished(self) -> tuple[FrozenPart, ...]:
@@ -90,14 +90,14 @@ class ModelConfig:
             ConfigError: a setting is unknown or out of range.
         """
         unknown = sorted(set(data) - {field.name for field in fields(cls)})
-        faults = [f"unknown settings {', '.join(unknown)}"] if unknown else []
+        problems = [f"unknown settings {', '.join(unknown)}"] if unknown else []
         config = None
         try:
             config = cls(**{name: value for name, value in data.items() if name not in unknown})
         except ConfigError as error:
-            faults.append(error.what)
-        if config is None or faults:
-            raise ConfigError("; ".join(faults), where=where)
+            problems.append(error.what)
+        if config is None or problems:
+            raise ConfigError("; ".join(problems), where=where)
         return config
 
 

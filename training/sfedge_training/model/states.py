@@ -1,6 +1,6 @@
 """The network's weights by stable names, parted into what the recipe trains and what it freezes.
 
-Names do not tell whether LoRA is in place, so the language model that pre-training leaves bare
+Names do not show whether LoRA is in place, so the language model that pre-training leaves bare
 loads into one with adapters.
 """
 
@@ -37,7 +37,7 @@ def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
     own = _state(model)
     parts = {part_of(name) for name in tensors if name in own}
     wanted = {name for name in own if part_of(name) in parts}
-    faults = [
+    problems = [
         *(["no tensor is the model's"] if not parts else []),
         *(f"{name} is missing" for name in sorted(wanted - set(tensors))),
         *(f"{name} is unknown" for name in sorted(set(tensors) - wanted)),
@@ -47,10 +47,10 @@ def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
             if tensors[name].shape != own[name].shape
         ),
     ]
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise DataError(
-            f"the weights do not fit the model: {', '.join(faults[:3])}{more}",
+            f"the weights do not fit the model: {', '.join(problems[:3])}{more}",
             fix="Build the model with the settings that the weights were saved with.",
         )
     with torch.no_grad():

@@ -71,9 +71,11 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, tasks: Iterable[Task]) -> dic
             ids = _encode(tokenizer, answer)
             is_unknown = tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids
             if len(ids) != 1 or is_unknown:
-                fault = "unknown to the tokenizer" if is_unknown else f"{len(ids)} tokens, not one"
+                problem = (
+                    "unknown to the tokenizer" if is_unknown else f"{len(ids)} tokens, not one"
+                )
                 raise ConfigError(
-                    f"answer {answer!r} (label {label!r} of task {task.name!r}) is {fault}",
+                    f"answer {answer!r} (label {label!r} of task {task.name!r}) is {problem}",
                     where="language",
                     fix="Choose a language model whose tokenizer has it as one token.",
                 )

@@ -26,17 +26,17 @@ class EncoderConfig:
         return asdict(self)
 
 
-def fusion_config(told: Mapping[str, Any], weights: Weights) -> ModelConfig:
+def fusion_config(given: Mapping[str, Any], weights: Weights) -> ModelConfig:
     """SocialFusion's settings: a preset, and what differs from it.
 
     Raises:
         ConfigError: a setting is unknown or out of range.
         UnknownNameError: there is no such preset.
     """
-    preset = told.get("preset", "paper")
+    preset = given.get("preset", "paper")
     if preset not in PRESETS:
         unknown_name("preset", preset, PRESETS, where="model")
-    changes = {name: value for name, value in told.items() if name != "preset"}
+    changes = {name: value for name, value in given.items() if name != "preset"}
     config = ModelConfig.from_json(PRESETS[preset].to_json() | changes)
     return replace(
         config,
@@ -45,32 +45,32 @@ def fusion_config(told: Mapping[str, Any], weights: Weights) -> ModelConfig:
     )
 
 
-def baseline_config(told: Mapping[str, Any], weights: Weights) -> VlmConfig:
+def baseline_config(given: Mapping[str, Any], weights: Weights) -> VlmConfig:
     """A baseline's settings: its family, and what differs from the defaults.
 
     Raises:
         ConfigError: a setting is unknown or out of range.
         UnknownNameError: there is no such family.
     """
-    config = VlmConfig.from_json(dict(told))
+    config = VlmConfig.from_json(dict(given))
     return replace(config, weights=weights.get(config.family, config.weights))
 
 
-def encoder_config(told: Mapping[str, Any], weights: Weights) -> EncoderConfig:
+def encoder_config(given: Mapping[str, Any], weights: Weights) -> EncoderConfig:
     """An encoder's settings.
 
     Raises:
         ConfigError: a setting is unknown, or no encoder is named.
     """
-    unknown = sorted(set(told) - {field.name for field in fields(EncoderConfig)})
-    if unknown or "encoder" not in told:
-        fault = f"unknown settings {', '.join(unknown)}" if unknown else "no encoder is named"
-        raise ConfigError(fault, where="model")
-    config = EncoderConfig(**told)
+    unknown = sorted(set(given) - {field.name for field in fields(EncoderConfig)})
+    if unknown or "encoder" not in given:
+        problem = f"unknown settings {', '.join(unknown)}" if unknown else "no encoder is named"
+        raise ConfigError(problem, where="model")
+    config = EncoderConfig(**given)
     return replace(config, encoder_weights=weights.get(config.encoder, config.encoder_weights))
 
 
 def needs_remote_code(config: Settings) -> bool:
     """Whether Python code that comes with the weights builds the model."""
-    told = config.to_json()
-    return told.get("family") in REMOTE or told.get("encoder") in REMOTE_CODE
+    given = config.to_json()
+    return given.get("family") in REMOTE or given.get("encoder") in REMOTE_CODE

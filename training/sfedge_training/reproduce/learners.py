@@ -112,11 +112,11 @@ def _on_encoder(
 
     def load(folder: Path) -> Any:
         model = build()
-        own, learnt = _learning(model), read_tensors(folder / "trained.safetensors")
-        if {n: t.shape for n, t in learnt.items()} != {n: t.shape for n, t in own.items()}:
+        own, learned = _learning(model), read_tensors(folder / "trained.safetensors")
+        if {n: t.shape for n, t in learned.items()} != {n: t.shape for n, t in own.items()}:
             raise DataError("these weights are another model's", where=str(folder))
         with torch.no_grad():
-            for name, tensor in learnt.items():
+            for name, tensor in learned.items():
                 own[name].copy_(tensor)
         return model
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sfedge_training.reproduce.recipe_rows import MEASURES, Table
 from sfedge_training.reproduce.table import Cell, Outcome, cells_of, title_of
 
-_OURS, _PAPER = "#15589e", "#cc5500"  # blue and orange are told apart by nearly everyone
+_OURS, _PAPER = "#15589e", "#cc5500"  # blue and orange are distinguished by nearly everyone
 _ACROSS = 4  # panels in a line
 _WIDTH, _HEIGHT = 2.6, 0.26  # inches: of a panel, and of a row in it
 

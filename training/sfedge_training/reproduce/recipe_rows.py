@@ -87,54 +87,54 @@ def read_table(name: str, recipes: Path = RECIPES) -> Table:
         unknown_name("table", name, known)
     folder = recipes / name
     path = folder / "table.toml"
-    told = _read(path, {"title": str, "part": str, "columns": list, "rows": list, "notes": list})
-    faults = [
-        f"column {heading!r} is unknown" for heading in told["columns"] if heading not in MEASURES
+    given = _read(path, {"title": str, "part": str, "columns": list, "rows": list, "notes": list})
+    problems = [
+        f"column {heading!r} is unknown" for heading in given["columns"] if heading not in MEASURES
     ]
-    if told["part"] not in get_args(Part):
-        faults.append(f"part is {told['part']!r}, it must be train, val or test")
-    if faults:
-        raise ConfigError("; ".join(faults), where=str(path))
+    if given["part"] not in get_args(Part):
+        problems.append(f"part is {given['part']!r}, it must be train, val or test")
+    if problems:
+        raise ConfigError("; ".join(problems), where=str(path))
     return Table(
         name=name,
-        title=told["title"],
-        part=told["part"],
-        columns=tuple(told["columns"]),
-        notes=tuple(told["notes"]),
-        rows=tuple(_read_row(folder / f"{row}.toml") for row in told["rows"]),
+        title=given["title"],
+        part=given["part"],
+        columns=tuple(given["columns"]),
+        notes=tuple(given["notes"]),
+        rows=tuple(_read_row(folder / f"{row}.toml") for row in given["rows"]),
     )
 
 
 def _read_row(path: Path) -> Row:
-    told = _read(
+    given = _read(
         path,
         {"system": str, "runs": list, "head": dict, "model": dict, "recipe": dict, "paper": dict},
     )
-    faults = [
-        f"figure {heading!r} is unknown" for heading in told["paper"] if heading not in MEASURES
+    problems = [
+        f"figure {heading!r} is unknown" for heading in given["paper"] if heading not in MEASURES
     ]
-    if faults:
-        raise ConfigError("; ".join(faults), where=str(path))
-    return Row(name=path.stem, **told | {"runs": tuple(tuple(group) for group in told["runs"])})
+    if problems:
+        raise ConfigError("; ".join(problems), where=str(path))
+    return Row(name=path.stem, **given | {"runs": tuple(tuple(group) for group in given["runs"])})
 
 
 def _read(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
     """A TOML file with these keys and no others; those of lists and tables may be left out."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"this file cannot be read ({error})", where=str(path)) from error
     empty = {key: kind() for key, kind in kinds.items() if kind is not str}
-    told = empty | told
-    faults = [
-        *(f"{key} is unknown" for key in sorted(told.keys() - kinds.keys())),
-        *(f"{key} is missing" for key in sorted(kinds.keys() - told.keys())),
+    given = empty | given
+    problems = [
+        *(f"{key} is unknown" for key in sorted(given.keys() - kinds.keys())),
+        *(f"{key} is missing" for key in sorted(kinds.keys() - given.keys())),
         *(
-            f"{key} is {told[key]!r}, not a {kind.__name__}"
+            f"{key} is {given[key]!r}, not a {kind.__name__}"
             for key, kind in kinds.items()
-            if key in told and not isinstance(told[key], kind)
+            if key in given and not isinstance(given[key], kind)
         ),
     ]
-    if faults:
-        raise ConfigError("; ".join(faults), where=str(path))
-    return told
+    if problems:
+        raise ConfigError("; ".join(problems), where=str(path))
+    return given

@@ -88,7 +88,7 @@ def reproduce(
     """Run the rows of the paper's TABLE, table1 to table9, and set them beside its figures.
 
     What is done is left as it is, what was stopped goes on. OUT/TABLE.md, .csv and .png hold the
-    table; a row that cannot be run is told there and at the end, and the others go on.
+    table; a row that cannot be run is reported there and at the end, and the others go on.
     """
     if PartialState().num_processes > 1:
         raise UsageError(
@@ -130,7 +130,7 @@ def reproduce(
         raise SfedgeError(
             f"{len(failed)} of its runs failed",
             where=table,
-            fix=f"They are told in {page}; the same command tries them again.",
+            fix=f"They are listed in {page}; the same command tries them again.",
         )
 
 
@@ -173,8 +173,8 @@ def _outcome(
 def _state(row: Row, runs: Sequence[Run], table: Table, at: Workplace) -> str:
     """A line on what is done of a row."""
     done = sum(is_done(run, table.part, at) for run in runs)
-    told = f"{done} of {len(runs)} runs are done" if runs else "published figures"
-    return f"{row.name:24} {row.title}: {told}"
+    progress = f"{done} of {len(runs)} runs are done" if runs else "published figures"
+    return f"{row.name:24} {row.title}: {progress}"
 
 
 def _remarks(data: Path, changes: Iterable[str]) -> Iterator[str]:

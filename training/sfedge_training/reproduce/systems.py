@@ -103,7 +103,7 @@ def _trained(
     folder, files = at.begin(run), at.score_files(run, part)
     if not is_done(run, part, at):
         own, saved = learner(run, at), folder / "model"
-        model, steps = (own.load(saved), 0) if saved.exists() else _learnt(own, run, folder, at)
+        model, steps = (own.load(saved), 0) if saved.exists() else _learned(own, run, folder, at)
         for path, (name, split) in files.items():
             samples = at.dataset(name, split, run.recipe).samples
             scored(path, partial(own.system.score, model, samples))
@@ -126,7 +126,7 @@ def _trained_files(run: Run, part: Part, at: Workplace) -> list[Path]:
     return [folder / "model", *at.score_files(run, part), *challenge]
 
 
-def _learnt(own: Learner, run: Run, folder: Path, at: Workplace) -> tuple[Any, int]:
+def _learned(own: Learner, run: Run, folder: Path, at: Workplace) -> tuple[Any, int]:
     """The model after its training, and the steps that this took."""
     loaded, held_out = at.taught(run.recipe), at.held_out(run.recipe)
     model, trained = learn(

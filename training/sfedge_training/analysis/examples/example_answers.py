@@ -36,7 +36,7 @@ _GAP = 0.2  # inches around a row of panels
 def draw_answers(chosen: Sequence[Chosen], head: str) -> Figure:
     """For each task the prompt's question, and views with the model's answer and the truth.
 
-    A word above each view tells whether the answer is right.
+    A word above each view says whether the answer is right.
     """
     columns = columns_for(len(chosen[0].examples))
     width = sheet_width(columns)
@@ -65,7 +65,7 @@ def describe_answers(chosen: Sequence[Chosen], data: Path) -> str:
 
     Args:
         chosen: what the picture shows.
-        data: the folder that names of pictures are told from.
+        data: the folder that names of pictures are relative to.
     """
     header = ("picture", "sample", "answer", "probability", "truth", "verdict")
     parts = []

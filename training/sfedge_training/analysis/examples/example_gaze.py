@@ -89,7 +89,7 @@ def describe_gaze(chosen: Chosen, data: Path) -> str:
 
     Args:
         chosen: what the picture shows.
-        data: the folder that names of pictures are told from.
+        data: the folder that names of pictures are relative to.
     """
     rows = [
         (

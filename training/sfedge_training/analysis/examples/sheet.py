@@ -37,7 +37,7 @@ def columns_for(count: int) -> int:
 
 
 def sheet_width(columns: int) -> float:
-    """Inches of a sheet with so many panels beside each other; texts need some, too."""
+    """Inches of a sheet with this number of panels beside each other; texts need some, too."""
     return max(columns, 2) * PANEL
 
 

@@ -1,4 +1,4 @@
-"""What a family of models must tell: how it is asked, and how its answers are had.
+"""What a family of models must define: how it is asked, and how its answers are had.
 
 Shapes: B turns, L tokens of the longest, n tokens to predict, V vocabulary.
 """
@@ -20,14 +20,14 @@ IGNORED = -100  # the label of tokens that are not to be predicted, as `transfor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """One question with its picture, and the answer where one is to be learnt."""
+    """One question with its picture, and the answer where one is to be learned."""
 
     tokens: dict[str, Tensor]  # [L] each: `input_ids`, and what runs along with them
     picture: dict[str, Tensor]  # first dimension: patches, tiles or crops
 
 
 class Adapter(Protocol):
-    """One family's way to be asked.
+    """How one family is asked.
 
     It holds no weights: processes that prepare batches have copies of it.
 
@@ -65,13 +65,13 @@ class Adapter(Protocol):
 def answered(turn: Turn, answer: Sequence[int]) -> Turn:
     """The turn with an answer's tokens behind it, and `labels` for these alone."""
     asked = turn.tokens["input_ids"]
-    told = torch.tensor(answer)
-    behind = {"input_ids": told, "attention_mask": torch.ones_like(told)}
+    target = torch.tensor(answer)
+    behind = {"input_ids": target, "attention_mask": torch.ones_like(target)}
     tokens = {
-        name: torch.cat([values, behind.get(name, torch.zeros_like(told)).to(values.dtype)])
+        name: torch.cat([values, behind.get(name, torch.zeros_like(target)).to(values.dtype)])
         for name, values in turn.tokens.items()
     }
-    labels = torch.cat([torch.full_like(asked, IGNORED), told])
+    labels = torch.cat([torch.full_like(asked, IGNORED), target])
     return Turn(tokens | {"labels": labels}, turn.picture)
 
 

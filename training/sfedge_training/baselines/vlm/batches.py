@@ -48,7 +48,7 @@ class ChatBatch:
 
 
 class ChatDataset(PlannedDataset[ChatBatch]):
-    """Planned batches as questions, with the samples' answers where these are to be learnt."""
+    """Planned batches as questions, with the samples' answers where these are to be learned."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class SailAdapter:
     """SAIL-VL: tiles in a conversation of the model's own template.
 
     Args:
-        network: the loaded model; it is told which token stands for its pictures.
+        network: the loaded model; it learns which token stands for its pictures.
         tokenizer: of the model.
         image_tokens: most tokens of a picture.
     """
@@ -121,7 +121,7 @@ class MolmoAdapter:
         return Turn(tokens={"input_ids": made.pop("input_ids").long()}, picture=made)
 
     def answer(self, text: str) -> list[int]:
-        """An answer's tokens after a space, as the model learnt to answer, and the end."""
+        """An answer's tokens after a space, as the model learned to answer, and the end."""
         return [*self.tokenizer.encode(f" {text}", add_special_tokens=False), self.end]
 
     def text(self, tokens: Sequence[int]) -> str:

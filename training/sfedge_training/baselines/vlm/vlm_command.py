@@ -165,7 +165,7 @@ def vlm_evaluate(
 ) -> None:
     """Print the scores of the baseline MODEL on a split of DATA.
 
-    An answer that is none of those asked for counts as wrong; `unparsable` tells how many are.
+    An answer that is none of those asked for counts as wrong; `unparsable` counts them.
     """
     names = dataset_names(datasets)
     network, recipe, _ = load_baseline(model, allow_remote_code=allow_remote_code)

@@ -22,10 +22,10 @@ IMAGE_TOKENS = 1280
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VlmConfig:
-    """One baseline; stored with what it learnt and enough to build it again.
+    """One baseline; stored with what it learned and enough to build it again.
 
     Raises:
-        ConfigError: settings are out of range; all faults in one message.
+        ConfigError: settings are out of range; all problems in one message.
         UnknownNameError: there is no such family.
     """
 
@@ -41,7 +41,7 @@ class VlmConfig:
     def __post_init__(self) -> None:
         if self.family not in PUBLISHED:
             unknown_name("family", self.family, PUBLISHED, where="--family")
-        faults = [
+        problems = [
             text
             for is_wrong, text in (
                 (self.image_tokens < 4, f"image tokens {self.image_tokens} is below 4"),
@@ -51,8 +51,8 @@ class VlmConfig:
             )
             if is_wrong
         ]
-        if faults:
-            raise ConfigError("; ".join(faults), where=self.family)
+        if problems:
+            raise ConfigError("; ".join(problems), where=self.family)
 
     @property
     def source(self) -> str:
@@ -72,6 +72,6 @@ class VlmConfig:
         """
         unknown = sorted(set(data) - {field.name for field in fields(cls)})
         if unknown or "family" not in data:
-            fault = f"unknown settings {', '.join(unknown)}" if unknown else "no family is named"
-            raise ConfigError(fault, where=where)
+            problem = f"unknown settings {', '.join(unknown)}" if unknown else "no family is named"
+            raise ConfigError(problem, where=where)
         return cls(**data)

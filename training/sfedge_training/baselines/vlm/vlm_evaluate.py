@@ -31,7 +31,7 @@ _LOST = math.sqrt(2)  # distance of an unparsable answer: as far apart as points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class TextAnswers:
     """What a model answered to N samples of one task."""
 
     texts: tuple[str, ...]
@@ -59,11 +59,11 @@ def evaluate_baseline(
         own = [sample for sample in samples if sample.task == task]
         if not own:
             continue
-        told = ask(model, own, device=device, batch=batch, workers=workers)
+        answers = ask(model, own, device=device, batch=batch, workers=workers)
         figures[task] = (
-            point_figures(told.texts, own)
+            point_figures(answers.texts, own)
             if TASKS[task].output == "heatmap"
-            else answer_figures(task, told, np.array([sample.label for sample in own]))
+            else answer_figures(task, answers, np.array([sample.label for sample in own]))
         )
     return figures
 
@@ -75,7 +75,7 @@ def ask(
     device: torch.device,
     batch: int = 32,
     workers: int = 0,
-) -> Told:
+) -> TextAnswers:
     """Answers to samples of one task, in their order.
 
     Raises:
@@ -88,40 +88,40 @@ def ask(
     texts: list[str] = []
     scores = []
     for held in batch_loader(ChatDataset(parts, model.adapter, answers=False), workers=workers):
-        told, first = model.answer(held.to(device), limit)
+        answers, first = model.answer(held.to(device), limit)
         if not bool(torch.isfinite(first).all()):
             raise DataError(
                 "an answer is no number",
                 where=task,
                 fix="The weights have diverged; train again with a lower learning rate.",
             )
-        texts += told
+        texts += answers
         if letters is not None:
             scores.append(first[:, letters].cpu().double().softmax(dim=1).numpy())
-    return Told(tuple(texts), np.concatenate(scores) if scores else None)
+    return TextAnswers(tuple(texts), np.concatenate(scores) if scores else None)
 
 
-def answer_figures(task: str, told: Told, labels: NDArray[np.int64]) -> Figures:
+def answer_figures(task: str, answers: TextAnswers, labels: NDArray[np.int64]) -> Figures:
     """Scores of a classification task.
 
     What counts answers is read from the texts. What ranks samples takes the probabilities of the
-    first token, or else 1 for the label told. An unparsable answer ranks behind all others for its
+    first token, or else 1 for the label given. An unparsable answer ranks behind all others for its
     true label, and is for the rest what it is.
 
     Args:
         task: a name in TASKS.
-        told: the answers.
+        answers: the answers.
         labels: (N,) the true labels' indices.
     """
     names = TASKS[task].labels
     none = len(names)  # stands for no label
-    read = [read_label(task, text) for text in told.texts]
+    read = [read_label(task, text) for text in answers.texts]
     chosen = np.array([none if label is None else label for label in read])
     lost = chosen == none
     picked = np.eye(none + 1)[chosen]  # (N, labels + 1)
-    ranks = (picked[:, :none] if told.scores is None else told.scores).copy()
+    ranks = (picked[:, :none] if answers.scores is None else answers.scores).copy()
     ranks[lost, labels[lost]] = -1.0
-    if none == 2:  # one is told by what the other is not
+    if none == 2:  # one score is the complement of the other
         ranks[lost, 1 - labels[lost]] = 2.0
     table = confusion(labels, chosen, none + 1)
     recalls = zip(names, class_recalls(table)[:none].tolist(), strict=True)
@@ -136,7 +136,7 @@ def answer_figures(task: str, told: Told, labels: NDArray[np.int64]) -> Figures:
 
 
 def _macro_f1(table: NDArray[np.int64]) -> float:
-    """Mean F1 of the classes that occur or are told; `table` has one more column for none."""
+    """Mean F1 of the classes that occur or are answered; `table` has one more column for none."""
     marked = table.sum(axis=1) + table.sum(axis=0)[: len(table)]
     hits = np.diag(table)
     return float((2 * hits[marked > 0] / marked[marked > 0]).mean())

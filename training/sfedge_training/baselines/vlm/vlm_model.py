@@ -52,7 +52,7 @@ class VisionLanguageModel(nn.Module):
         """Cross-entropy of every answer token [n], row by row; of no other token."""
         assert batch.labels is not None
         taught = batch.labels != IGNORED
-        before = F.pad(taught[:, 1:], (0, 1))  # a token is told by the place before it
+        before = F.pad(taught[:, 1:], (0, 1))  # a token is predicted by the position before it
         logits = self.adapter.logits(self.network, batch.inputs, before)  # [n, V]
         return F.cross_entropy(logits.float(), batch.labels[taught], reduction="none")
 
