@@ -113,8 +113,8 @@ def test_a_split_that_is_not_there_is_told_and_the_others_are_read(tmp_path: Pat
     assert ended.exit_code == 1
     told = json.loads(ended.stdout)
     assert told["splits"].keys() == {"train"}
-    assert told["problems"].keys() == {"val", "test"}
-    assert "annotations" in told["problems"]["val"]
+    assert told["unreadable"].keys() == {"val", "test"}
+    assert "annotations" in told["unreadable"]["val"]
     assert [one["fits"] for one in told["published"]] == [True]
     assert told["problems"] == ["splits that cannot be read: 2"]
 

@@ -185,7 +185,7 @@ def test_all_wrong_rows_are_told_at_once(root: Path) -> None:
         ),
         (["file;task;label"], "is unknown.*column 'picture' is missing"),
         (["picture,label"], "column 'task' is missing"),
-        (["picture,task,label,label"], "column 'label' stands twice"),
+        (["picture,task,label,label"], "column 'label' is a duplicate"),
         (["picture,task,label", "", " , ,"], "has no row"),
         ([""], "column 'picture' is missing"),
     ],
