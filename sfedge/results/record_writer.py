@@ -47,6 +47,7 @@ class RecordWriter:
     ) -> None:
         tasks = tuple(tasks)
         self._model, self._source = model, shown(source)
+        self._shot = 0
         self._every_frame = every_frame
         self._columns = table_columns(tasks if wide else ())
         self._frames = AskedFrames(tasks, self._source)
@@ -69,6 +70,7 @@ class RecordWriter:
         file = shown(result.frame.file) or self._source
         result = replace(result, frame=replace(result.frame, file=file))
         self._frames.remember(result)
+        self._shot = result.shot
         answers = result.predictions if self._every_frame else result.fresh
         asked = [(answer, self._frames.about(answer, result)) for answer in answers]
         cut = [rows.cut_row(result, file)] if result.is_cut else []
@@ -78,7 +80,7 @@ class RecordWriter:
 
     def gap(self, gap: Gap) -> None:
         """Write a gap: once when it begins, again when it ends."""
-        self._write([rows.gap_row(gap, self._source)])
+        self._write([rows.gap_row(gap, self._source, self._shot)])
 
     def finish(self, report: Row) -> None:
         """Write the closing row, from a report's JSON object."""

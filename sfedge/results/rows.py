@@ -97,11 +97,12 @@ def cut_row(result: FrameResult, file: str) -> Row:
     }
 
 
-def gap_row(gap: Gap, file: str) -> Row:
-    """A live source gives no frames, or does so again."""
+def gap_row(gap: Gap, file: str, shot: int) -> Row:
+    """A live source gives no frames, or does so again; `shot` is that of the last frame."""
     return {
         "type": "gap",
         "file": file,
+        "shot": shot,
         "start": round(gap.start, 6),
         "end": _rounded(gap.end, 6),
         "reason": gap.reason,
