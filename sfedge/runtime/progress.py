@@ -1,11 +1,13 @@
 """How far a run is: a bar on a terminal, a line a minute in a log."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sfedge.core.config import parsed_every
 from sfedge.runtime.session import Session
 
 LINE_EVERY = 60.0  # seconds
@@ -59,9 +61,12 @@ class _Lines:
 
 
 def _frames(session: Session) -> int | None:
-    """How many frames there will be, where that is known."""
+    """How many frames will be looked at, where that is known."""
     info, config = session.info, session.config
     if info.duration is None or info.frame_rate is None:
         return None
     last = info.duration if config.end is None else min(config.end, info.duration)
-    return max(round((last - config.start) * info.frame_rate), 1)
+    span = last - config.start
+    step, seconds = parsed_every(config.every) or (1, 0.0)
+    frames = math.ceil(round(span * info.frame_rate) / step)
+    return max(min(frames, math.ceil(span / seconds)) if seconds else frames, 1)

@@ -22,24 +22,27 @@ from sfedge.runtime.process import process
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 
 
-@pytest.mark.parametrize(("every", "lines"), [(0.0, 5), (60.0, 0)])
+@pytest.mark.parametrize(
+    ("pause", "every", "lines"), [(0.0, 1, 5), (60.0, 1, 0), (0.0, 2, 3), (0.0, "0.2s", 3)]
+)
 def test_a_log_gets_a_line_a_minute(
     scene: Scene,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    every: float,
+    pause: float,
+    every: int | str,
     lines: int,
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY", every)
+    monkeypatch.setattr(progress, "LINE_EVERY", pause)
     settings: dict[str, Any] = {"detections": scene.detections, "tasks": ["domain"], "end": 0.5}
-    with sfedge.open(scene.video, **settings) as session:
+    with sfedge.open(scene.video, every=every, **settings) as session:
         process(session, tmp_path)
     told = capfd.readouterr().err.splitlines()
     assert len(told) == lines
     for number, line in enumerate(told, 1):
-        assert line.startswith(f"sfedge: sway.mp4: {number} of 5 frames, ")
-        assert ("left" in line) == (number < 5)
+        assert line.startswith(f"sfedge: sway.mp4: {number} of {lines} frames, ")
+        assert ("left" in line) == (number < lines)
 
 
 @pytest.mark.parametrize(
