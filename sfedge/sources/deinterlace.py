@@ -24,18 +24,33 @@ class Deinterlacer(Generic[_Tag]):
         self._kind: tuple[int, int, str] = (0, 0, "")
         self._tags: deque[_Tag] = deque()
         self._count = 0
-        self.is_needed = False
+        self._is_needed = False
+        self._failed = ""  # the pixel format that the filter lacks
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence on what was done, once pictures were interlaced."""
+        if self._failed:
+            return (f"the picture is interlaced; its format {self._failed} cannot be deinterlaced",)
+        return ("the picture is interlaced; it was deinterlaced",) if self._is_needed else ()
 
     def push(self, picture: Any, tag: _Tag) -> Iterator[tuple[Any, _Tag]]:
         """Give a picture and get those that are ready."""
-        self.is_needed = self.is_needed or picture.interlaced_frame
-        if not self.is_needed:
+        self._is_needed = self._is_needed or picture.interlaced_frame
+        if not self._is_needed:
             yield picture, tag
             return
         kind = picture.width, picture.height, picture.format.name
-        if self._graph is None or kind != self._kind:
+        if kind != self._kind:
             yield from self.flush()
-            self._graph, self._kind = _graph(*kind), kind
+            self._kind = kind
+            try:
+                self._graph = _graph(*kind)
+            except (av.error.FFmpegError, ValueError):
+                self._graph, self._failed = None, kind[2]
+        if self._graph is None:
+            yield picture, tag
+            return
         self._tags.append(tag)
         self._count += 1
         picture.pts, picture.time_base = self._count, _TIME_BASE

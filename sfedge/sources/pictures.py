@@ -12,7 +12,7 @@ from sfedge.core.structures import Frame, Gap
 from sfedge.sources.fit import fitted
 from sfedge.sources.lost_frames import MAX_SENTENCES
 from sfedge.sources.source import SourceInfo, shown
-from sfedge.sources.stills import HEIF_SUFFIXES, RAW_SUFFIXES, Still, is_picture_file
+from sfedge.sources.stills import RAW_SUFFIXES, Still, is_picture_file
 from sfedge.system.closing import Closing
 
 PICTURES_PER_SECOND = 1.0  # of photographs: every question is asked of each at the usual interval
@@ -33,6 +33,7 @@ class _Place:
     page: int  # within the file
     name: str
     size: tuple[int, int] | None  # upright; None where it could not be found out
+    needs_extra: bool = False  # it is HEIC, and the extra is not installed
 
 
 class PictureSource(Closing):
@@ -118,7 +119,7 @@ class PictureSource(Closing):
             now = index / self._rate
             if self._closed.is_set() or (self._end is not None and now >= self._end):
                 return
-            if now < self._start or place.path.suffix.lower() in self._unreadable:
+            if now < self._start or place.needs_extra:
                 continue
             try:
                 with Still(place.path) as still:
@@ -139,7 +140,6 @@ class PictureSource(Closing):
 
     def _look_through(self, path: Path) -> list[_Place]:
         """All pictures with their pages, in order; what is skipped is named."""
-        self._unreadable: set[str] = set()
         self._reason = ""  # why the first picture of those could not be read
         places: list[_Place] = []
         for file in [path] if path.is_file() else self._files(path):
@@ -148,8 +148,8 @@ class PictureSource(Closing):
                 with Still(file) as still:
                     pages, is_animated = still.pages(), still.is_animated
             except MissingExtraError:
-                self._unreadable.update(HEIF_SUFFIXES)
-                pages, is_animated = {}, False
+                places.append(_Place(file, 0, name, None, needs_extra=True))
+                continue
             except Exception as error:  # named when its turn comes
                 pages, is_animated = {}, False
                 self._reason = self._reason or _reason(error)
@@ -161,7 +161,7 @@ class PictureSource(Closing):
             for number, (page, size) in enumerate(pages.items(), start=1):
                 named = f"{name}#{number}" if len(pages) > 1 else name
                 places.append(_Place(file, page, named, size))
-        heif = sum(place.path.suffix.lower() in self._unreadable for place in places)
+        heif = sum(place.needs_extra for place in places)
         if heif:
             what = "1 picture is" if heif == 1 else f"{heif} pictures are"
             self._losses.append(f"{what} HEIC: pip install 'sfedge[heif]'")
@@ -218,7 +218,7 @@ class PictureSource(Closing):
         return pictures
 
     def _nothing_to_read(self, path: Path) -> SourceError | MissingExtraError:
-        if self._unreadable and all(p.path.suffix.lower() in HEIF_SUFFIXES for p in self._places):
+        if all(place.needs_extra for place in self._places):
             return MissingExtraError(
                 "HEIC pictures need an extra",
                 where=shown(path),

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageFile, ImageOps
+from PIL import ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from sfedge.core.errors import MissingExtraError
 from sfedge.core.structures import Image
+from sfedge.sources.pixel_values import scaled, to_rgb
 from sfedge.sources.source import MAX_PIXELS
 
 SUFFIXES = (
@@ -22,7 +24,7 @@ SUFFIXES = (
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".tga", ".qoi"),
     *(".avif", ".avifs", ".heic", ".heif", ".hif"),
 )
-HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+_HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 RAW_SUFFIXES = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mrw", ".nef"),
     *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srw", ".x3f"),
@@ -38,12 +40,22 @@ _MAGIC = re.compile(
     rb"|....ftyp(?:avif|avis|hei[cfmsx]|hev[cx]|mif1|msf1)",
     re.DOTALL,
 )
+_HEIF = re.compile(rb"....ftyp(?!avi)(?:hei[cfmsx]|hev[cx]|mif1|msf1)(?!.*avi[fs])", re.DOTALL)
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 lie on their side
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE = 254  # TIFF tag; bit 0: a smaller copy, bit 2: a mask
 _LARGEST_HOLE = 0.1  # share of a picture's rows that may be missing at its end
 _TRUNCATION = threading.Lock()  # Pillow's switch for it holds for all threads
-_INTEGER_RANGES = (255, 4095, 65535)
-_FLOAT_RANGES = (1, 255, 65535)
+_WIDTH, _HEIGHT = 256, 257  # TIFF tags
+_TURNS = {  # by EXIF orientation
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 
 
 class Still:
@@ -58,13 +70,21 @@ class Still:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.suffix.lower() in HEIF_SUFFIXES:
+        with path.open("rb") as file:
+            header = file.read(32)
+        if path.suffix.lower() in _HEIF_SUFFIXES or _HEIF.match(header):
             _register_heif()
-        with _no_bomb_warning():
+        self._note = ""
+        with _quiet():
             Pillow.init()
             known = [name for name in _FORMATS if name in Pillow.OPEN]
-            self.picture = Pillow.open(path, formats=known)
-        self.frames: int = getattr(self.picture, "n_frames", 1)
+            try:
+                self.picture: Pillow.Image = Pillow.open(path, formats=known)
+            except UnidentifiedImageError:
+                if header[:4] not in _TIFF:
+                    raise
+                self.picture, self._note = _tiff_of_floats(path)
+            self.frames: int = getattr(self.picture, "n_frames", 1)
         try:
             _check(self.picture.size)
         except ValueError:
@@ -88,11 +108,14 @@ class Still:
         Smaller copies and masks are left out.
         """
         found = {}
-        for place in range(self.frames if self.picture.format == "TIFF" else 1):
-            self.picture.seek(place)
-            tags: Any = getattr(self.picture, "tag_v2", {})
-            if place == 0 or not tags.get(_SUBFILE, 0) & 5:
-                found[place] = self._upright_size()
+        with _quiet():
+            for place in range(self.frames if self.picture.format == "TIFF" else 1):
+                self.picture.seek(place)
+                tags: Any = getattr(self.picture, "tag_v2", {})
+                if place == 0 or not tags.get(_SUBFILE, 0) & 5:
+                    width, height = self.picture.size
+                    is_on_its_side = self._orientation in (5, 6, 7, 8)
+                    found[place] = (height, width) if is_on_its_side else (width, height)
         return found
 
     def read(self, place: int = 0) -> tuple[Image, str]:
@@ -101,17 +124,22 @@ class Still:
         Raises:
             Exception: whatever Pillow raises on damaged files.
         """
-        self.picture.seek(place)
-        _check(self.picture.size)
-        note = self._load()
-        upright = ImageOps.exif_transpose(self.picture)
-        image, scaled = to_rgb(upright)
-        return image, note or scaled
+        with _quiet():
+            self.picture.seek(place)
+            _check(self.picture.size)
+            note = self._load() or self._note
+            turn = _TURNS.get(self._orientation)
+            upright = self.picture if turn is None else self.picture.transpose(turn)
+            image, range_note = to_rgb(upright)
+        return image, note or range_note
 
-    def _upright_size(self) -> tuple[int, int]:
-        width, height = self.picture.size
-        is_on_its_side = self.picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-        return (height, width) if is_on_its_side else (width, height)
+    @property
+    def _orientation(self) -> Any:
+        """EXIF's; 1, upright, where its data are damaged, which says nothing of the picture."""
+        try:
+            return self.picture.getexif().get(_ORIENTATION, 1)
+        except Exception:  # damaged data make the parser raise anything
+            return 1
 
     def _load(self) -> str:
         """Decode; a picture that is nearly whole is accepted, with what is missing."""
@@ -153,43 +181,6 @@ def is_animated(path: Path) -> bool:
         return False
 
 
-def to_rgb(picture: Pillow.Image) -> tuple[Image, str]:
-    """8-bit RGB, and a note where the values had to be scaled ("" otherwise).
-
-    Transparent parts are shown on white. Values of more than 8 bits are taken as what they fill:
-    integers 8, 12 or 16 bits, floats 0 to 1, 0 to 255 or 0 to 65535; floats beyond these are
-    scaled from their least to their greatest value.
-    """
-    if picture.mode.startswith(("I", "F")):
-        grey, note = _scaled(np.asarray(picture))
-        return np.repeat(grey[:, :, None], 3, axis=2), note
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        clear = picture.convert("RGBA")
-        white = Pillow.new("RGBA", clear.size, (255, 255, 255, 255))
-        return np.array(Pillow.alpha_composite(white, clear).convert("RGB")), ""
-    return np.array(picture.convert("RGB")), ""
-
-
-def _scaled(values: NDArray[Any]) -> tuple[Image, str]:
-    """Grey values of any range as 8 bits, and the range where it is not the usual one."""
-    is_float = values.dtype.kind == "f"
-    wide = values.astype(np.float64)
-    finite = wide[np.isfinite(wide)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    ranges = _FLOAT_RANGES if is_float else _INTEGER_RANGES
-    top = next((limit for limit in ranges if low >= 0 and high <= limit), None)
-    if top is None:
-        lowest, span = low, max(high - low, np.finfo(np.float64).tiny)
-    else:
-        lowest, span = 0.0, float(top)
-    grey = np.nan_to_num((wide - lowest) * (255 / span), nan=0.0, posinf=255.0, neginf=0.0)
-    if not is_float and top == _INTEGER_RANGES[-1]:
-        note = ""  # the usual 16 bits
-    else:
-        note = f"its values are shown from {lowest:g} as black to {lowest + span:g} as white"
-    return np.rint(grey.clip(0, 255)).astype(np.uint8), note
-
-
 def _missing_rows(image: NDArray[Any]) -> int:
     """How many rows at the end hold nothing: decoders fill them with one value."""
     flat = image.reshape(image.shape[0], image.shape[1], -1)
@@ -214,8 +205,28 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
+def _tiff_of_floats(path: Path) -> tuple[Pillow.Image, str]:
+    """A TIFF with values that Pillow has no mode for, such as colours as floats, as 8 bits.
+
+    Raises:
+        ValueError: it is too large, or OpenCV cannot read it either.
+    """
+    with path.open("rb") as file:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+        file.seek(directory.next)
+        directory.load(file)
+    _check((int(directory[_WIDTH]), int(directory[_HEIGHT])))
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise ValueError("its kind of values is not known")
+    image, note = scaled(np.asarray(values))
+    colours = image[:, :, 2::-1] if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return Pillow.fromarray(np.ascontiguousarray(colours)), note
+
+
 @contextmanager
-def _no_bomb_warning() -> Iterator[None]:
-    with warnings.catch_warnings():  # our own limit is lower than Pillow's
-        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+def _quiet() -> Iterator[None]:
+    """Without Python's warnings: what matters is checked, and the rest is of no use to anybody."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield

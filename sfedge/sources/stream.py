@@ -118,10 +118,9 @@ class StreamSource(Closing):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on pictures that were deinterlaced, tone-mapped, fitted or dropped."""
-        combed = "the picture is interlaced; it was deinterlaced"
         late = f"{self._passed_over} frames were dropped, as they were not taken in time"
         return (
-            *([combed] if self._deinterlacer.is_needed else []),
+            *self._deinterlacer.warnings,
             *([late] if self._passed_over else []),
             *self._developer.warnings.values(),
         )

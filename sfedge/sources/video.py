@@ -8,6 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import av.error
+
 from sfedge.core.structures import Frame, Gap
 from sfedge.sources.container import END, VideoFile
 from sfedge.sources.deinterlace import Deinterlacer
@@ -89,10 +91,9 @@ class VideoSource(Closing):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on pictures that were deinterlaced, tone-mapped or fitted."""
-        combed = "the picture is interlaced; it was deinterlaced"
         return (
             *self._file.warnings,
-            *([combed] if self._deinterlacer.is_needed else []),
+            *self._deinterlacer.warnings,
             *self._developer.warnings.values(),
         )
 
@@ -138,7 +139,11 @@ class VideoSource(Closing):
                     continue
                 if tag.doubt:
                     doubtful.append(tag)
-                image = self._developer.develop(picture, tag.time, tag.pixel_aspect)
+                try:
+                    image = self._developer.develop(picture, tag.time, tag.pixel_aspect)
+                except (av.error.FFmpegError, OSError, ValueError):  # an unknown pixel format
+                    self._lost.add(tag.index, tag.time)
+                    continue
                 yield Frame(image, tag.index, tag.time, self._name)
         finally:
             self._report_damaged(doubtful)

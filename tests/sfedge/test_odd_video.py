@@ -207,6 +207,21 @@ def test_interlaced_video_is_deinterlaced_frame_for_frame(tmp_path: Path, interl
     assert [frame.index for frame in part] == [f.index for f in frames if f.time >= 0.25]
 
 
+def test_interlaced_pictures_that_cannot_be_deinterlaced_are_kept_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    options = {"x264-params": "interlaced=1:keyint=6:bframes=0"}
+    path = write_clip(tmp_path / "clip.ts", 12, options=options)
+    monkeypatch.setattr("sfedge.sources.deinterlace._graph", refuse)
+    frames, losses, warnings = read(path)
+    assert [read_number(frame.image) for frame in frames] == list(range(12))
+    assert warnings == ("the picture is interlaced; its format yuv420p cannot be deinterlaced",)
+    assert losses == ()
+
+
 def to_hdr(rgb: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
     """Codes in HDR of a picture for screens, white at 203 cd/m² (ITU-R BT.2100 and BT.2408)."""
     to_2020 = np.array(

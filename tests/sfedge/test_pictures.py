@@ -3,9 +3,11 @@
 import io
 import lzma
 import os
+import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -256,11 +258,12 @@ def test_heic_is_read_with_the_extra_and_named_without_it(
     with open_source(str(tmp_path / "a.heic")) as source:
         (frame,) = source
     assert np.abs(frame.image.astype(int) - astronaut).mean() < 5
+    shutil.copyfile(tmp_path / "a.heic", tmp_path / "c.jpg")  # as some programs send them
     shade(1).save(tmp_path / "b.png")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with open_source(str(tmp_path)) as source:
         assert [(frame.index, frame.file) for frame in source] == [(1, "b.png")]
-    assert source.losses == ("1 picture is HEIC: pip install 'sfedge[heif]'",)
+    assert source.losses == ("2 pictures are HEIC: pip install 'sfedge[heif]'",)
     with pytest.raises(MissingExtraError, match=r"sfedge\[heif\]"):
         open_source(str(tmp_path / "a.heic"))
 
@@ -356,6 +359,27 @@ def test_float_pictures_are_shown_by_the_range_they_fill(
     assert source.warnings == (
         f"picture 0 (a.tif): its values are shown from {black} as black to {white} as white",
     )
+
+
+def test_colours_as_floats_are_read(tmp_path: Path, astronaut: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.tif"), astronaut[:, :, ::-1].astype(np.float32) / 255)
+    with open_source(str(tmp_path / "a.tif")) as source:
+        (frame,) = source
+    np.testing.assert_array_equal(frame.image, astronaut)
+    assert len(source.warnings) == 1
+
+
+def test_damaged_exif_data_cost_no_picture(
+    tmp_path: Path, astronaut: np.ndarray, recwarn: pytest.WarningsRecorder
+) -> None:
+    damaged = (b"\x08\0\x05garbage", b"\x08\0\x01\x01\x12\0\x02\0\0\0\x03ab\0\0\0\0\0\0", b"")
+    for number, data in enumerate(damaged):
+        exif = b"Exif\0\0MM\0*\0\0\0" + data
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(astronaut, exif=exif))
+    with open_source(str(tmp_path)) as source:
+        assert [frame.image.shape for frame in source] == [astronaut.shape] * 3
+    assert (source.losses, source.warnings) == ((), ())
+    assert not recwarn.list
 
 
 def test_float_pictures_may_hold_what_is_no_number(tmp_path: Path) -> None:
