@@ -319,7 +319,7 @@ class Session(Closing):
         return self.info.is_live and self.config.end is not None and now >= self.config.end
 
     def _notice(self, now: float) -> None:
-        """Tell the log of new losses and warnings, and the sinks of gaps that lie before `now`."""
+        """Log new losses and warnings, and give the sinks new gaps that lie before `now`."""
         for sentence in (*self._source.losses, *self._source.warnings):
             if sentence not in self._said:
                 self._said.add(sentence)

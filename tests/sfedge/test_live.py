@@ -287,7 +287,7 @@ def test_a_stream_is_live_whatever_the_setting(stream: str, quick: Scene, live: 
         assert session.report.skipped > 0
 
 
-def test_a_stream_without_a_picture_in_time_is_told_so(
+def test_a_stream_without_a_picture_in_time_is_an_error(
     stream: str, tmp_path: Path, quick: Scene, command: Callable[..., Finished]
 ) -> None:
     out = tmp_path / "out"

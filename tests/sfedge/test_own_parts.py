@@ -97,7 +97,7 @@ def test_a_part_of_frames_is_taken_by_start_and_end() -> None:
         (None, "frame 1: a frame is an array .* not None"),
     ],
 )
-def test_what_is_no_frame_is_told_by_its_number(frame: object, sentence: str) -> None:
+def test_a_wrong_frame_is_an_error_with_its_number(frame: object, sentence: str) -> None:
     with pipeline([(IMAGE, 0.0), frame]) as run, pytest.raises(UsageError, match=sentence):
         list(run)
     with pipeline(None) as run:
@@ -110,13 +110,13 @@ def test_what_is_no_frame_is_told_by_its_number(frame: object, sentence: str) ->
 def test_steps_give_what_an_iteration_gives() -> None:
     frames = [(IMAGE, index / 10) for index in range(12)]
 
-    def told(results: list[FrameResult]) -> list[object]:
+    def summary(results: list[FrameResult]) -> list[object]:
         return [(r.index, r.time, r.tracks, [(a.key, a.frame) for a in r.fresh]) for r in results]
 
     with pipeline(frames) as run:
-        whole = told(list(run))
+        whole = summary(list(run))
     with pipeline(None) as run:
-        assert told([run.step(*frame) for frame in frames]) == whole
+        assert summary([run.step(*frame) for frame in frames]) == whole
         assert run.report.shown == 12
         assert run.info.width == 160
         with pytest.raises(UsageError, match="iterated once"):
@@ -209,7 +209,7 @@ def test_arrays_of_boxes_are_detections(
         ({"dog": np.zeros((0, 4))}, "no such kind is known. Known: face, hand, person"),
     ],
 )
-def test_arrays_that_are_no_boxes_are_told(found: object, sentence: str) -> None:
+def test_arrays_that_are_no_boxes_are_errors(found: object, sentence: str) -> None:
     class Wrong:
         def detect(self, frame: Frame) -> object:
             return found
@@ -273,8 +273,8 @@ def test_a_run_says_in_the_log_when_it_begins_and_ends(
     caplog.set_level(logging.INFO, "sfedge")
     with pipeline([IMAGE] * 3) as run:
         run.run()
-    told = [(r.name, r.levelname, r.getMessage()) for r in caplog.records]
-    assert told == [
+    lines = [(r.name, r.levelname, r.getMessage()) for r in caplog.records]
+    assert lines == [
         ("sfedge.runtime", "INFO", "frames: 160x90, model Slow"),
         ("sfedge.runtime", "INFO", "frames: end of source after 3 frames"),
     ]

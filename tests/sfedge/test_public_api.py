@@ -22,7 +22,7 @@ def test_every_public_name_is_there_and_is_what_it_says() -> None:
     assert sfedge.open.__name__ == "open_session"
 
 
-def test_each_public_name_is_told_in_the_documentation() -> None:
+def test_each_public_name_is_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "library.md").read_text(encoding="utf-8")
     missing = [name for name in sfedge.__all__ if not re.search(rf"`(sfedge\.)?{name}[`(]", text)]
     assert not missing
@@ -106,6 +106,6 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ([], "there is no frame"),
     ],
 )
-def test_what_is_no_source_is_told_what_one_is(source: object, sentence: str) -> None:
+def test_an_error_says_what_a_source_is(source: object, sentence: str) -> None:
     with pytest.raises(sfedge.UsageError, match=sentence):
         sfedge.open(source)

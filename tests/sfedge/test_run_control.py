@@ -173,7 +173,7 @@ class Notes:
         self.lines.append(gap)
 
 
-def test_a_gap_is_told_when_it_begins_and_again_when_it_is_over(
+def test_sinks_get_a_gap_when_it_begins_and_again_when_it_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     notes = Notes()
