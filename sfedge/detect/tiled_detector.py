@@ -81,6 +81,14 @@ class TiledDetector:
         faces = self._faces(frame, whole)
         return faces + self._bodies(frame, whole, [face.box for face in faces])
 
+    def find_face(self, frame: Frame, box: Box) -> list[Detection]:
+        """The faces around a box of a frame, which need not be the newest one.
+
+        Raises:
+            DetectorError: a network fails.
+        """
+        return merge([*self._find_faces_around(frame.image, box)])
+
     def find_hands(self, image: Image) -> list[Find]:
         """The hands that one look at a whole picture shows."""
         return [*self._find_hands(_look_at(image, FULL))]
@@ -90,7 +98,6 @@ class TiledDetector:
         self._networks.close()
 
     def _faces(self, frame: Frame, whole: "_Look") -> list[Detection]:
-        height, width = frame.image.shape[:2]
         finds = [
             *self._find_faces("short", whole, FACE_SCORE),
             *self._find_faces("full", whole, FACE_SCORE),
@@ -99,13 +106,16 @@ class TiledDetector:
             self._searched = frame.time
             self._small = self._search(frame.image, finds)
         for face in self._small:
-            look = _look_at(frame.image, face_square(face, width, height))
-            finds += [
-                find
-                for find in self._find_faces("short", look, FACE_SCORE)
-                if 0.5 < find.box.width / face.width < 2.0
-            ]
+            finds += self._find_faces_around(frame.image, face)
         return merge(finds)
+
+    def _find_faces_around(self, image: Image, face: Box) -> Iterator[Find]:
+        """Faces of about the same size in the square around a face."""
+        height, width = image.shape[:2]
+        look = _look_at(image, face_square(face, width, height))
+        for find in self._find_faces("short", look, FACE_SCORE):
+            if 0.5 < find.box.width / face.width < 2.0:
+                yield find
 
     def _search(self, image: Image, finds: Sequence[Find]) -> list[Box]:
         """Places where a small face may be."""

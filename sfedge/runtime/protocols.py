@@ -25,7 +25,13 @@ Boxes = Mapping[Kind, NDArray[np.floating]]  # (N, 4) or, with scores, (N, 5), b
 
 
 class Detector(Protocol):
-    """Finds faces, hands and people; called from one thread, with frames in order of time."""
+    """Finds faces, hands and people; called from one thread, with frames in order of time.
+
+    If it has a method `reset()`, that is called before the first frame after a cut, and before
+    each frame that starts a scene. If it has `find_face(frame, box)`, which returns the faces
+    around a box of a frame, files are looked at with hindsight: a clear face that is new in a frame
+    is looked for in the frames of the half second before, which are held back.
+    """
 
     def detect(self, frame: Frame) -> Sequence[Detection] | Boxes:
         """All that is seen in the frame.
@@ -41,8 +47,17 @@ class Detector(Protocol):
 class Tracker(Protocol):
     """Follows people from frame to frame; called from one thread."""
 
-    def update(self, detections: Sequence[Detection], frame: Frame) -> Scene:
-        """Who and what is in the frame, each with the id it had before."""
+    def update(
+        self, detections: Sequence[Detection], frame: Frame, *, is_cut: bool = False
+    ) -> Scene:
+        """Who and what is in the frame, each with the id it had before.
+
+        Args:
+            detections: of this frame.
+            frame: the next one of the source.
+            is_cut: it is the first frame after a cut. Neither across a cut nor where
+                `frame.starts_scene` is what was there before connected.
+        """
         ...
 
 

@@ -27,14 +27,15 @@ from sfedge.inference.newest_answers import NewestAnswers
 from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
 from sfedge.inference.smoother import Smoother
 from sfedge.results.run_report import RunReport
-from sfedge.runtime.arrays import detections_of
 from sfedge.runtime.data_frame import AnswerTable
+from sfedge.runtime.finder import Finder
 from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
 from sfedge.runtime.protocols import Detector, GapSink, Model, Sink, Tracker
 from sfedge.runtime.tally import Tally
 from sfedge.sources.source import Source, SourceInfo
 from sfedge.system.closing import Closing
+from sfedge.tracking.look_back import Found
 
 if TYPE_CHECKING:
     import pandas
@@ -87,7 +88,7 @@ class Session(Closing):
         is_live = source.info.is_live or config.live
         # Photographs have no pace: each is shown with its answers.
         self.is_live = is_live and not source.info.is_pictures and source.info.frames != 1
-        self._source, self._detector, self._model = source, detector, model
+        self._source, self._model = source, model
         self._tracker, self._sinks = tracker, list(sinks)
         self._resources = ExitStack()  # closed at the end
         self._interval_planner = IntervalPlanner(
@@ -103,12 +104,13 @@ class Session(Closing):
             max_pairs=config.max_pairs,
             egocentric=config.egocentric,
         )
+        self._scene_began = 0  # index of the first frame of this shot
         self._smoother = Smoother(self.tasks, config.smoothing)
         self._newest = NewestAnswers(
             math.inf if self.is_live else max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
         )
         self._annotators: list[annotate.Annotator] | None = None
-        self._choice = FrameChoice(config.every)
+        self._finder = Finder(detector, FrameChoice(config.every), self.timed)
         self._control = Control()
         self._capture: Capture | None = None
         self._asker: Asker | None = None
@@ -257,20 +259,24 @@ class Session(Closing):
             _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
     def _run_file(self) -> Iterator[FrameResult]:
-        for frame in () if self._control.is_stopped else self._timed_frames():
-            self._tally.frames += 1
-            self._notice(frame.time)
-            chosen = self._choice.take(frame)
-            if chosen is not None:
-                yield self._look(chosen)
+        for found in (
+            () if self._control.is_stopped else self._finder.find_all(self._counted_frames())
+        ):
+            yield self._conclude(found)
             self._control.wait_while_paused()
             if self._control.is_stopped:
                 break
         self._ended = self._ending
 
     def _look(self, frame: Frame) -> FrameResult:
+        """The result of a single frame, as soon as it comes."""
+        found = self._finder.find(frame)
+        assert found is not None, "frames that come one by one are all chosen"
+        return self._conclude(found)
+
+    def _conclude(self, found: Found) -> FrameResult:
         """The result of a frame, with what the model says of it."""
-        scene = self._locate(frame)
+        frame, scene = found.frame, self._follow(found)
         queries = self._interval_planner.plan(scene, frame.time, aspect=_aspect(frame))
         answers: list[Prediction] = []
         if queries:
@@ -289,11 +295,14 @@ class Session(Closing):
             if frame is None:
                 asker.check()
                 continue
-            frame = self._choice.take(frame)
-            if frame is None:
+            found = self._finder.find(frame)
+            if found is None:
                 continue
+            frame = found.frame
             answers = asker.collect()
-            scene = self._locate(frame)
+            scene = self._follow(found)
+            # Whoever was asked about before a cut is gone.
+            answers = [answer for answer in answers if answer.frame >= self._scene_began]
             self._tally.seconds["ask"] = asker.seconds
             if asker.is_idle:
                 queries = self._budget_planner.plan(
@@ -332,6 +341,12 @@ class Session(Closing):
                 if isinstance(sink, GapSink):
                     sink.gap(gap)
 
+    def _counted_frames(self) -> Iterator[Frame]:
+        for frame in self._timed_frames():
+            self._tally.frames += 1
+            self._notice(frame.time)
+            yield frame
+
     def _timed_frames(self) -> Iterator[Frame]:
         frames = iter(self._source)
         while True:
@@ -341,12 +356,12 @@ class Session(Closing):
                 return
             yield frame
 
-    def _locate(self, frame: Frame) -> Scene:
+    def _follow(self, found: Found) -> Scene:
         """Who and what is where in the frame."""
-        with self.timed("detect"):
-            detections = detections_of(self._detector.detect(frame))
+        if found.is_cut or found.frame.starts_scene:
+            self._scene_began = found.frame.index
         with self.timed("track"):
-            scene = self._tracker.update(detections, frame)
+            scene = self._tracker.update(found.detections, found.frame, is_cut=found.is_cut)
         self._smoother.forget(scene.ended)
         self._newest.forget(scene.ended)
         self._interval_planner.forget(scene.ended)

@@ -220,7 +220,7 @@ def test_arrays_that_are_no_boxes_are_errors(found: object, sentence: str) -> No
 
 def test_a_tracker_of_the_programs_own_says_who_is_who_and_who_has_left() -> None:
     class Fixed:
-        def update(self, detections: object, frame: Frame) -> Scene:
+        def update(self, detections: object, frame: Frame, *, is_cut: bool = False) -> Scene:
             if frame.index == 5:
                 return Scene((), ended=(4,))
             return Scene((Track(4, BODY, FACE, (), 0.0, frame.time),))

@@ -1,0 +1,61 @@
+"""From frames to what a detector finds in those that are looked at."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from sfedge.core.structures import Frame
+from sfedge.runtime.arrays import detections_of
+from sfedge.runtime.frame_choice import FrameChoice
+from sfedge.runtime.protocols import Detector
+from sfedge.tracking.cuts import CutFinder
+from sfedge.tracking.look_back import Found, LookBack
+
+
+class Finder:
+    """Notices cuts, chooses frames and has them looked at.
+
+    Args:
+        detector: finds faces, hands and people.
+        choice: which frames are looked at.
+        timed: counts the time of a stage.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        choice: FrameChoice,
+        timed: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
+        self._detector, self._choice, self._timed = detector, choice, timed
+        self._cuts = CutFinder()
+        self._has_cut = False  # since the last frame that was looked at
+
+    def find(self, frame: Frame) -> Found | None:
+        """What is found in a frame at once; None where it is not to be looked at."""
+        with self._timed("detect"):
+            self._has_cut |= self._cuts.update(frame)
+            chosen = self._choice.take(frame)
+            if chosen is None:
+                return None
+            is_cut, self._has_cut = self._has_cut, False
+            reset = getattr(self._detector, "reset", None)
+            if (is_cut or chosen.starts_scene) and callable(reset):
+                reset()
+            return Found(chosen, tuple(detections_of(self._detector.detect(chosen))), is_cut)
+
+    def find_all(self, frames: Iterable[Frame]) -> Iterator[Found]:
+        """What is found in each frame of a recording, some of it with hindsight."""
+        find_face = getattr(self._detector, "find_face", None)
+        hindsight = LookBack(find_face) if callable(find_face) else None
+        for frame in frames:
+            found = self.find(frame)
+            if found is None:
+                continue
+            if hindsight is None:
+                yield found
+                continue
+            with self._timed("detect"):
+                complete = hindsight.add(found)
+            yield from complete
+        if hindsight is not None:
+            yield from hindsight.flush()
