@@ -89,7 +89,9 @@ def tell(run: Run, warm_up: int) -> list[str]:
         run: what was measured.
         warm_up: how many of the first frames are left out of the table by stage.
     """
-    counted = run.frames[warm_up:]
+    # A session holds frames back for half a second: the last ones were looked at before.
+    end = 1 + max(i for i, frame in enumerate(run.frames) if frame["detect"] > 0)
+    counted = run.frames[warm_up:end]
     rows = []
     for stage in STAGES:
         spent = [frame[stage] for frame in counted]
@@ -99,7 +101,7 @@ def tell(run: Run, warm_up: int) -> list[str]:
     whole = [sum(frame.values()) for frame in counted]
     mean = machine.milliseconds(float(np.mean(whole)))
     rows.append(("all stages", str(len(whole)), *machine.middle_and_95th(whole), mean))
-    steady = len(counted) / (run.ends[-1] - run.ends[warm_up - 1])
+    steady = len(counted) / (run.ends[end - 1] - run.ends[warm_up - 1])
     report = run.report
     return [
         f"{len(run.frames)} frames of {run.source}; {report.people} people, "
@@ -109,7 +111,7 @@ def tell(run: Run, warm_up: int) -> list[str]:
             ("stage", "frames with it", "median ms", "95th percentile ms", "mean ms of all frames"),
             rows,
         ),
-        f"The first {warm_up} frames are left out of this table.",
+        f"The first {warm_up} frames and the last {len(run.frames) - end} are left out here.",
         machine.table(
             ("end to end", ""),
             [
