@@ -24,7 +24,7 @@ SUFFIXES = (
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".tga", ".qoi"),
     *(".avif", ".avifs", ".heic", ".heif", ".hif"),
 )
-_HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 RAW_SUFFIXES = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mrw", ".nef"),
     *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srw", ".x3f"),
@@ -72,7 +72,7 @@ class Still:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(32)
-        if path.suffix.lower() in _HEIF_SUFFIXES or _HEIF.match(header):
+        if path.suffix.lower() in HEIF_SUFFIXES or _HEIF.match(header):
             _register_heif()
         self._note = ""
         with _quiet():
