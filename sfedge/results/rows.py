@@ -17,7 +17,7 @@ from sfedge.results.records import SCHEMA, Row
 from sfedge.sources.source import SourceInfo, shown
 
 
-def source_facts(info: SourceInfo, identity: str) -> Row:
+def source_facts(info: SourceInfo, identity: str | None) -> Row:
     """What records say of a source; `identity` is the same for two runs over one source."""
     return {
         "name": shown(info.name),

@@ -55,8 +55,10 @@ def identity(source: str | Path) -> str:
     return hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
 
 
-def identity_of(info: SourceInfo) -> str:
-    """That of an opened source."""
+def identity_of(info: SourceInfo) -> str | None:
+    """That of an opened source; None for frames of a program, which are never the same again."""
+    if info.path is None and info.address is None and not info.is_live:
+        return None
     return identity(info.path or info.address or info.name)
 
 

@@ -85,12 +85,12 @@ def _claim(session: Session, folder: Path, *, annotated: bool) -> tuple[NameLock
     owner = naming.identity_of(info)
     for name in naming.names(info.name, path, is_live=session.is_endless):
         files = _files(folder, name, info, annotated=annotated)
-        lock = name_lock.take(folder / f".{name}.lock", f"{owner} process {os.getpid()}")
+        lock = name_lock.take(folder / f".{name}.lock", f"{owner or ''} process {os.getpid()}")
         if isinstance(lock, NameLock):
             if _is_free(files, owner, is_live=session.is_endless):
                 return lock, files
             lock.close()
-        elif lock.startswith(owner) and not session.is_endless:
+        elif owner and lock.startswith(owner) and not session.is_endless:
             raise OutputError(
                 f"another run ({lock.removeprefix(owner).strip()}) is writing these results",
                 where=str(files.records),
@@ -149,18 +149,22 @@ def _annotated_suffix(info: SourceInfo) -> str:
     return Path(annotated_name(info.name)).suffix.lower() if is_one else ""
 
 
-def _is_free(files: OutputFiles, owner: str, *, is_live: bool) -> bool:
+def _is_free(files: OutputFiles, owner: str | None, *, is_live: bool) -> bool:
     """Whether nothing stands under these names but results of the same source."""
     parts = files.partial
     if _owner(parts.records) not in (None, owner):
         return False
     if not any(os.path.lexists(path) for path in files.all):
         return True
-    return not is_live and owner in (_owner(files.records), _owner(files.metadata))
+    known = (_owner(files.records), _owner(files.metadata))
+    return owner is not None and not is_live and owner in known
 
 
 def _owner(path: Path) -> str | None:
-    """The source that a record or metadata file is of; None where it does not say."""
+    """The identity of the source that a record or metadata file is of.
+
+    "" for one that is never the same again, None where the file does not say.
+    """
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         if not path.is_file():  # a device may be read without end
             return None
@@ -169,7 +173,7 @@ def _owner(path: Path) -> str | None:
         row: Any = json.loads(text)
         source = row["source"]
         if "identity" in source:
-            return str(source["identity"])
+            return str(source["identity"] or "")
         name = str(source["name"])  # version 1
         return naming.identity(name if "://" in name else Path(name))
     return None

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from fake_parts import OnePerson
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import Scene
@@ -167,6 +169,16 @@ def test_a_third_source_gets_a_number(
     third.write_bytes(scene.video.read_bytes())
     names = [run(clip, scene, tmp_path / "out").records.name for clip in (*cameras, third)]
     assert names == ["GX01.jsonl", "GX01.MP4.jsonl", "GX01.MP4-2.jsonl"]
+
+
+def test_frames_of_a_program_are_never_taken_for_those_of_another_run(tmp_path: Path) -> None:
+    frames = [np.zeros((48, 64, 3), np.uint8)] * 2
+    names = []
+    for _ in range(3):
+        with sfedge.Pipeline(frames, detector=OnePerson(), tasks=["domain"]) as session:
+            names.append(process(session, tmp_path, progress=False).files.records.name)
+    assert len(set(names)) == 3
+    assert names[0] == f"{names[2].removesuffix('-3.jsonl')}.jsonl"
 
 
 @pytest.mark.parametrize("end", ["jsonl", "csv", "metadata.json", "annotated.mp4"])

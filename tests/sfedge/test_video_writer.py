@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sfedge.core.errors import OutputError
 from sfedge.core.structures import Frame
+from sfedge.results.growing_file import GrowingFile
 from sfedge.results.video_writer import VideoWriter
 from sfedge.sources import open_source
 from sfedge.sources.sound_feed import SoundFeed
@@ -295,6 +296,39 @@ def test_a_recording_is_finished_in_place(tmp_path: Path) -> None:
     assert path.stat().st_size < 1.15 * grown
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
     assert [read_number(frame.image) for frame in read(path)] == list(range(300))
+
+
+def test_a_writer_killed_at_any_step_of_its_end_leaves_all_that_was_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step of finishing is undone again, from the last one to the first."""
+    steps: list[tuple[int, bytes]] = []
+    write_it = GrowingFile.write
+
+    def write(self: GrowingFile, data: bytes) -> int:
+        steps.append((self.tell(), bytes(data)))
+        return write_it(self, data)
+
+    monkeypatch.setattr(GrowingFile, "write", write)
+    source = write_clip(tmp_path / "clip.mp4", 75, sound="aac")
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, width=320, height=240, frame_rate=30, audio_from=source) as writer:
+        for number in range(75):
+            writer.write(numbered(number), number / 30)
+        before = len(steps)
+        writer.finish()
+    assert len(steps) - before >= 3  # the last fragment, the index, the headers
+    for last in range(before, len(steps) + 1):
+        data = bytearray()
+        for place, content in steps[:last]:
+            data[place : place + len(content)] = content
+        (tmp_path / "cut.mp4").write_bytes(data)
+        with open_source(str(tmp_path / "cut.mp4")) as opened:
+            numbers = [read_number(frame.image) for frame in opened]
+        assert numbers == list(range(len(numbers))), last
+        assert len(numbers) >= 60, last
+    assert len(numbers) == 75
+    assert bytes(data) == path.read_bytes()
 
 
 def bytes_written() -> int:
