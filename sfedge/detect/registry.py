@@ -17,7 +17,6 @@ class Setup:
     """What a detector is told about the run."""
 
     detections: Path | None = None  # a file or folder of boxes
-    egocentric: bool = False  # the camera is worn by a person who is not in the picture
     offline: bool = False  # fetch no network; one that is missing is an error
     width: int  # pixels of the upright frames
     height: int
@@ -39,7 +38,7 @@ def _build_default(setup: Setup) -> Detector:
     from sfedge.detect.tiled_detector import TiledDetector
 
     files = networks.fetch(networks.DETECTING, offline=setup.offline, progress=setup.progress)
-    return TiledDetector(MediaPipeNetworks(files), egocentric=setup.egocentric)
+    return TiledDetector(MediaPipeNetworks(files))
 
 
 def _build_library(setup: Setup) -> Detector:
@@ -50,7 +49,7 @@ def _build_library(setup: Setup) -> Detector:
     files = networks.fetch_sources(
         networks.DETECTING, offline=setup.offline, progress=setup.progress
     )
-    return TiledDetector(MediaPipeLibrary(files), egocentric=setup.egocentric)
+    return TiledDetector(MediaPipeLibrary(files))
 
 
 def _build_precomputed(setup: Setup) -> Detector:
@@ -82,7 +81,6 @@ def build_detector(
     name: str = DEFAULT_DETECTOR,
     *,
     detections: Path | None = None,
-    egocentric: bool = False,
     offline: bool = False,
     width: int,
     height: int,
@@ -94,7 +92,6 @@ def build_detector(
     Args:
         name: one of `DETECTORS`, or the path of a JSON file that describes an ONNX network.
         detections: a file or folder of boxes; with them the default becomes "precomputed".
-        egocentric: the camera is worn by a person who is not in the picture.
         offline: fetch no network; one that is missing is an error.
         width: pixels of the upright frames, for boxes that are given in pixels.
         height: likewise.
@@ -117,7 +114,6 @@ def build_detector(
     if name in DETECTORS:
         setup = Setup(
             detections=detections,
-            egocentric=egocentric,
             offline=offline,
             width=width,
             height=height,

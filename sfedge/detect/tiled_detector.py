@@ -36,7 +36,7 @@ PERSON_SCORE = 0.5
 BODY_INTERVAL = 0.2  # seconds of the stream between two looks for hands and persons
 SEARCH_INTERVAL = 0.5  # seconds of the stream between two searches for small faces
 
-_MOST_SMALL_FACES = 12  # followed from frame to frame
+_MOST_SMALL_FACES = 64  # followed from frame to frame
 _MOST_BODIES = 2  # people who are looked at more closely at a time; they take turns
 _HAND_FLESH = 0.12  # of the landmarks' extent: how far a hand reaches beyond its joints
 _SMALLEST_SIDE = 16  # pixels; there is nothing to see in less
@@ -53,12 +53,10 @@ class TiledDetector:
 
     Args:
         networks: what looks at pictures.
-        egocentric: the camera is worn; a body without a head in the picture is its wearer's.
     """
 
-    def __init__(self, networks: Networks, *, egocentric: bool = False) -> None:
+    def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self._egocentric = egocentric
         self.reset()
 
     def reset(self) -> None:
@@ -167,9 +165,9 @@ class TiledDetector:
         for found in self._networks.find_poses(look.picture):
             pose = measure_pose(found.points)
             box, head = look.box_in_frame(pose.person), look.box_in_frame(pose.head)
-            is_wearer = self._egocentric and head is None
-            if box is not None and pose.score >= PERSON_SCORE and not is_wearer:
-                yield Find("person", box, pose.score, key=head or box)
+            # Without a head in the picture it is nobody to ask about, or the camera's wearer.
+            if box is not None and head is not None and pose.score >= PERSON_SCORE:
+                yield Find("person", box, pose.score, key=head)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -101,7 +101,6 @@ class Pipeline(Session):
                 found = build_detector(
                     config.detector,
                     detections=config.detections,
-                    egocentric=config.egocentric,
                     offline=config.offline,
                     width=opened.info.width,
                     height=opened.info.height,
