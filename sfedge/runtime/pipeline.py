@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sfedge.bundle.bundle import Bundle, open_bundle
-from sfedge.core.config import RunConfig
+from sfedge.core.config import RunConfig, parsed_every
 from sfedge.core.errors import SourceError, UsageError, unknown_name
 from sfedge.core.structures import FrameResult, Image
 from sfedge.core.tasks import Task, select_tasks
@@ -237,5 +237,7 @@ def _check_parts(
         raise UsageError("detections= and detector= both say where people are", fix="Give one.")
     if model is not None and config.bundle is not None:
         raise UsageError("bundle= and model= both say what answers", fix="Give one.")
+    if source is None and parsed_every(config.every) != (1, 0.0):
+        raise UsageError("every= chooses among a source's frames", fix="Leave it out with step.")
     if source is None and config.detections is not None:
         raise UsageError("boxes from a file need a source", fix="Give a detector of your own.")

@@ -259,9 +259,7 @@ class Session(Closing):
             _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
     def _run_file(self) -> Iterator[FrameResult]:
-        for found in (
-            () if self._control.is_stopped else self._finder.find_all(self._counted_frames())
-        ):
+        for found in self._finder.find_all(self._frames()):
             yield self._conclude(found)
             self._control.wait_while_paused()
             if self._control.is_stopped:
@@ -341,19 +339,16 @@ class Session(Closing):
                 if isinstance(sink, GapSink):
                     sink.gap(gap)
 
-    def _counted_frames(self) -> Iterator[Frame]:
-        for frame in self._timed_frames():
-            self._tally.frames += 1
-            self._notice(frame.time)
-            yield frame
-
-    def _timed_frames(self) -> Iterator[Frame]:
+    def _frames(self) -> Iterator[Frame]:
+        """The frames of a recording, counted, with the time it took to read them."""
         frames = iter(self._source)
-        while True:
+        while not self._control.is_stopped:
             with self.timed("read"):
                 frame = next(frames, None)
             if frame is None:
                 return
+            self._tally.frames += 1
+            self._notice(frame.time)
             yield frame
 
     def _follow(self, found: Found) -> Scene:

@@ -137,6 +137,8 @@ def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
         pipeline(IMAGE, bundle=tmp_path)
     with pytest.raises(UsageError, match="boxes from a file need a source"):
         sfedge.Pipeline(detections=tmp_path / "boxes.csv")
+    with pytest.raises(UsageError, match="every= chooses among a source's frames"):
+        sfedge.Pipeline(every=2)
     with pytest.raises(UsageError, match="object: a detector has a method 'detect'"):
         pipeline(IMAGE, object())
     with pytest.raises(UsageError, match="a model has a method 'answer'"):
