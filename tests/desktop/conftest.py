@@ -31,9 +31,9 @@ def two_people(
     astronaut: NDArray[np.uint8],
     admiral: NDArray[np.uint8],
 ) -> Scene:
-    """Two people for six seconds, so that no test reaches the end unasked."""
+    """Two people for twenty seconds, so that no test reaches the end unasked on a busy machine."""
     folder = tmp_path_factory.mktemp("two_people")
-    return make_scene(folder, astronaut, admiral[:512], frames=60)
+    return make_scene(folder, astronaut, admiral[:512], frames=200)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sfedge.system import libraries
 from sfedge.system.libraries import Library
 from sfedge_desktop.screen import no_screen
 
-# Two seconds are promised; a busy machine gets twice that. The clip plays for six.
+# Two seconds are promised; a busy machine gets twice that. The clip plays for twenty.
 SOON = 4.0
 
 # Says when both people have answers, and what the screen then shows.
