@@ -48,3 +48,12 @@ def test_a_sliver_at_the_edge_of_the_picture_has_the_colours_of_the_edge() -> No
     sliver = Box(0.2, 0.9999999999999998, 0.9999999999999998, 1.0)
 
     assert (sample_lab(image, sliver)[0] == sample_lab(image, Box(0.2, 0.999, 0.99, 1.0))[0]).all()
+
+
+def test_the_skin_of_a_face_is_what_lies_well_inside_its_box() -> None:
+    image = np.full((512, 512, 3), (40, 160, 60), np.uint8)  # leaves all around
+    skin = (205, 150, 125)
+    image[92:148, 197:253] = skin  # the inner 0.6 of the face's box
+    image[HAND[1] : HAND[3], HAND[0] : HAND[2]] = skin
+    assert skin_share(image, box(FACE), box(HAND)) == 1.0
+    assert skin_share(image, box(FACE), box(CHEST)) == 0.0
