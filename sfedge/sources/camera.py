@@ -12,6 +12,7 @@ import numpy as np
 
 from sfedge.core.errors import SourceError
 from sfedge.core.structures import Frame, Gap, Image
+from sfedge.sources.opencv_log import quiet_opencv
 from sfedge.sources.silence import Silence
 from sfedge.sources.source import SourceInfo
 from sfedge.system.closing import Closing
@@ -154,9 +155,7 @@ def _read(capture: cv2.VideoCapture) -> Image | None:
 
 
 def _open(number: str) -> cv2.VideoCapture:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error says it
-    try:
+    with quiet_opencv():
         if len(number) > 4:  # no device; OpenCV crashes on numbers that it cannot hold
             return cv2.VideoCapture()
         # Named, since the search through all backends prints to stderr what cannot be silenced.
@@ -164,8 +163,6 @@ def _open(number: str) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(int(number), backend)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not a queue of old ones
         return capture
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 def _no_camera(number: str) -> SourceError:

@@ -1,5 +1,6 @@
 """Reading one photograph: every kind of file and of values becomes upright 8-bit RGB."""
 
+import logging
 import re
 import threading
 import warnings
@@ -16,6 +17,7 @@ from PIL import ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from sfedge.core.errors import MissingExtraError
 from sfedge.core.structures import Image
+from sfedge.sources.opencv_log import quiet_opencv
 from sfedge.sources.pixel_values import scaled, to_rgb
 from sfedge.sources.source import MAX_PIXELS
 
@@ -57,6 +59,9 @@ _TURNS = {  # by EXIF orientation
     8: Pillow.Transpose.ROTATE_90,
 }
 
+# Without a handler Python prints Pillow's errors, which come as exceptions as well, to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 
 class Still:
     """An opened picture file with all of its pages; a context manager.
@@ -84,12 +89,12 @@ class Still:
                 if header[:4] not in _TIFF:
                     raise
                 self.picture, self._note = _tiff_of_floats(path)
-            self.frames: int = getattr(self.picture, "n_frames", 1)
-        try:
-            _check(self.picture.size)
-        except ValueError:
-            self.picture.close()
-            raise
+            try:
+                self.frames: int = getattr(self.picture, "n_frames", 1)
+                _check(self.picture.size)
+            except BaseException:
+                self.picture.close()
+                raise
 
     def __enter__(self) -> "Still":
         return self
@@ -216,7 +221,8 @@ def _tiff_of_floats(path: Path) -> tuple[Pillow.Image, str]:
         file.seek(directory.next)
         directory.load(file)
     _check((int(directory[_WIDTH]), int(directory[_HEIGHT])))
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    with quiet_opencv():
+        values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise ValueError("its kind of values is not known")
     image, note = scaled(np.asarray(values))

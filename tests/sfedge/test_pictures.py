@@ -4,6 +4,7 @@ import io
 import lzma
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -380,6 +381,25 @@ def test_damaged_exif_data_cost_no_picture(
         assert [frame.image.shape for frame in source] == [astronaut.shape] * 3
     assert (source.losses, source.warnings) == ((), ())
     assert not recwarn.list
+
+
+def test_no_library_writes_to_stderr_what_a_loss_says(
+    tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    shade(1).save(tmp_path / "0.png")
+    image = cv2.imencode(".tif", astronaut.astype(np.float32))[1].tobytes()
+    (tmp_path / "1.tif").write_bytes(image[:300_000] + image[-200:])  # OpenCV complains
+    shade(5).save(tmp_path / "2.tif")
+    data = (tmp_path / "2.tif").read_bytes()
+    samples = (277).to_bytes(2, "little")  # the tag of how many values a pixel has
+    at = data.index(samples + b"\3\0\1\0\0\0") + 8
+    (tmp_path / "2.tif").write_bytes(data[:at] + b"\xff\x7f" + data[at + 2 :])  # Pillow complains
+    code = "import sys; from sfedge.sources import open_source as o\n"
+    code += "with o(sys.argv[1]) as s: print(len(list(s)), len(s.losses))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("1 2\n", "")
 
 
 def test_float_pictures_may_hold_what_is_no_number(tmp_path: Path) -> None:
