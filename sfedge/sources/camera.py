@@ -44,6 +44,7 @@ class CameraSource(Closing):
         self._changed = threading.Condition()
         self._pictures: deque[tuple[float, Image]] = deque(maxlen=2)  # arrivals on the clock
         self._broken = ""
+        self._error: BaseException | None = None  # an internal error, which ended the thread
         self._silence = Silence(self._name)
         capture = _open(number)
         first = _read(capture)
@@ -104,10 +105,12 @@ class CameraSource(Closing):
                 item = self._silence.wait_for(
                     self._take,
                     lambda: self._broken,
-                    self._closed.is_set,
+                    lambda: self._closed.is_set() or self._error is not None,
                     None if self._end is None else began + self._end - time.monotonic(),
                 )
                 if item is None:
+                    if self._error is not None:
+                        raise self._error
                     return
                 arrival, image = item
                 began = arrival if index == 0 else began
@@ -127,6 +130,12 @@ class CameraSource(Closing):
             return self._pictures.popleft() if self._pictures else None
 
     def _run(self, capture: cv2.VideoCapture) -> None:
+        try:
+            self._keep_open(capture)
+        except BaseException as error:  # raised again in the thread that iterates
+            self._error = error
+
+    def _keep_open(self, capture: cv2.VideoCapture) -> None:
         """Read pictures until the source is closed; the newest ones wait to be taken."""
         tries = 0
         while not self._closed.is_set():

@@ -176,10 +176,12 @@ class StreamSource(Closing):
             item = self._silence.wait_for(
                 self._reader.take,
                 lambda: self._reader.broken,
-                lambda: self._closed.is_set() or self._reader.has_ended,
+                lambda: self._closed.is_set() or self._reader.is_over,
                 None if self._end is None else self._began + self._end - time.monotonic(),
             )
             if item is None:
+                if self._reader.error is not None:
+                    raise self._reader.error
                 if self._reader.has_ended:
                     self._silence.withdraw()
                 return

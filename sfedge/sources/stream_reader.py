@@ -67,12 +67,18 @@ class StreamReader:
         self._last_raw = -math.inf  # the greatest time stamp of the stream's own clock
         self.broken = ""  # why the connection is down; "" while it is up
         self.has_ended = False  # it was a recording, and is over
+        self.error: BaseException | None = None  # an internal error, which ended the thread
         self.losses: list[str] = []
         video = video_of(container, self._name)
         self._is_stamped = container.format.name not in _UNSTAMPED
         self.rate = float(video.average_rate) if video.average_rate and self._is_stamped else None
         sound = _sound_of(container)
         self.feed = SoundFeed(sound) if sound is not None and self._is_stamped else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will ever come."""
+        return self.has_ended or self.error is not None
 
     def start(self) -> None:
         """Begin to read."""
@@ -137,6 +143,16 @@ class StreamReader:
         return keys[-1] if keys else 0
 
     def _run(self) -> None:
+        try:
+            self._keep_connected()
+        except BaseException as error:  # raised again in the thread that iterates
+            self.error = error
+        finally:
+            self._leave()
+            for container in self._kept:
+                container.close()
+
+    def _keep_connected(self) -> None:
         tries = 0
         while not self._stop.is_set() and not self.has_ended:
             if self._container is not None:
@@ -154,9 +170,6 @@ class StreamReader:
                 self._container = container
             except SourceError:
                 container.close()
-        self._leave()
-        for container in self._kept:
-            container.close()
 
     def _leave(self) -> None:
         container, self._container = self._container, None

@@ -137,6 +137,15 @@ def test_end_is_a_time_on_the_clock_and_a_gap_until_then_is_a_loss() -> None:
     assert source.losses == (f"no picture came from {times[-1]:.2f} s on (the connection broke)",)
 
 
+def test_an_internal_error_of_the_reading_thread_is_raised_where_frames_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving(mjpeg()) as port, open_source(f"http://127.0.0.1:{port}/live") as source:
+        monkeypatch.setattr(stream_reader.StreamReader, "_put", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            list(source)
+
+
 def test_closing_from_another_thread_ends_a_stream_that_sends_nothing(broadcast: Path) -> None:
     with serving(live_ts(broadcast.read_bytes(), [], 0.5, part=0.3)) as port:
         source = open_source(f"http://127.0.0.1:{port}/live.ts")
