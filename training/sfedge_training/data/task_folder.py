@@ -30,17 +30,17 @@ def add_task_folder(folder: Path) -> None:
             where=str(entries),
             fix="Name a folder that holds the task's entry; CONTRIBUTING.md shows one.",
         ) from error
-    module = _module(loader) if loader.is_file() else None
-    if module is not None and not callable(getattr(module, "load", None)):
-        raise DataError("it has no function load(root, split)", where=str(loader))
     tasks = add_tasks(text, where=str(entries))
-    if module is None:
+    if not loader.is_file():
         return
+    module = _module(loader)
+    if not callable(getattr(module, "load", None)):
+        raise DataError("it has no function load(root, split)", where=str(loader))
     for name in dict.fromkeys(task.dataset for task in tasks):
         if not name.isidentifier() or name in LOADERS:
-            problem = "there is a dataset of this name" if name else "the entry names no dataset"
+            problem = "there is already one" if name in LOADERS else "that is no name"
             raise DataError(
-                f"{problem}{name and f': {name!r}'}",
+                f"dataset {name!r}: {problem}",
                 where=str(entries),
                 fix='Give the entry a "dataset" of its own: letters, digits and _.',
             )
