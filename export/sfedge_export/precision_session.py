@@ -10,7 +10,7 @@ from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from tqdm import tqdm
 
 from sfedge.bundle.graph_io import leaves_prompts_free
-from sfedge.bundle.manifest import GRAPHS, Manifest
+from sfedge.bundle.manifest import GRAPHS, HEADS, Manifest
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.preprocess import encoder_input
 from sfedge.core.tasks import Task
@@ -102,9 +102,8 @@ class Chain:
             **({} if is_before else mask),
         )
         last = {"hidden": hidden, "past_last": past[:, -1], "padding": padding}
-        if task.output == "heatmap":
-            return self._run("gaze", **last)
-        return self._run("answer", **last)[:, self._manifest.rows(task)]
+        values = self._run(HEADS[task.output], **last)
+        return values if task.output == "heatmap" else values[:, self._manifest.rows(task)]
 
     def _run(self, name: str, **inputs: Floats) -> Floats:
         (output,) = self._sessions[name].run(None, inputs)

@@ -12,13 +12,16 @@ from typing import Any, Literal, get_args
 
 from sfedge.core.errors import BundleError, DataError
 from sfedge.core.preprocess import InputSpec
-from sfedge.core.tasks import Task, task_from_json
+from sfedge.core.tasks import Output, Task, task_from_json
 
 SCHEMA = 1
 MANIFEST_NAME = "bundle.json"
 PREFIX_NAME = "prefix.safetensors"
 SELFTEST_NAME = "selftest.safetensors"
 GRAPHS = ("encoder", "connector", "trunk", "answer", "gaze")
+
+# The last graph of a question, by what its task puts out.
+HEADS: Mapping[Output, str] = {"label": "answer", "heatmap": "gaze"}
 
 BoxEmbedding = Literal["after", "before"]  # the connector (paper, figure 3; text of section 3.4)
 

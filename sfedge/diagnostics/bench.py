@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sfedge.bundle.bundle import open_bundle
-from sfedge.bundle.manifest import GRAPHS, PREFIX_NAME, Manifest
+from sfedge.bundle.manifest import GRAPHS, HEADS, PREFIX_NAME, Manifest
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import EngineError
@@ -208,7 +208,7 @@ def frame_products(
         for product, count in graph_products(manifest, graph).items():
             products[product] += runs * count
     for query in queries:
-        for graph in ("trunk", "gaze" if query.task.output == "heatmap" else "answer"):
+        for graph in ("trunk", HEADS[query.task.output]):
             products += graph_products(manifest, graph, prompts[query.task.name])
     return +products
 
@@ -232,9 +232,8 @@ def graph_products(manifest: Manifest, graph: str, prompt: int = 0) -> Counter[P
 
 def loaded_bytes(manifest: Manifest, model: Model) -> int:
     """Size of the graphs that the model has loaded, and of the prompts."""
-    heads = {"answer": "label", "gaze": "heatmap"}
-    outputs = {task.output for task in model.tasks}
-    graphs = [graph for graph in GRAPHS if heads.get(graph) in {None, *outputs}]
+    idle = {*HEADS.values()} - {HEADS[task.output] for task in model.tasks}
+    graphs = [graph for graph in GRAPHS if graph not in idle]
     loaded = tuple(f"{model.precision}/{graph}." for graph in graphs)
     return sum(e.size for e in manifest.files if e.path.startswith((*loaded, PREFIX_NAME)))
 

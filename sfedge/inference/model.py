@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sfedge.bundle.bundle import Bundle
 from sfedge.bundle.graph_io import graph_io
+from sfedge.bundle.manifest import HEADS
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.decode import answered, values_of
 from sfedge.core.preprocess import crop, encoder_input
@@ -79,10 +80,8 @@ class Model(Closing):
         self._manifest = manifest
         self._rows = {task.name: manifest.rows(task) for task in self.tasks}
         self._engines: dict[str, Engine] = {}
-        outputs = {task.output for task in self.tasks}
-        graphs = ["encoder", "connector", "trunk"]
-        graphs += ["answer"] if "label" in outputs else []
-        graphs += ["gaze"] if "heatmap" in outputs else []
+        used = {HEADS[task.output] for task in self.tasks}
+        graphs = ["encoder", "connector", "trunk", *sorted(used)]
         folder = folder_of(bundle.sha256, self.choice.name, self.precision)
         with ExitStack() as undo:
             undo.callback(self.close)
@@ -144,8 +143,8 @@ class Model(Closing):
     def _answers(self, frame: Frame, queries: Sequence[Query]) -> Iterator[tuple[int, Prediction]]:
         """The place of each query and its prediction, as they come."""
         tokens = self._connect(self._encode(frame, queries), queries)
-        for head in ("answer", "gaze"):
-            asked = [i for i, query in enumerate(queries) if _head(query.task) == head]
+        for head in HEADS.values():
+            asked = [i for i, query in enumerate(queries) if HEADS[query.task.output] == head]
             for part in _batches(asked, self._batch):
                 chosen = [queries[i] for i in part]
                 values = self._ask(head, chosen, [tokens[self._tokens_key(q)] for q in chosen])
@@ -228,10 +227,6 @@ class Model(Closing):
             side=query.side,
         )
         return answered(asked, task, values_of(task, logits[None])[0], query.view)
-
-
-def _head(task: Task) -> str:
-    return "gaze" if task.output == "heatmap" else "answer"
 
 
 def _prompt(prefix: Array, least: int, keep: Callable[[Array], Row]) -> _Prompt:

@@ -30,7 +30,7 @@ def accuracy(scores: Scores, labels: Labels) -> float:
 
     Also HaGRID's F1: with one label a picture, the micro average that its code takes is this.
     """
-    return float((scores.argmax(axis=1) == labels).mean())
+    return float((highest(scores) == labels).mean())
 
 
 def confusion(labels: Labels, answers: Labels, classes: int) -> NDArray[np.int64]:
@@ -50,13 +50,13 @@ def class_recalls(table: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def balanced_accuracy(scores: Scores, labels: Labels) -> float:
     """Mean over the classes present of the share that is recognised (macro recall)."""
-    answers = scores.argmax(axis=1)
+    answers = highest(scores)
     return float(recall_score(labels, answers, labels=np.unique(labels), average="macro"))
 
 
 def macro_f1(scores: Scores, labels: Labels) -> float:
     """Mean over classes of F1; those that neither occur nor are answered are left out."""
-    return float(f1_score(labels, scores.argmax(axis=1), average="macro"))
+    return float(f1_score(labels, highest(scores), average="macro"))
 
 
 def cohens_kappa(table: NDArray[np.int64]) -> float:

@@ -85,7 +85,8 @@ class Chosen:
 
     def __str__(self) -> str:
         successes = sum(example.is_success for example in self.examples)
-        what = f"at most {NEAR:g} from an annotator's point" if self.task == "gaze" else "right"
+        is_map = TASKS[self.task].output == "heatmap"
+        what = f"at most {NEAR:g} from an annotator's point" if is_map else "right"
         first = f"{successes} of the first {self.answered} answers {what}"
         return f"{first} (samples in the split: {self.of})"
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sfedge.core.decode import values_of
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
 from sfedge_training.baselines.vlm.batches import ChatDataset
@@ -97,7 +98,7 @@ def ask(
             )
         texts += answers
         if letters is not None:
-            scores.append(first[:, letters].cpu().double().softmax(dim=1).numpy())
+            scores.append(values_of(TASKS[task], first[:, letters].float().cpu().numpy()))
     return TextAnswers(tuple(texts), np.concatenate(scores) if scores else None)
 
 
