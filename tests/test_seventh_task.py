@@ -82,12 +82,13 @@ def block(language: str) -> str:
 def run(code_or_module: list[str], *words: object) -> str:
     """What a program prints."""
     parts = [str(ROOT / part) for part in ("", "training", "export", "desktop")]
+    settings = {"PYTHONPATH": os.pathsep.join(parts), "QT_QPA_PLATFORM": "offscreen"}
     finished = subprocess.run(
         [sys.executable, *code_or_module, *map(str, words)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(parts), "QT_QPA_PLATFORM": "offscreen"},
+        env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
