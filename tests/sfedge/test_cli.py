@@ -100,7 +100,7 @@ def test_a_traceback_is_shown_only_with_debug(command: Command, tmp_path: Path) 
 def test_a_fault_of_the_program_is_one_line_too(
     command: Command, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sfedge.tracking.track.Tracker.update", lambda *_: 1 // 0)
+    monkeypatch.setattr("sfedge.tracking.track.Tracker.update", lambda *_, **__: 1 // 0)
     finished = command("run", scene.video, "--detections", scene.detections, "--out", tmp_path)
     assert finished.code == 1
     line = finished.err.splitlines()[-1]
