@@ -144,7 +144,7 @@ def seconds(text: str | float) -> float:
     "--as-video",
     type=float,
     metavar="RATE",
-    help="The pictures of a folder are the frames of a film, so many a second.",
+    help="The pictures of a folder are the frames of a film, at this frame rate.",
 )
 @click.option("--no-video", is_flag=True, help="Write no annotated video or pictures.")
 @click.option("--wide", is_flag=True, help="Give the table a column for each label's probability.")

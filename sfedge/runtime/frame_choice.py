@@ -9,7 +9,7 @@ _EARLY = 1e-6  # seconds that rounding may make a frame early
 
 
 class FrameChoice:
-    """Takes the first frame, and then one in so many frames or seconds.
+    """Takes the first frame, and then every n-th, or one per interval of time.
 
     Both keep to a grid, so that no error adds up. The first frame of a new scene that is passed
     over hands that on to the next.

@@ -2,7 +2,7 @@
 
 1. Results are named for their source: the stem of a file, the name of a folder, the last part of an
    address. Nothing in it is changed but what is no valid name elsewhere.
-2. Where another source of the same stem stands beside it (`talk.mp4`, `talk.mov`), the name keeps
+2. Where another source with the same stem is in its folder (`talk.mp4`, `talk.mov`), the name keeps
    the suffix: `talk.mov.jsonl`.
 3. The same where the name is taken: by results of another source, by files of unknown origin, or
    by another run that is going on. If that name is taken, too, it is numbered: `talk.mov-2.jsonl`.
@@ -103,7 +103,7 @@ def _stem(source: str, path: Path | None) -> tuple[str, str]:
 
 
 def _has_sibling(path: Path) -> bool:
-    """Whether another source of the same stem stands beside the file."""
+    """Whether another source with the same stem is in its folder."""
     if path.is_dir():
         return False
     try:

@@ -103,7 +103,7 @@ def make_folder(out: Path) -> None:
     """Make the folder of the results where it is missing.
 
     Raises:
-        OutputError: it cannot be made, or a file stands in its place.
+        OutputError: it cannot be made, or there is a file of its name.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def _annotated_suffix(info: SourceInfo) -> str:
 
 
 def _is_free(files: OutputFiles, owner: str | None, *, is_live: bool) -> bool:
-    """Whether nothing stands under these names but results of the same source."""
+    """Whether nothing has these names but results of the same source."""
     parts = files.partial
     if _owner(parts.records) not in (None, owner):
         return False

@@ -121,6 +121,18 @@ def test_no_video_writes_none(command: Any, album: Path, tmp_path: Path) -> None
     assert sorted(path.suffix for path in out.iterdir()) == [".csv", ".json", ".jsonl"]
 
 
+@pytest.mark.parametrize(("name", "error"), [("a.jpg", 2.0), ("a.png", 0.0)])
+def test_pictures_are_kept_as_they_were_drawn(
+    tmp_path: Path, astronaut: np.ndarray, name: str, error: float
+) -> None:
+    with PictureWriter(tmp_path / "a.annotated") as writer:
+        writer.write(astronaut, name)
+    with Image.open(tmp_path / "a.annotated" / name) as picture:
+        difference = np.abs(np.asarray(picture, int) - astronaut)
+    assert difference.mean() <= error
+    assert np.percentile(difference, 99) <= 5 * error
+
+
 def test_a_removed_folder_of_pictures_is_noticed_at_the_next_one(tmp_path: Path) -> None:
     with PictureWriter(tmp_path / "a.annotated") as writer:
         image = np.zeros((8, 8, 3), np.uint8)
