@@ -1,6 +1,7 @@
 """`sfedge run`: a video, folder, camera or stream into a folder of results."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -11,6 +12,7 @@ from sfedge.core.config import EngineName, RunConfig
 from sfedge.core.tasks import TASKS, task_names
 
 if TYPE_CHECKING:
+    from sfedge.core.structures import FrameResult, Gap
     from sfedge.results.run_report import RunReport
     from sfedge.runtime.outputs import OutputFiles
 
@@ -247,6 +249,7 @@ def run_source(
         click.echo(f"model {session.model_name} on {session.device}{notice}", err=True)
         if session.engine_note:
             click.echo(f"sfedge: note: {session.engine_note}", err=True)
+        session.add_sink(_GapLines())
         outcome = process(session, out, annotated=annotated, every_frame=every_frame, wide=wide)
     report, files = outcome.report, outcome.files
     for text in (*report.losses, *report.warnings, *_remarks(report, config)):
@@ -265,9 +268,26 @@ def run_source(
     return _LOSS if report.losses else 0
 
 
+class _GapLines:
+    """A sink that says at once when a live source gives no frames."""
+
+    def write(self, result: "FrameResult") -> None:
+        """Results go to the files."""
+
+    def gap(self, gap: "Gap") -> None:
+        """Say that a gap began or ended."""
+        from tqdm import tqdm
+
+        if gap.end is None:
+            text = f"no frames since {gap.start:.1f} s: {gap.reason.rstrip('.')}."
+        else:
+            text = f"frames again from {gap.end:.1f} s on."
+        tqdm.write(f"sfedge: warning: {text}", file=sys.stderr)  # above a bar
+
+
 def _remarks(report: "RunReport", config: RunConfig) -> Iterator[str]:
     """What the user should know of a run in which nothing went wrong."""
-    if report.people == 0:
+    if report.people == 0 and not any(report.answers.values()):
         yield "no person was found, so nothing was asked."
     if report.left_out:
         yield (

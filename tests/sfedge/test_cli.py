@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pytest
 from clips import write_clip
+from fake_parts import Camera, OnePerson
 from scenes import CLIP_FRAMES, Finished, Scene, make_scene
 
 import sfedge
@@ -251,6 +252,20 @@ def test_options_that_make_no_sense_are_refused(
     finished = command("run", "none.mp4", *words)
     assert finished.code == 2
     assert message in finished.err
+
+
+def test_a_break_of_a_camera_is_said_when_it_begins_and_when_it_ends(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_camera(source: str, config: sfedge.RunConfig, **_: object) -> sfedge.Session:
+        camera = Camera(12, every=0.05, silence=(5, 0.3))
+        return sfedge.Pipeline(camera, config, detector=OnePerson(), tasks=["gesture"])
+
+    monkeypatch.setattr("sfedge.runtime.pipeline.open_session", open_camera)
+    finished = command("run", "0", "--out", tmp_path)
+    told = [line for line in finished.err.splitlines() if "frames" in line]
+    assert told[0] == "sfedge: warning: no frames since 0.2 s: the cable was pulled."
+    assert told[1].startswith("sfedge: warning: frames again from 0.")
 
 
 def test_a_run_on_two_onnx_runtimes_says_that_they_clash(
