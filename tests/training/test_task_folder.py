@@ -9,7 +9,7 @@ from sfedge.core.errors import DataError, UnknownNameError
 from sfedge.core.tasks import TASKS
 from sfedge_training.__main__ import main
 from sfedge_training.data import LOADERS, loader
-from sfedge_training.data.labels_table import Faults, read_labels
+from sfedge_training.data.labels_table import Problems, read_labels
 from sfedge_training.data.task_folder import add_task_folder
 from sfedge_training.loop.recipe import Recipe
 
@@ -59,8 +59,8 @@ def test_without_a_loader_the_task_is_taught_by_a_table_of_labels(tmp_path: Path
     table = tmp_path / "labels.csv"
     table.write_text("picture,task,label\na.jpg,posture,Sitting\n")
 
-    faults = Faults(table)
-    (row,) = read_labels(table, faults)
+    problems = Problems(table)
+    (row,) = read_labels(table, problems)
 
     assert (row.task, row.label) == ("posture", "sitting")
     assert Recipe(datasets=("folder",), own_tasks=("posture",)).tasks == ("posture",)
