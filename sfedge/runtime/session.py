@@ -104,8 +104,8 @@ class Session(Closing):
             max_pairs=config.max_pairs,
             egocentric=config.egocentric,
         )
-        self._scene_began = 0  # index of the first frame of this shot
         self._smoother = Smoother(self.tasks, config.smoothing)
+        self._left: set[int] = set()  # ids of people who were given up and are not back
         self._newest = NewestAnswers(
             math.inf if self.is_live else max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
         )
@@ -299,8 +299,6 @@ class Session(Closing):
             frame = found.frame
             answers = asker.collect()
             scene = self._follow(found)
-            # Whoever was asked about before a cut is gone.
-            answers = [answer for answer in answers if answer.frame >= self._scene_began]
             self._tally.seconds["ask"] = asker.seconds
             if asker.is_idle:
                 queries = self._budget_planner.plan(
@@ -353,19 +351,19 @@ class Session(Closing):
 
     def _follow(self, found: Found) -> Scene:
         """Who and what is where in the frame."""
-        if found.is_cut or found.frame.starts_scene:
-            self._scene_began = found.frame.index
         with self.timed("track"):
             scene = self._tracker.update(found.detections, found.frame, is_cut=found.is_cut)
-        self._smoother.forget(scene.ended)
-        self._newest.forget(scene.ended)
-        self._interval_planner.forget(scene.ended)
-        self._budget_planner.forget(scene.ended)
+        for memory in (self._smoother, self._newest, self._interval_planner, self._budget_planner):
+            memory.forget(scene.ended)
+        self._left = self._left.union(scene.ended).difference(track.id for track in scene.people)
         return scene
 
     def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
         fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
         carried = self._newest.update(fresh, scene, frame.time)
+        if fresh:  # of people who have left since they were asked about, too: not to be carried
+            self._smoother.forget(self._left)
+            self._newest.forget(self._left)
         result = FrameResult(
             frame,
             scene.people,
