@@ -3,10 +3,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from numpy.typing import NDArray
+from PIL import Image
 
-from benchmarks import detectors, stages, tracking
+from benchmarks import detectors, phantoms, stages, tracking
 from benchmarks import measured_on as machine
 
 ROOT = Path(__file__).parents[1]
@@ -93,3 +96,17 @@ def test_tables_of_results_stand_in_the_documents_as_they_were_measured() -> Non
     assert {name for name, _ in shown} >= {"detectors.md", "performance.md", "tracking.md"}
     for name, table in shown:
         assert table == measured[tuple(table[0])], f"{name} is older than benchmarks/results"
+
+
+def test_a_portrait_and_its_close_ups_show_one_person(
+    run: Callable[..., str], tmp_path: Path, astronaut: NDArray[np.uint8]
+) -> None:
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    Image.fromarray(astronaut).save(folder / "astronaut.png")
+    page = run(phantoms.main, "--close-ups", str(folder))
+
+    ((_, whole, close_ups, both),) = tables(page)
+    assert whole == ["portraits", "1", "0", "0", "0", "1"]
+    assert close_ups == ["portraits, close-ups", "3", "0", "0", "0", "3"]
+    assert both == ["all", "4", "0", "0", "0", "3"]

@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
     help="Model bundle, a folder or zip. [the demo model]",
 )
 @click.option(
-    "--egocentric", is_flag=True, help="The camera is worn: the wearer's own hands are nobody's."
+    "--egocentric", is_flag=True, help="The camera is worn: hands of its wearer are marked."
 )
 @click.option("--offline", is_flag=True, help="Never fetch anything.")
 @click.option("--debug", is_flag=True, help="Print where in the program an error arose.")

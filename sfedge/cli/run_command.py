@@ -119,7 +119,7 @@ def seconds(text: str | float) -> float:
     help="Table of boxes that takes the place of the detectors.",
 )
 @click.option(
-    "--egocentric", is_flag=True, help="The camera is worn: the wearer's own hands are nobody's."
+    "--egocentric", is_flag=True, help="The camera is worn: hands of its wearer are marked."
 )
 @click.option("--no-pairs", is_flag=True, help="Ask nothing about pairs of people.")
 @click.option(

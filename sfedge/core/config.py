@@ -35,7 +35,7 @@ class RunConfig:
     end: float | None = None  # seconds; frames at or after it are not read
     detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
     detections: Path | None = None  # precomputed boxes in place of the detectors
-    egocentric: bool = False  # the camera is worn: the wearer's own hands are nobody's
+    egocentric: bool = False  # the camera is worn: hands of its wearer are marked
     offline: bool = False  # never fetch anything
     as_video: float | None = None  # a folder's pictures are a film of so many frames a second
     live: bool = False  # a recording plays at its own pace, as cameras and streams always do
