@@ -78,7 +78,7 @@ class RtspCamera:
                 self._units.append([unit for unit in whole.split(b"\0\0\1") if unit])
         sets = [unit for unit in self._units[0] if unit[0] & 31 in (7, 8)]
         self._parameters = ",".join(base64.b64encode(unit).decode() for unit in sets)
-        self._begun = time.monotonic()
+        self._next = 0  # frame of the next connection
 
     @contextmanager
     def serving(self) -> Iterator[int]:
@@ -131,7 +131,8 @@ class RtspCamera:
                     client.shutdown(socket.SHUT_RDWR)
 
     def _play(self, client: socket.socket) -> None:
-        first = round((time.monotonic() - self._begun) * 25)  # what is on now
+        first = self._next
+        self._next += self._lasts + 20  # meanwhile the scene goes on
         begun, sequence = time.monotonic(), 0
         for place, units in enumerate(self._units[first : first + self._lasts]):
             time.sleep(max(begun + place / 25 - time.monotonic(), 0))

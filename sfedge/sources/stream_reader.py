@@ -19,7 +19,8 @@ MICROSECONDS = 1_000_000  # ticks a second of the packets' time stamps here
 _WAITS = (0.5, 1.5, 3.0, 5.0)  # seconds between tries to join again; the last one repeats
 _UNSTAMPED = ("mpjpeg", "mjpeg", "h264", "hevc", "m4v", "mpegvideo", "obu", "h263", "h261")
 _JUMP = 10.0  # seconds; a longer step of the time stamps is a new clock
-_WINDOW = 30.0  # seconds within which the latest packet sets the pace
+_WINDOW = 10.0  # seconds within which the latest packet sets the pace
+_CATCH_UP = 0.1  # seconds per second by which pictures come faster, while they come too late
 _NO_KEY = 5.0  # seconds without a key frame, after which one begins in the middle
 _MOST_BYTES = 256 * 2**20  # of packets in the queue
 
@@ -60,6 +61,9 @@ class StreamReader:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sfedge stream", daemon=True)
         self._offsets: deque[tuple[float, float]] = deque()  # arrivals, falling offsets from pace
+        self._pace = -math.inf  # the clock when the packet of time 0 is to be shown
+        self._paced = 0.0  # the clock at the last packet
+        self._is_playlist = container.format.name in ("hls", "dash")
         self._began: float | None = None  # the clock at the first packet
         self._last = 0.0  # time of the newest packet
         self._zero = 0.0
@@ -74,6 +78,8 @@ class StreamReader:
         self.rate = float(video.average_rate) if video.average_rate and self._is_stamped else None
         sound = _sound_of(container)
         self.feed = SoundFeed(sound) if sound is not None and self._is_stamped else None
+        if container.streams.audio and self.feed is None:
+            self.losses.append("the sound could not be kept: its codec or its times are not known")
 
     @property
     def is_over(self) -> bool:
@@ -108,10 +114,7 @@ class StreamReader:
             return item
 
     def due(self, stamp: float) -> float:
-        """When, on the clock, the picture of a time is to be shown.
-
-        As early as possible, but so that the latest packets of the last half minute are in time.
-        """
+        """When, on the clock, the picture of a time is to be shown."""
         with self._changed:
             return self._due(stamp)
 
@@ -128,7 +131,7 @@ class StreamReader:
             return self._drop_to_key(now)
 
     def _due(self, stamp: float) -> float:
-        return stamp + (self._offsets[0][1] if self._offsets else 0.0)
+        return stamp + self._pace
 
     def _drop_to_key(self, now: float) -> int:
         """Drop what lies before the last key frame that is due by a time on the clock."""
@@ -214,13 +217,7 @@ class StreamReader:
                 return
             if self._began is None:
                 self._began = arrival
-            connection.begin(packet, max(arrival - self._began, self._last))
-        stamp = connection.seconds(packet)
-        if stamp is None:
-            stamp = max(arrival - (self._began or arrival), self._last)
-        elif not self._last - _JUMP < stamp < self._last + _JUMP + connection.since(arrival):
-            stamp = self._last + connection.step
-            connection.begin(packet, stamp)
+        stamp = self._time_of(connection, packet, arrival)
         connection.arrived = arrival
         self._last_raw = max(self._last_raw, connection.raw(packet) or -math.inf)
         packet.pts, packet.dts = round(stamp * MICROSECONDS), None
@@ -235,12 +232,35 @@ class StreamReader:
                 self._drop_to_key(math.inf)
             self._changed.notify_all()
 
+    def _time_of(self, connection: "_Connection", packet: Any, arrival: float) -> float:
+        """A packet's time on our clock: its time stamp, as far as it has a sensible one."""
+        now = max(arrival - (self._began or arrival), self._last)
+        expected = self._last + connection.step if connection.has_begun else now
+        stamp = connection.seconds(packet)
+        longest = _JUMP + arrival - connection.arrived
+        if not self._is_stamped:
+            connection.has_begun = True
+            return now
+        if stamp is None or not self._last - _JUMP < stamp < self._last + longest:
+            connection.begin(packet, expected)
+            return expected
+        return stamp
+
     def _keep_pace(self, arrival: float, offset: float) -> None:
+        """Set the clock's time of the packets' zero from one more arrival.
+
+        Late packets delay all that follow. What was held back too long is caught up slowly; not so
+        in playlists, whose segments come seconds apart and need what is held back.
+        """
         while self._offsets and self._offsets[-1][1] <= offset:
             self._offsets.pop()
         self._offsets.append((arrival, offset))
         while self._offsets[0][0] < arrival - _WINDOW:
             self._offsets.popleft()
+        latest = self._offsets[0][1]
+        caught_up = 0.0 if self._is_playlist else _CATCH_UP * (arrival - self._paced)
+        self._pace = max(latest, self._pace - caught_up)
+        self._paced = arrival
 
     def _put_sound(self, connection: "_Connection", packet: Any) -> None:
         if self.feed is None or not connection.has_begun:
@@ -302,10 +322,6 @@ class _Connection:
         """A packet's time on our clock; None where it has no time stamp."""
         stamp = self.raw(packet)
         return None if stamp is None or self._shift is None else stamp + self._shift
-
-    def since(self, arrival: float) -> float:
-        """Seconds since the last packet came."""
-        return arrival - self.arrived
 
 
 def _sound_of(container: Any) -> Any:
