@@ -13,6 +13,7 @@ from sfedge.detect.regions import around
 from sfedge.detect.single_shot import decode, make_anchors
 
 _OVERLAP = 0.3
+_LOWEST = 0.5  # what is less sure takes no part in a face's box either
 _SIZES = {"short": 128, "full": 192}
 _STRIDES = {"short": [(8, 2), (16, 6)], "full": [(4, 1)]}
 
@@ -34,7 +35,7 @@ class FaceFinder:
         self._anchors = make_anchors(self._size, _STRIDES[reach])
 
     def find(self, image: Image, lowest: float) -> list[FoundFace]:
-        """Faces of at least this score, the surest first.
+        """Faces of at least this score, at least 0.5, the surest first.
 
         Raises:
             DetectorError: the network fails.
@@ -46,11 +47,13 @@ class FaceFinder:
             logits[0, :, 0],
             self._anchors,
             size=self._size,
-            lowest=lowest,
+            lowest=_LOWEST,
             overlap=_OVERLAP,
         )
         faces = []
         for shot in shots:
+            if shot.score < lowest:
+                break
             placed = shot.in_picture(region)
             x1, y1, x2, y2 = placed.box.tolist()
             faces.append(FoundFace((x1, y1, x2, y2), placed.points, placed.score))

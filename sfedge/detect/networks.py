@@ -43,7 +43,7 @@ NETWORKS: Mapping[str, Network] = {
     "face-short-range": Network(
         finds="faces within about 2 m",
         source=tflite_files.FACE_SHORT,
-        sha256="776e53fb3c2379a9237a9e42e05ee0114d1b0c779c0da18c78400c6110039d0e",
+        sha256="7a5067898909c020655f981b61c8233652fec3e2dab2086e8c8f92b8229fc782",
     ),
     "face-full-range": Network(
         finds="faces across a room",
@@ -53,7 +53,7 @@ NETWORKS: Mapping[str, Network] = {
     "palm": Network(
         finds="palms",
         source=tflite_files.PALM,
-        sha256="a9d1162e843cd914d66c97af4648f8757b17a7c7f1fc90e566d366b6c4e3e049",
+        sha256="4c93d01dd582b9aa2d2503f5410e2da74a0466f31a5990b5646c470eeaccc28e",
     ),
     "hand-landmarks": Network(
         finds="21 points of a hand",
@@ -75,12 +75,12 @@ NETWORKS: Mapping[str, Network] = {
     "face-mesh": Network(
         finds="468 points of a face",
         source=tflite_files.FACE_MESH,
-        sha256="ebded3f99aeabbdbbbc71b4ac230238d81a8834dd083b4f4d2d7028a957d78d2",
+        sha256="ba1a9f491868f61e4d897f92e5d830354c02906bf28e840fc91f632ac5111500",
     ),
     "iris": Network(
         finds="5 points of an iris",
         source=tflite_files.IRIS,
-        sha256="aa8d08396e1f953b6becc7afd44f9cb4db8b0acc1d831c7f2634ea480f9a237c",
+        sha256="562b19e89daea0c4fedef4630dfae4d3bb054fd3819c569b930a92dc2a1446c0",
     ),
 }
 # Those that a run needs; the mesh and irises serve `sfedge.detect.face_mesh`.

@@ -19,6 +19,7 @@ Points = NDArray[np.float64]
 
 _STEPS = 32  # OpenCV 4 knows pixel positions to this part of a pixel
 _BLOCK = 64  # pixels of a line that it computes from one start, which decides how sums are rounded
+_LIMITS = -32768 * _STEPS, 32768 * _STEPS - 1  # of places, in steps
 _LONGEST = 32766  # pixels of a side that `remap` takes
 _KEPT = 48  # maps that are kept: of whole frames and tiles, which come again in every frame
 
@@ -86,18 +87,25 @@ def _maps(region: Region, size: int) -> tuple[NDArray[np.int16], NDArray[np.uint
     matrix = cv2.invert(cv2.getPerspectiveTransform(corners, target))[1]
     steps = np.arange(size)
     first = steps // _BLOCK * _BLOCK
-    places = np.empty((2, size, size))
-    rest = matrix[2, 0] * first + matrix[2, 1] * steps[:, None] + matrix[2, 2]
-    scale = _STEPS / (rest + matrix[2, 0] * (steps - first))
+    rest = steps - first
+    # A square stays one, so the last row is (0, 0, 1) but for rounding, which decides ties.
+    scale = matrix[2, 0] * first + matrix[2, 1] * steps[:, None]
+    scale += matrix[2, 2]
+    scale += matrix[2, 0] * rest
+    np.divide(_STEPS, scale, out=scale)
+    whole = np.empty((size, size, 2), np.int16)
+    fine = []
     for axis in range(2):
         a, b, c = matrix[axis]
-        starts = a * first + b * steps[:, None] + c
-        np.multiply(starts + a * (steps - first), scale, out=places[axis])
-    limits = np.iinfo(np.int32)
-    fine = np.rint(np.clip(places, limits.min, limits.max, out=places), out=places).astype(np.int32)
-    whole = np.clip(fine >> 5, -32768, 32767).astype(np.int16)
-    parts = ((fine[1] & _STEPS - 1) * _STEPS + (fine[0] & _STEPS - 1)).astype(np.uint16)
-    return np.stack([whole[0], whole[1]], axis=-1), parts
+        places = a * first + b * steps[:, None]
+        places += c
+        places += a * rest
+        places *= scale
+        np.clip(np.rint(places, out=places), *_LIMITS, out=places)
+        fine.append(places.astype(np.int32))
+        whole[..., axis] = fine[axis] >> 5
+    parts = (fine[1] & _STEPS - 1) * _STEPS + (fine[0] & _STEPS - 1)
+    return whole, parts.astype(np.uint16)
 
 
 _kept_maps = lru_cache(_KEPT)(_maps)

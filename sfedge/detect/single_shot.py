@@ -4,13 +4,16 @@ Ported from MediaPipe (SsdAnchorsCalculator, TensorsToDetectionsCalculator,
 NonMaxSuppressionCalculator), Copyright The MediaPipe Authors, Apache-2.0.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfedge.detect.regions import Points, Region
+
+Values = NDArray[np.float64]
 
 _LARGEST_LOGIT = 100.0
 
@@ -19,7 +22,7 @@ _LARGEST_LOGIT = 100.0
 class Shot:
     """Something found."""
 
-    box: NDArray[np.float64]  # (4,) x1 y1 x2 y2
+    box: Values  # (4,) x1 y1 x2 y2
     points: Points  # (K, 2)
     score: float
 
@@ -65,39 +68,40 @@ def decode(
         lowest: score from which a find counts.
         overlap: intersection over union above which two finds are one.
     """
-    clipped = np.clip(logits.astype(np.float64), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+    # Most anchors see nothing: no score is computed for what lies clearly below.
+    (near,) = np.nonzero(logits >= math.log(lowest / (1 - lowest)) - 0.01)
+    clipped = np.clip(logits[near].astype(np.float64), -_LARGEST_LOGIT, _LARGEST_LOGIT)
     scores = 1 / (1 + np.exp(-clipped))
-    (kept,) = np.nonzero(scores >= lowest)
+    order = np.argsort(-scores, kind="stable")
+    order = order[scores[order] >= lowest]
+    kept, scores = near[order], scores[order]
     rows = values[kept].astype(np.float64) / size
-    centres, sizes = rows[:, :2] + anchors[kept], rows[:, 2:4]
-    points = rows[:, 4:].reshape(len(rows), (values.shape[1] - 4) // 2, 2) + anchors[kept][:, None]
+    places = anchors[kept]
+    centres, sizes = rows[:, :2] + places, rows[:, 2:4]
+    points = rows[:, 4:].reshape(len(rows), (values.shape[1] - 4) // 2, 2) + places[:, None]
+    is_right = (sizes > 0).all(axis=1)
     boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1)
-    order = np.argsort(-scores[kept], kind="stable")
-    shots = [Shot(boxes[i], points[i], float(scores[kept[i]])) for i in order]
-    return _suppressed([shot for shot in shots if (shot.box[2:] > shot.box[:2]).all()], overlap)
+    return _suppressed(boxes[is_right], points[is_right], scores[is_right], overlap)
 
 
-def _suppressed(shots: Sequence[Shot], overlap: float) -> list[Shot]:
+def _suppressed(boxes: Values, points: Values, scores: Values, overlap: float) -> list[Shot]:
     """One find for those that overlap: their mean, weighted by score, with the best score."""
-    rest, means = list(shots), []
-    while rest:
-        best = rest[0]
-        shares = overlaps(best.box, np.array([shot.box for shot in rest]))
-        same = [shot for shot, share in zip(rest, shares, strict=True) if share > overlap]
-        rest = [shot for shot, share in zip(rest, shares, strict=True) if share <= overlap]
-        weights = [shot.score for shot in same]
-        box = np.average([shot.box for shot in same], axis=0, weights=weights)
-        points = np.average([shot.points for shot in same], axis=0, weights=weights)
-        means.append(Shot(box, points, best.score))
+    rest, means = np.arange(len(boxes)), []
+    while len(rest):
+        is_same = overlaps(boxes[rest[0]], boxes[rest]) > overlap
+        same, score = rest[is_same], float(scores[rest[0]])
+        weights = scores[same] / scores[same].sum()
+        means.append(
+            Shot(weights @ boxes[same], np.tensordot(weights, points[same], axes=1), score)
+        )
+        rest = rest[~is_same]
     return means
 
 
-def overlaps(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlaps(box: Values, others: Values) -> Values:
     """Intersection over union of one box, (4,), with each of others, (N, 4); (N,) in [0, 1]."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
     whole = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared
-    shares: NDArray[np.float64] = np.divide(
-        shared, whole, out=np.zeros_like(shared), where=whole > 0
-    )
+    shares: Values = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
     return shares

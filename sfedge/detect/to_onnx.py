@@ -119,6 +119,12 @@ class _Conversion:
 
     def padding(self, operator: Operator) -> None:
         before_after = self._value(operator.inputs[1])[list(_NCHW)]  # (4, 2)
+        if before_after[1].any() and not before_after[[0, 2, 3]].any() and before_after[1, 0] == 0:
+            # Channels of zeros, as a convolution: ONNX Runtime keeps its own layout across it.
+            channels, more = self._shape(operator.inputs[0])[3], int(before_after[1, 1])
+            identity = np.eye(channels + more, channels, dtype=np.float32)[..., None, None]
+            self._add("Conv", [_name(operator.inputs[0]), self._constant(identity)], operator)
+            return
         pads = self._constant(before_after.T.reshape(-1).astype(np.int64))
         self._add("Pad", [_name(operator.inputs[0]), pads], operator)
 
