@@ -175,8 +175,8 @@ def _score(found: FoundFace | FoundHand | FoundPose) -> float:
     return found.side_score if isinstance(found, FoundHand) else float(found.points[:, 2].mean())
 
 
-def show_finds(comparisons: Mapping[str, Comparison]) -> str:
-    """A row for each: how much both found, and how near it is."""
+def show_finds(first: str, comparisons: Mapping[str, Comparison]) -> str:
+    """A row for each: how much both found, and how near it is; `first` heads their names."""
     rows = []
     for name, one in comparisons.items():
         distances = one.distances
@@ -193,7 +193,7 @@ def show_finds(comparisons: Mapping[str, Comparison]) -> str:
             )
         )
     header = (
-        "what",
+        first,
         "found by the library, here",
         "by both",
         "overlap: median, least",
@@ -203,8 +203,8 @@ def show_finds(comparisons: Mapping[str, Comparison]) -> str:
     return machine.table(header, rows)
 
 
-def show_times(comparisons: Mapping[str, Comparison]) -> str:
-    """A row for each: median times of both."""
+def show_times(first: str, comparisons: Mapping[str, Comparison]) -> str:
+    """A row for each: median times of both; `first` heads their names."""
     rows = [
         (
             name,
@@ -213,7 +213,7 @@ def show_times(comparisons: Mapping[str, Comparison]) -> str:
         )
         for name, one in comparisons.items()
     ]
-    header = ("what", "library: median ms", "95th", "here: median ms", "95th")
+    header = (first, "library: median ms", "95th", "here: median ms", "95th")
     return machine.table(header, rows)
 
 
@@ -251,11 +251,11 @@ def main(pictures: Sequence[Path], python: Path, every: int, out: Path) -> None:
             "## The networks, on whole pictures",
             "Landmarks are compared in pixels of what the network sees, which is taken to be no "
             "larger than the landmarks' extent: the true distances are smaller.",
-            show_finds(each),
-            show_times(each),
+            show_finds("network", each),
+            show_times("network", each),
             "## The whole detector, all looks",
-            show_finds(kinds),
-            show_times(moments),
+            show_finds("detections of", kinds),
+            show_times("a picture with", moments),
         ]
     finally:
         theirs.close()

@@ -1,4 +1,5 @@
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import detectors, phantoms, stages, tracking
+from benchmarks import detectors, library_agreement, phantoms, stages, tracking
 from benchmarks import measured_on as machine
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,58 @@ def test_ids_are_counted_in_every_scene(run: Callable[..., str]) -> None:
     assert [row[0] for row in rows[::2]] == list(tracking.SCENES)
     assert rows[0] == ["two people cross", "different", "0", "0 of 1", "0 of 1", rows[0][-1]]
     assert 70 < float(rows[0][-1].rstrip("%")) < 90  # 15 % of the faces are never detected
+
+
+# Speaks for MediaPipe's library as sfedge asks it, but runs the default detector's networks.
+LIBRARY = """
+import json, sys
+import numpy as np
+from sfedge.detect import networks
+from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+
+def say(**answer):
+    print(json.dumps(answer), flush=True)
+
+say(version="0.0")
+found_by = MediaPipeNetworks(networks.fetch(networks.DETECTING))
+say(found=[])
+while line := sys.stdin.buffer.readline():
+    request = json.loads(line)
+    shape = request["height"], request["width"], 3
+    picture = np.frombuffer(sys.stdin.buffer.read(shape[0] * shape[1] * 3), np.uint8).reshape(shape)
+    if request["network"] == "hands":
+        rows = [
+            {"side": one.side, "score": one.side_score, "points": one.points.tolist()}
+            for one in found_by.find_hands(picture)
+        ]
+    elif request["network"] == "poses":
+        rows = [{"points": one.points.tolist()} for one in found_by.find_poses(picture)]
+    else:
+        rows = [
+            {"score": one.score, "box": one.box, "points": one.points.tolist()}
+            for one in found_by.find_faces(picture, request["network"], 0.5)
+        ]
+    say(found=rows, seconds=0.001)
+"""
+
+
+def test_what_is_the_same_agrees_in_full(
+    run: Callable[..., str], tmp_path: Path, astronaut: NDArray[np.uint8]
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(astronaut).save(tmp_path / "pictures" / "astronaut.png")
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\n{LIBRARY}")
+    python.chmod(0o755)
+    page = run(library_agreement.main, str(tmp_path / "pictures"), "--python", str(python))
+
+    each, _, kinds, moments = tables(page)
+    rows = {row[0]: row[1:] for row in (*each[1:], *kinds[1:])}
+    for name in ("faces, short range", "faces, full range", "poses", "face", "person"):
+        counts, share, overlap, score, _ = rows[name]
+        assert (counts, share, overlap, score) == ("1, 1", "100.0 %", "1.0000, 1.000", "0.0000")
+    assert rows["poses"][-1] == "0.000, 0.00"
+    assert len(moments) == 4
 
 
 def test_tables_of_results_stand_in_the_documents_as_they_were_measured() -> None:

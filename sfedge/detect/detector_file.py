@@ -72,7 +72,7 @@ _THREE: tuple[_Check, str] = (
 _MISSING = object()
 
 # Field: its default, how to tell a right value, and what that is in words.
-_FIELDS: Mapping[str, Mapping[str, tuple[Any, _Check, str]]] = {
+FIELDS: Mapping[str, Mapping[str, tuple[Any, _Check, str]]] = {
     "": {
         "file": (_MISSING, *_NAME),
         "sha256": (
@@ -192,7 +192,7 @@ def read_description(path: Path) -> Description:
 
 def _values(part: str, content: Any, faults: list[str]) -> dict[str, Any]:
     """Each field's value or default; what is wrong is added to the faults."""
-    fields = _FIELDS[part]
+    fields = FIELDS[part]
     lead = f"{part}." if part else ""
     if not isinstance(content, dict):
         return {name: default for name, (default, _, _) in fields.items()}

@@ -21,7 +21,7 @@ _STEPS = 32  # OpenCV 4 knows pixel positions to this part of a pixel
 _BLOCK = 64  # pixels of a line that it computes from one start, which decides how sums are rounded
 _LIMITS = -32768 * _STEPS, 32768 * _STEPS - 1  # of places, in steps
 _LONGEST = 32766  # pixels of a side that `remap` takes
-_KEPT = 48  # maps that are kept: of whole frames and tiles, which come again in every frame
+_KEPT = 128  # maps that are kept: of whole frames, tiles and small faces, which come again
 
 
 @dataclass(frozen=True, slots=True)

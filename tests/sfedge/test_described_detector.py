@@ -16,6 +16,7 @@ from sfedge.core.errors import ConfigError, DetectorError, UnknownNameError
 from sfedge.core.structures import Detection, Frame
 from sfedge.detect import build_detector
 from sfedge.detect.described_detector import open_described
+from sfedge.detect.detector_file import FIELDS, read_description
 
 Picture = NDArray[np.uint8]
 SIZE, CELL = 160, 16  # pixels of the input and of a cell; a find is as large as a cell
@@ -294,6 +295,23 @@ def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
         open_described(path)
     for part in ("file is missing", "classes is missing", "input.size", "input.fit", "threshold"):
         assert part in str(caught.value)
+
+
+def test_the_example_of_the_documents_is_a_right_description(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
+    example = page.split("```json")[1].split("```")[0]
+    (tmp_path / "yolov8n-face.onnx").touch()
+    (tmp_path / "face.json").write_text(example)
+    described = read_description(tmp_path / "face.json")
+    assert (described.classes, described.size, described.box) == ({0: "face"}, (640, 640), "cxcywh")
+
+
+def test_the_documents_list_all_fields() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
+    section = page.split("## An ONNX detector of your own")[1].split("\n## ")[0]
+    for part, fields in FIELDS.items():
+        for name in fields.keys() - {"input", "output", "scores", "labels"}:
+            assert f"`{f'{part}.' if part else ''}{name}`" in section
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\udc80"])
