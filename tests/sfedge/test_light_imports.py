@@ -40,7 +40,8 @@ def test_no_module_of_the_runtime_imports_what_it_must_not() -> None:
             ".__init__"
         )
         for path in root.rglob("*.py")
-        if path.name != "__main__.py"
+        # A script of sfedge's that only an environment with MediaPipe's library runs.
+        if path.name not in ("__main__.py", "mediapipe_server.py")
     )
     assert "sfedge.runtime.pipeline" in names
     code = (

@@ -1,5 +1,6 @@
 """The converted networks beside Google's own runtime, on real pictures."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 
+from sfedge.core.errors import EngineError
 from sfedge.detect import networks
 from sfedge.detect.tflite import read_tflite
 from sfedge.detect.to_onnx import to_onnx
@@ -150,8 +152,6 @@ def test_attributes_and_constants_are_written_as_onnx_reads_them() -> None:
 
 
 def test_a_graph_that_is_none_is_an_error_with_the_file(tmp_path: Path) -> None:
-    from sfedge.core.errors import EngineError
-
     file = tmp_path / "broken.onnx"
     file.write_bytes(b"no graph")
     for engine in ("cpu", "openvino"):
@@ -159,3 +159,15 @@ def test_a_graph_that_is_none_is_an_error_with_the_file(tmp_path: Path) -> None:
             open_network(file, engine=engine)
     with pytest.raises(EngineError, match="cannot load"):
         open_plain(file, 1)
+
+
+def test_without_onnx_runtime_openvino_runs_the_networks(
+    converted: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "openvino" in open_network(converted["palm"]).device
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_network(converted["palm"], engine="cpu")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match=r"need ONNX Runtime or OpenVINO.*pip install"):
+        open_network(converted["palm"])
