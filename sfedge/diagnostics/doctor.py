@@ -196,7 +196,7 @@ def _check_networks(report: Report) -> None:
     except OutputError as error:
         report.add(f"{error.where}: {error.what}", error.fix, is_fatal=True)
         return
-    lacking = [name for name, status in report.networks.items() if status != "ready"]
+    lacking = [name for name in networks.DETECTING if report.networks[name] != "ready"]
     if lacking:
         report.add(
             f"detector networks are not in the cache: {', '.join(lacking)}",

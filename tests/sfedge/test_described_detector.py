@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,15 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (folder / "net.onnx").rename(tmp_path / "net.onnx")
     (folder / "net.onnx").symlink_to(tmp_path / "net.onnx")
     with pytest.raises(DetectorError, match="leads out of the folder"):
+        open_described(path)
+
+
+def test_an_engine_that_cannot_run_here_is_never_replaced_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = describe(tmp_path, engine="openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(DetectorError, match="OpenVINO"):
         open_described(path)
 
 

@@ -14,6 +14,7 @@ from sfedge.bundle import bundle as bundle_module
 from sfedge.cli.doctor_command import doctor as doctor_command
 from sfedge.cli.info_command import info as info_command
 from sfedge.core.tasks import TASKS
+from sfedge.detect import networks
 from sfedge.diagnostics.doctor import Report, examine
 from sfedge.engines import ENGINES, openvino, ort
 from sfedge.engines.trt_build import build_engines
@@ -67,6 +68,7 @@ def test_networks_that_are_not_there_are_no_obstacle_to_a_first_run(
     (problem,) = [p for p in report.problems if "detector networks" in p.what]
     assert not problem.is_fatal
     assert "sfedge detectors fetch" in problem.fix
+    assert problem.what.endswith(", ".join(networks.DETECTING))  # others are not fetched by a run
     # Looking changes nothing; that the demo model was tested is remembered.
     assert {path.parent.name for path in cache.rglob("*.*")} == {"selftests"}
 
