@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sfedge.core.errors import SourceError
@@ -44,7 +43,7 @@ def open_source(
 
     if address.isdecimal():
         return CameraSource(address, start=start, end=end)
-    scheme, separator, _ = address.partition("://")
+    scheme, separator, rest = address.partition("://")
     scheme = scheme.lower()
     if separator and scheme in STREAMS:
         live = open_stream(address, start=start, end=end)
@@ -57,7 +56,7 @@ def open_source(
         )
     if device := re.fullmatch(r"/dev/video(\d+)", address):
         return CameraSource(device[1], start=start, end=end)
-    path = Path(url2pathname(urlsplit(address).path) if separator else address)
+    path = Path(url2pathname(rest[rest.find("/") :]) if separator else address)
     try:
         is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
     except (OSError, ValueError) as error:

@@ -14,9 +14,8 @@ from sfedge.sources.sound_feed import SoundFeed
 
 MAX_PIXELS = 64 * 2**20  # of one picture; above it memory, not the model, decides what happens
 
-# A user and password: all up to "@". Where characters such as "#" and "/" in them were not escaped,
-# they are known by a ":" that no port follows.
-_USER = re.compile(r"(?:[^/?#]*@)?(?:(?!\[|[^/?#]*:\d*(?:[/?#]|$))[^/?#@]*:.*@)?")
+_HOST = re.compile(r"(?:\[[^\]]*\]|[^/?#:@\[]+)(?::\d*)?(?:[/?#]|$)")  # with a port, up to the path
+_UNESCAPED = re.compile(r"[^\w.~!$&'()*+,;=:%-]", re.ASCII)  # what no user or password may hold
 
 
 def without_credentials(address: str) -> str:
@@ -27,7 +26,7 @@ def without_credentials(address: str) -> str:
     scheme, separator, rest = address.partition("://")
     if not separator:
         return shown(address)
-    parts = urlsplit(f"{scheme}://{_USER.sub('', rest, count=1)}")
+    parts = urlsplit(f"{scheme}://{rest[len(_user(rest)) :]}")
     shortened = (parts.scheme, parts.netloc, parts.path, "..." if parts.query else "", "")
     return shown(urlunsplit(shortened))
 
@@ -35,11 +34,22 @@ def without_credentials(address: str) -> str:
 def escaped(address: str) -> str:
     """The same address with its user and password written as a URL has to, as FFmpeg needs it."""
     scheme, separator, rest = address.partition("://")
-    user = _USER.match(rest)
-    if not separator or user is None or not re.search("[@/?#]", user.group()[:-1]):
+    user = _user(rest) if separator else ""
+    if not _UNESCAPED.search(user[:-1]):
         return address
-    name, _, password = user.group()[:-1].partition(":")
-    return f"{scheme}://{quote(name, '')}:{quote(password, '')}@{rest[user.end() :]}"
+    name, _, password = user[:-1].partition(":")
+    return f"{scheme}://{quote(name, '')}:{quote(password, '')}@{rest[len(user) :]}"
+
+
+def _user(rest: str) -> str:
+    """The user and password in what follows "://", up to their "@"; "" where there are none.
+
+    Characters such as "#" and "/" in them may not have been escaped: then what follows the first
+    "@" is no host, and all up to the last "@" belongs to them.
+    """
+    usual = re.match(r"[^/?#]*@", rest)
+    user = usual.group() if usual else ""
+    return user if _HOST.match(rest, len(user)) else rest[: rest.rfind("@") + 1]
 
 
 def shown(name: str | Path) -> str:

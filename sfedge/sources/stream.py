@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import av.error
 
@@ -42,7 +41,7 @@ def open_stream(address: str, *, start: float, end: float | None) -> "StreamSour
 
 def _is_live(address: str, container: Any) -> bool:
     """A recording on the web has a length: in bytes, or in seconds."""
-    if urlsplit(address).scheme.lower() not in ("http", "https"):
+    if address.partition("://")[0].lower() not in ("http", "https"):
         return True
     if container.format.name in ("mpjpeg", "rtsp", "sdp"):
         return True

@@ -1,18 +1,20 @@
 """Video files: times, numbers, orientation and colours of their frames."""
 
 import os
+import re
 import threading
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import av
 import numpy as np
 import pytest
 from clips import numbered, read_number, write_clip
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,6 +23,7 @@ from sfedge.core.structures import Frame
 from sfedge.sources import open_source, without_credentials
 from sfedge.sources.container import VideoFile
 from sfedge.sources.pictures import PictureSource
+from sfedge.sources.source import escaped
 from sfedge.sources.video import VideoSource
 
 ONE = 1 << 16  # in 16.16 fixed point
@@ -243,11 +246,15 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
 def test_addresses_open_the_source_they_name(tmp_path: Path, astronaut: np.ndarray) -> None:
     Image.fromarray(astronaut).save(tmp_path / "one.png")
     clip = write_clip(tmp_path / "clip.mp4", 3)
+    odd = write_clip(tmp_path / "a#b [1]?.mp4", 3)
     for address, kind in (
         (str(tmp_path), PictureSource),
         (str(tmp_path / "one.png"), PictureSource),
         (str(clip), VideoSource),
         (clip.as_uri(), VideoSource),
+        (clip.as_uri().replace("file://", "file://localhost"), VideoSource),
+        (f"file://{odd}", VideoSource),
+        (odd.as_uri(), VideoSource),
     ):
         with open_source(address) as source:
             assert isinstance(source, kind), address
@@ -281,6 +288,26 @@ def test_what_is_shown_of_an_address_holds_no_secret() -> None:
     )
     assert without_credentials("http://cam/video?user=me&pwd=secret") == "http://cam/video?..."
     assert without_credentials("a/path with @ and ?.mp4") == "a/path with @ and ?.mp4"
+
+
+@given(st.text(st.characters(codec="ascii", min_codepoint=33), min_size=1))
+def test_whatever_a_password_holds_is_never_shown_and_reaches_the_camera(password: str) -> None:
+    has_break, has_at = re.search(r"[/?#]", password), "@" in password
+    assume(not (has_break and (has_at or re.match(r"\d*[/?#]", password))))  # as a host has a path
+    address = f"rtsp://kim:{password}@cam.local:554/live?x=1"
+    assert without_credentials(address) == "rtsp://cam.local:554/live?..."
+    parts = urlsplit(escaped(address))
+    assert (parts.hostname, parts.port, parts.path) == ("cam.local", 554, "/live")
+    assert parts.username == "kim"
+    if not re.fullmatch(r"[\w.~!$&'()*+,;=:%-]*", password):  # else it is taken as it stands
+        assert unquote(parts.password or "") == password
+
+
+@pytest.mark.parametrize(
+    "address", ["http://host:80/@user/x.mp4", "http://[::1]:80/a@b", "http://host/a:b@c", "a:b@c"]
+)
+def test_an_at_sign_in_a_path_is_no_password(address: str) -> None:
+    assert without_credentials(address) == escaped(address) == address
 
 
 def test_a_recording_that_is_closed_while_it_is_read_is_released(
