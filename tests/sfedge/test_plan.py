@@ -1,6 +1,7 @@
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -186,6 +187,30 @@ def test_a_task_that_sees_the_hand_is_asked_once_about_each() -> None:
     ]
     assert len({q.view for q in queries}) == 3
     assert plan(Scene((raising(1, 0.1, 4, 7),), (free_hand(9, 0.1),)), 0.1, aspect=2.0) == []
+
+
+@pytest.mark.parametrize(
+    ("view", "in_a_row"), [("hand", [(4,), (7,), (4,), (7,)]), ("person", [(4, 7)] * 4)]
+)
+def test_hands_that_are_seen_each_by_itself_take_turns(
+    view: Literal["hand", "person"], in_a_row: list[tuple[int, ...]]
+) -> None:
+    budget = BudgetPlanner((replace(TASKS["gesture"], view=view),), max_people=8, max_pairs=6)
+
+    queries = [budget.plan(scene(raising(1, t, 4, 7)), t, 1) for t in (0.0, 1.0, 2.0, 3.0)]
+
+    assert [query.hands for (query,) in queries] == in_a_row
+
+
+@pytest.mark.parametrize(("view", "new"), [("hand", [(7,)]), ("person", [])])
+def test_a_second_hand_is_asked_at_once_where_it_is_seen_by_itself(
+    view: Literal["hand", "person"], new: list[tuple[int, ...]]
+) -> None:
+    plan = planner((replace(TASKS["gesture"], view=view),), interval=1.0).plan
+    plan(scene(raising(1, 0.0, 4)), 0.0)
+
+    assert [q.hands for q in plan(scene(raising(1, 0.1, 4, 7)), 0.1)] == new
+    assert {hand for q in plan(scene(raising(1, 1.0, 4, 7)), 1.0) for hand in q.hands} == {4, 7}
 
 
 def test_a_hand_of_nobody_is_asked_for_its_gesture_and_is_in_no_pair_or_count() -> None:

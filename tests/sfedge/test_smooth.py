@@ -127,7 +127,7 @@ def test_a_heatmap_is_averaged_and_its_point_is_the_centre_of_the_highest_cell()
 
 
 def test_after_an_absence_or_when_forgotten_the_mean_starts_anew() -> None:
-    for absence, forgotten in ((2.0, False), (0.1, True), (0.1, False)):
+    for absence, forgotten in ((2.0, False), (1.4, False), (0.1, True), (0.1, False)):
         smoother = Smoother([EXPRESSION], 0.5)
         smoother.update([sure("neutral", 0.0)], 0.0)
         if forgotten:
