@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sfedge.core.boxes import Box, clamped
 from sfedge.core.structures import Detection, Frame, Hand, Side
@@ -100,3 +101,38 @@ def test_the_hands_of_somebody_who_is_not_believed_yet_are_nobodys() -> None:
 
     assert [[h.id for h in scene.hands] for scene in scenes] == [[], [1], [1], [], []]
     assert [h.id for h in scenes[-1].people[0].hands] == [1]
+
+
+def ids_after_a_move(
+    hands: float, dt: float, sides: tuple[Side | None, Side | None] = (None, None)
+) -> list[int]:
+    """Ids of a hand of nobody that moves by so many of its widths in this time."""
+    tracker = Tracker()
+    start = Box(0.40, 0.40, 0.43, 0.45)
+    clear = Detection("hand", start, 0.95, side=sides[0])
+    moved = Detection("hand", shifted(start, 0.03 * hands), 0.95, side=sides[1])
+    scenes = tracker.update([clear], picture(0.0)), tracker.update([moved], picture(dt))
+    return [max(hand.id for hand in scene.hands) for scene in scenes]
+
+
+@pytest.mark.parametrize(
+    ("dt", "hands", "is_same"),
+    [(0.1, 3.3, True), (0.1, 3.9, False), (0.5, 6.9, True), (0.5, 7.6, False)],
+)
+def test_a_hand_may_be_farther_off_the_longer_it_was_unseen(
+    dt: float, hands: float, is_same: bool
+) -> None:
+    assert ids_after_a_move(hands, dt) == [1, 1 if is_same else 2]
+
+
+@pytest.mark.parametrize(("hands", "is_same"), [(1.8, True), (2.4, False)])
+def test_a_hand_of_the_other_side_or_of_another_must_be_nearer(hands: float, is_same: bool) -> None:
+    expected = 1 if is_same else 2
+    assert ids_after_a_move(hands, 0.1, ("left", "right")) == [1, expected]
+
+    tracker = Tracker()
+    clear = Detection("hand", LEFT, 0.95)
+    tracker.update([clear], picture(0.0))
+    moved = Detection("hand", shifted(LEFT, -0.03 * hands), 0.95)
+    (track,) = tracker.update([*person(), moved], picture(0.1)).people
+    assert [hand.id for hand in track.hands] == [expected]

@@ -80,7 +80,8 @@ def test_the_body_of_a_lone_face_is_three_faces_wide_and_stays_in_the_picture() 
     body = person_around(FACE_A)
 
     assert body.width == pytest.approx(3 * FACE_A.width)
-    assert body.y1 < FACE_A.y1 < FACE_A.y2 < body.y2
+    assert body.y1 == pytest.approx(FACE_A.y1 - 0.5 * FACE_A.height)
+    assert body.height == pytest.approx(7.5 * FACE_A.height)
     assert person_around(Box(0.9, 0.9, 1.0, 1.0)).y2 == 1.0
 
 
@@ -170,6 +171,47 @@ def test_a_thing_found_twice_counts_once_with_the_surer_box() -> None:
     again = Box(0.201, 0.201, 0.251, 0.291)
 
     assert [s.face for s in people([face(again, 0.6), face(FACE_A, 0.9)])] == [FACE_A]
+
+
+@pytest.mark.parametrize(("size", "is_own"), [(0.2, False), (0.3, True), (2.4, True), (3.0, False)])
+def test_a_hand_has_the_size_of_a_hand(size: float, is_own: bool) -> None:
+    width, height = size * FACE_A.width, size * FACE_A.height
+    near = Box(0.27, 0.33, 0.27 + width, 0.33 + height)
+
+    seen = group([face(FACE_A), person(Box(0.05, 0.14, 0.45, 0.95)), hand(near)])
+    assert (boxes(seen.people[0].hands), boxes(seen.hands)) == (
+        ((near,), ()) if is_own else ((), (near,))
+    )
+
+
+@pytest.mark.parametrize(("skin", "is_own"), [(0.0, False), (0.15, False), (0.5, True)])
+def test_at_arms_length_a_hand_must_have_its_owners_skin(skin: float, is_own: bool) -> None:
+    """A part of the hand's box has the colour of the face; the rest may be a sleeve or a glove."""
+    far = Box(0.471, 0.287, 0.501, 0.347)  # nearly as far as an arm reaches
+    image = np.full((720, 1280, 3), (20, 60, 160), np.uint8)
+    # What lies within a tenth of the hand's edge does not count.
+    right = far.x1 + (0.1 + 0.8 * skin if skin else 0) * far.width
+    for x1, x2, y1, y2 in ((FACE_A.x1, FACE_A.x2, FACE_A.y1, FACE_A.y2), (far.x1, right, 0, 1)):
+        rows = slice(round(720 * y1), round(720 * y2))
+        image[rows, round(1280 * x1) : round(1280 * x2)] = (224, 172, 150)
+
+    seen = group([face(FACE_A), hand(far)], image)
+
+    assert (len(seen.people[0].hands), len(seen.hands)) == ((1, 0) if is_own else (0, 1))
+
+
+def test_two_faces_that_overlap_are_two_people_and_a_body_found_twice_is_one() -> None:
+    beside = Box(0.215, 0.20, 0.265, 0.29)  # covers 70 % of the other
+
+    assert len(people([face(FACE_A), face(beside)])) == 2
+    assert len(people([person(BODY_A), person(Box(0.16, 0.15, 0.31, 0.95))])) == 1
+
+
+def test_a_face_at_the_edge_of_a_body_half_down_is_anothers() -> None:
+    leaning = Box(0.28, 0.40, 0.33, 0.49)
+
+    seen = people([face(leaning), person(BODY_A)])
+    assert [s.is_person_seen for s in seen] == [False, True]
 
 
 def test_a_head_found_at_two_scales_is_one_face() -> None:
