@@ -162,9 +162,13 @@ class DescribedDetector:
             assert described.boxes is not None
             assert described.scores is not None
             boxes = self._matrix(outputs[described.boxes], described.boxes, 4)
-            values = outputs[described.scores].reshape(len(boxes), -1) if len(boxes) else None
-            if values is None:
-                return boxes, np.empty(0), np.empty(0)
+            values = outputs[described.scores]
+            if values.size == len(boxes):  # one score each, (1, N), (N,) or (1, N, 1)
+                values = values.reshape(-1, 1)
+            else:
+                values = self._matrix(values, described.scores, 1)
+            if len(values) != len(boxes):
+                raise self._unfit(f"{len(boxes)} boxes have {len(values)} rows of scores")
             labels = None if described.labels is None else outputs[described.labels].reshape(-1)
         else:
             least = 4 + (1 if described.score == "class" else 2)

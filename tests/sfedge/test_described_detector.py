@@ -29,8 +29,9 @@ def make_network(path: Path, form: str = "yolov8", *, layout: str = "NCHW") -> N
     """A network that finds red cells as class 0 and green ones as class 1.
 
     Its forms are those of published detectors: "yolov8" gives (1, 6, N), centre and size in pixels
-    and two scores; "yolov5" gives (1, N, 7) with an objectness, "apart" corners in fractions,
-    scores and labels as outputs of their own; "nms" rows of corners, score and class.
+    and two scores; "yolov5" gives (1, N, 7) with an objectness; "ultraface" and "columns" boxes and
+    two scores each as outputs of their own, "apart" one score and a label; "nms" rows of corners,
+    score and class.
     """
     nodes, constants = [], []
 
@@ -66,6 +67,15 @@ def make_network(path: Path, form: str = "yolov8", *, layout: str = "NCHW") -> N
         objectness = constant("objectness", np.full((1, COUNT, 1), 0.9, np.float32))
         node("Concat", [boxes, objectness, by_row], "output", axis=2)
         outputs = {"output": [1, COUNT, 7]}
+    elif form == "ultraface":
+        node("Identity", [constant("places", corners / SIZE)], "boxes")
+        node("Identity", [by_row], "by_class")
+        outputs = {"boxes": [1, COUNT, 4], "by_class": [1, COUNT, 2]}
+    elif form == "columns":
+        places = centred.transpose(0, 2, 1).astype(np.float32)
+        node("Identity", [constant("places", places)], "boxes")
+        node("Identity", [scores], "by_class")
+        outputs = {"boxes": [1, 4, COUNT], "by_class": [1, 2, COUNT]}
     else:
         best = node("ReduceMax", [by_row], "best", axes=[2], keepdims=1)
         number = node("ArgMax", [by_row], "number", axis=2, keepdims=1)
@@ -97,6 +107,8 @@ def make_network(path: Path, form: str = "yolov8", *, layout: str = "NCHW") -> N
 FORMS: dict[str, dict[str, Any]] = {
     "yolov8": {"rows": "output0", "transposed": True, "box": "cxcywh"},
     "yolov5": {"rows": "output", "box": "cxcywh", "score": "objectness*class"},
+    "ultraface": {"boxes": "boxes", "scores": "by_class", "unit": "fractions"},
+    "columns": {"boxes": "boxes", "scores": "by_class", "box": "cxcywh", "transposed": True},
     "apart": {"boxes": "boxes", "scores": "scores", "labels": "labels", "unit": "fractions"},
     "nms": {"rows": "detections", "score": "score,class"},
 }
