@@ -136,3 +136,12 @@ def test_a_hand_of_the_other_side_or_of_another_must_be_nearer(hands: float, is_
     moved = Detection("hand", shifted(LEFT, -0.03 * hands), 0.95)
     (track,) = tracker.update([*person(), moved], picture(0.1)).people
     assert [hand.id for hand in track.hands] == [expected]
+
+
+@pytest.mark.parametrize(("aside", "kept"), [(0.4, [2]), (0.7, [1, 2])])
+def test_a_hand_that_another_has_covered_is_not_carried_on(aside: float, kept: list[int]) -> None:
+    tracker = Tracker()
+    second = shifted(LEFT, aside * LEFT.width)
+    tracker.update([*person(), hand(LEFT), hand(second)], picture(0.0))
+
+    assert [*hands_of(tracker, 0.1, person()[0], hand(second))] == kept

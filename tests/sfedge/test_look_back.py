@@ -1,7 +1,6 @@
 from contextlib import closing
 
 import numpy as np
-import pytest
 from PIL import Image
 
 import sfedge
@@ -94,7 +93,7 @@ def test_an_unclear_face_is_not_looked_for() -> None:
 
 
 def test_another_face_far_off_is_not_taken_for_it() -> None:
-    hindsight = LookBack(lambda frame, box: [face(Box(0.5, 0.5, 0.55, 0.58))])
+    hindsight = LookBack(lambda frame, box: [face(Box(0.145, 0.1, 0.175, 0.15))])
     hindsight.add(Found(picture(0), ()))
     hindsight.add(Found(picture(1), (face(Box(0.1, 0.1, 0.13, 0.15)),)))
 
@@ -108,13 +107,14 @@ def test_frames_are_held_back_for_half_a_second_at_most() -> None:
         assert [found.frame.index for found in complete] == ([index - 10] if index >= 10 else [])
 
 
-def test_of_very_large_frames_fewer_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sfedge.tracking.look_back._MOST_BYTES", 4 * 8 * 8 * 3)
+def test_of_very_large_frames_fewer_are_held_back() -> None:
+    large = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (4000, 6000, 3))  # 72 MB by its shape
     hindsight = LookBack(lambda frame, box: [])
-    held = 0
-    for index in range(10):
-        held += 1 - len(hindsight.add(Found(picture(index), ())))
-        assert held <= 4
+    held = []
+    for index in range(6):
+        held.append(1 - len(hindsight.add(Found(Frame(large, index, index / RATE), ()))))
+
+    assert held == [1, 1, 1, 0, 0, 0]  # 256 MiB
 
 
 def test_a_recording_is_looked_at_with_hindsight_and_steps_are_not() -> None:

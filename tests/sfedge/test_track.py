@@ -204,6 +204,17 @@ def test_a_photograph_has_no_second_sight() -> None:
     assert [shown(score, tie) for score in (0.7, 0.85)] == [1, 2]
 
 
+@pytest.mark.parametrize(("faces", "is_same"), [(1.4, True), (2.0, False)])
+def test_a_face_that_is_too_far_off_is_somebody_else(faces: float, is_same: bool) -> None:
+    tracker = Tracker()
+    tracker.update([face(FACE_A)], picture(0.0))
+    moved = shifted(FACE_A, faces * FACE_A.width)
+    (track,) = tracker.update([face(moved)], picture(0.1)).people
+
+    assert track.id == 1  # a newcomer gets no id before a look at who it is
+    assert track.face == (moved if is_same else FACE_A)
+
+
 def test_a_face_that_turns_away_is_no_longer_shown() -> None:
     tracker = Tracker()
     body = Detection("person", Box(0.15, 0.24, 0.30, 0.95), 0.9)
