@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import measured_on as machine
 from sfedge.core.config import EngineName, RunConfig
-from sfedge.core.structures import FrameResult
+from sfedge.core.frame_result import FrameResult
 from sfedge.demo.demo_clip import RATE, make_demo_clip
 from sfedge.results.run_report import RunReport
 from sfedge.runtime.pipeline import open_session

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
         UnknownNameError,
         UsageError,
     )
+    from sfedge.core.frame_result import FrameResult
     from sfedge.core.structures import (
         Detection,
         Frame,
-        FrameResult,
         Gap,
         Hand,
         Image,
@@ -82,7 +82,7 @@ _HOMES = {
     "without_credentials": "sfedge.sources.source",
     "Detection": "sfedge.core.structures",
     "Frame": "sfedge.core.structures",
-    "FrameResult": "sfedge.core.structures",
+    "FrameResult": "sfedge.core.frame_result",
     "Gap": "sfedge.core.structures",
     "Hand": "sfedge.core.structures",
     "Query": "sfedge.core.structures",

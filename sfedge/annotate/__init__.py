@@ -10,7 +10,8 @@ from sfedge.annotate.status import StatusLine
 from sfedge.annotate.tags import Tags
 from sfedge.annotate.theme import Theme
 from sfedge.annotate.words import Words
-from sfedge.core.structures import FrameResult, Image
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image
 from sfedge.core.tasks import Task
 
 __all__ = [

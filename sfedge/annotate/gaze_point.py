@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from sfedge.annotate.layout import is_free
 from sfedge.annotate.lines import faces_px, leaving_px, put_line, to_point
 from sfedge.annotate.theme import Theme
-from sfedge.core.structures import FrameResult, Image, Prediction
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image, Prediction
 
 _FLOOR = 0.35  # of the height of the peak above the median; a fainter cell is not shown
 _LEAST_CONTRAST = 0.1  # between peak and median of a map that is shown at all

@@ -7,7 +7,8 @@ import cv2
 from sfedge.annotate.layout import Area, grown
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.core.boxes import Box, to_pixels
-from sfedge.core.structures import FrameResult, Image, Track
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image, Track
 
 Point = tuple[int, int]
 

@@ -5,7 +5,8 @@ import cv2
 from sfedge.annotate.lines import corners_px, halo_width
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.core.boxes import Box
-from sfedge.core.structures import FrameResult, Image
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image
 
 
 class Outlines:

@@ -7,7 +7,8 @@ from sfedge.annotate.lines import Point, between, faces_px, head_px, leaving_px,
 from sfedge.annotate.text import line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Theme
 from sfedge.annotate.words import Words, age_text, says
-from sfedge.core.structures import FrameResult, Image, Prediction
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image, Prediction
 
 _SMALLER = 0.85  # than the tags of few people
 _SPOTS = (0.5, 0.4, 0.6, 0.3, 0.7)  # of the way, where a word may stand

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from sfedge.annotate.layout import Area
 from sfedge.annotate.text import line_height, put_ground, put_text, wrap
 from sfedge.annotate.theme import Theme
-from sfedge.core.structures import FrameResult, Image
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image
 
 _SMALLER = 0.85  # than other texts
 _TALLEST = 0.34  # of the picture's height

@@ -10,7 +10,8 @@ from sfedge.annotate.lines import Point, box_px, faces_px, pieces, to_point
 from sfedge.annotate.text import ink_on, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.annotate.words import Words, age_text, says, surest_by_task
-from sfedge.core.structures import FrameResult, Image, Prediction, Track
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image, Prediction, Track
 
 _FULL, _SHORT, _NUMBER = "every answer in a line", "the surest answers in one line", "who it is"
 # Each rung is smaller than the one before: what a tag says, and the share of the texts' size.

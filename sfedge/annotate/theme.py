@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sfedge.core.structures import FrameResult, Hand, Image, Prediction
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Hand, Image, Prediction
 
 Colour = tuple[int, int, int]  # RGB
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from sfedge.core.structures import FrameResult, Prediction
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Prediction
 from sfedge.core.tasks import Task
 
 _NOW = 0.05  # seconds; a younger answer would read 0.0 s

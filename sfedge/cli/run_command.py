@@ -12,7 +12,8 @@ from sfedge.core.config import EngineName, RunConfig
 from sfedge.core.tasks import TASKS, task_names
 
 if TYPE_CHECKING:
-    from sfedge.core.structures import FrameResult, Gap
+    from sfedge.core.frame_result import FrameResult
+    from sfedge.core.structures import Gap
     from sfedge.results.run_report import RunReport
     from sfedge.runtime.outputs import OutputFiles
 

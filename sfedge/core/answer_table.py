@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sfedge.core.boxes import Box
-from sfedge.core.structures import FrameResult, Hand, Prediction, Track
+from sfedge.core.structures import Frame, Hand, Prediction, Track
 from sfedge.core.tasks import Mark, Task
 
 Cell = str | int | float | bool | None
@@ -54,9 +54,9 @@ def table_columns(wide: Iterable[Task] = ()) -> tuple[str, ...]:
 
 def table_row(
     answer: Prediction,
-    result: FrameResult,
     asked: Asked,
     *,
+    age: float,
     source: str,
     model: str,
     columns: Sequence[str] = COLUMNS,
@@ -65,8 +65,8 @@ def table_row(
 
     Args:
         answer: the answer.
-        result: what it is shown with.
         asked: what it is about.
+        age: seconds from the frame that was asked about to the one that shows it.
         source: name of the source.
         model: name of the model.
         columns: as of `table_columns`.
@@ -95,7 +95,7 @@ def table_row(
         _rounded(answer.peak, 4),
         _rounded(answer.in_frame, 4),
         *corners,
-        round(result.age(answer), 6),
+        round(age, 6),
         model,
     )
     known: TableRow = dict(zip(COLUMNS, values, strict=True))
@@ -119,21 +119,25 @@ class AskedFrames:
         self._marks: Mapping[str, Mark] = {task.name: task.mark for task in tasks}
         self._seen: dict[int, _Seen] = {}  # by frame index
 
-    def remember(self, result: FrameResult) -> None:
+    def remember(
+        self, frame: Frame, shot: int, people: Iterable[Track], hands: Iterable[Hand]
+    ) -> None:
         """Take in a frame; the oldest are forgotten."""
-        people = {track.id: track for track in result.tracks}
-        hands = {hand.id: hand for hand in result.all_hands}
-        file = result.frame.file or self._source
-        seen = _Seen(result.time, file, result.shot, people, hands)
-        self._seen[result.index] = seen
+        self._seen[frame.index] = _Seen(
+            frame.time,
+            frame.file or self._source,
+            shot,
+            {track.id: track for track in people},
+            {hand.id: hand for hand in hands},
+        )
         for index, old in list(self._seen.items()):
-            if old.time >= result.time - _LONGEST_ANSWER:
+            if old.time >= frame.time - _LONGEST_ANSWER:
                 break
             del self._seen[index]
 
-    def about(self, answer: Prediction, now: FrameResult) -> Asked:
-        """What an answer is about that is shown with the frame of `now`."""
-        unknown = _Seen(answer.time, now.frame.file or self._source, now.shot, {}, {})
+    def about(self, answer: Prediction, now: Frame, shot: int) -> Asked:
+        """What an answer is about that is shown with the frame `now`."""
+        unknown = _Seen(answer.time, now.file or self._source, shot, {}, {})
         seen = self._seen.get(answer.frame, unknown)
         tracks = [seen.people.get(person) for person in answer.people]
         hands = [seen.hands.get(hand) for hand in answer.hands]
@@ -145,25 +149,6 @@ class AskedFrames:
             tuple(hand.box if hand else None for hand in hands),
             tuple(track.name if track else None for track in tracks),
         )
-
-
-def rows_of(result: FrameResult, *, wide: bool) -> list[TableRow]:
-    """The rows of the answers that arrived with a frame."""
-    run = result.run
-    frames = AskedFrames(run.tasks, run.source)
-    frames.remember(result)
-    columns = table_columns(run.tasks if wide else ())
-    return [
-        table_row(
-            answer,
-            result,
-            frames.about(answer, result),
-            source=run.source,
-            model=run.model,
-            columns=columns,
-        )
-        for answer in result.fresh
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sfedge.core.answer_table import Asked, AskedFrames, table_columns, table_row
 from sfedge.core.errors import OutputError
-from sfedge.core.structures import FrameResult, Gap, Prediction
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Gap, Prediction
 from sfedge.core.tasks import Task
 from sfedge.results import rows
 from sfedge.results.growing_file import GrowingFile, output_error
@@ -69,10 +70,12 @@ class RecordWriter:
         """Write who is in a frame, and its answers."""
         file = shown(result.frame.file) or self._source
         result = replace(result, frame=replace(result.frame, file=file))
-        self._frames.remember(result)
+        self._frames.remember(result.frame, result.shot, result.tracks, result.all_hands)
         self._shot = result.shot
         answers = result.predictions if self._every_frame else result.fresh
-        asked = [(answer, self._frames.about(answer, result)) for answer in answers]
+        asked = [
+            (answer, self._frames.about(answer, result.frame, result.shot)) for answer in answers
+        ]
         cut = [rows.cut_row(result, file)] if result.is_cut else []
         lines = [rows.prediction_row(answer, result, about, self._model) for answer, about in asked]
         self._write([*cut, rows.frame_row(result, file), *lines])
@@ -109,8 +112,8 @@ class RecordWriter:
         """An answer's cells in the table."""
         values = table_row(
             answer,
-            result,
             asked,
+            age=result.age(answer),
             source=self._source,
             model=self._model,
             columns=self._columns,

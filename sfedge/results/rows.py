@@ -11,7 +11,8 @@ from sfedge.bundle.manifest import Manifest
 from sfedge.core.answer_table import Asked
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
-from sfedge.core.structures import FrameResult, Gap, Hand, Prediction, Track
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Gap, Hand, Prediction, Track
 from sfedge.core.version import __version__
 from sfedge.results.records import SCHEMA, Row
 from sfedge.sources.source import SourceInfo, shown

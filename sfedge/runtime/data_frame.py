@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sfedge.core.answer_table import AskedFrames, TableRow, table_columns, table_row
 from sfedge.core.errors import MissingExtraError
-from sfedge.core.structures import FrameResult, RunFacts
+from sfedge.core.frame_result import FrameResult, RunFacts
 
 if TYPE_CHECKING:
     import pandas
@@ -41,12 +41,12 @@ class AnswerTable:
 
     def write(self, result: FrameResult) -> None:
         """Take the answers that arrived with a frame."""
-        self._frames.remember(result)
+        self._frames.remember(result.frame, result.shot, result.tracks, result.all_hands)
         self._rows += [
             table_row(
                 answer,
-                result,
-                self._frames.about(answer, result),
+                self._frames.about(answer, result.frame, result.shot),
+                age=result.age(answer),
                 source=self._run.source,
                 model=self._run.model,
                 columns=self._columns,

@@ -10,7 +10,8 @@ from typing import Any
 from sfedge.bundle.bundle import Bundle, open_bundle
 from sfedge.core.config import RunConfig, parsed_every
 from sfedge.core.errors import SourceError, UsageError, unknown_name
-from sfedge.core.structures import FrameResult, Image
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Image
 from sfedge.core.tasks import Task, select_tasks
 from sfedge.detect import build_detector
 from sfedge.inference import selftest

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import FrameType
 
 from sfedge.core.errors import SfedgeError, SourceError
-from sfedge.core.structures import FrameResult, Gap
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Gap
 from sfedge.results.picture_writer import PictureWriter
 from sfedge.results.record_writer import RecordWriter
 from sfedge.results.rows import run_row, settings_facts

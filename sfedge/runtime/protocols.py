@@ -9,16 +9,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.core.structures import (
-    Detection,
-    Frame,
-    FrameResult,
-    Gap,
-    Kind,
-    Prediction,
-    Query,
-    Scene,
-)
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Detection, Frame, Gap, Kind, Prediction, Query, Scene
 from sfedge.core.tasks import Task
 
 Boxes = Mapping[Kind, NDArray[np.floating]]  # (N, 4) or, with scores, (N, 5), by what they show

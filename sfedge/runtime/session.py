@@ -14,15 +14,8 @@ from sfedge import annotate
 from sfedge.bundle.bundle import Bundle
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import UsageError
-from sfedge.core.structures import (
-    Frame,
-    FrameResult,
-    Gap,
-    Image,
-    Prediction,
-    RunFacts,
-    Scene,
-)
+from sfedge.core.frame_result import FrameResult, RunFacts
+from sfedge.core.structures import Frame, Gap, Image, Prediction, Scene
 from sfedge.inference.newest_answers import NewestAnswers
 from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
 from sfedge.inference.smoother import Smoother

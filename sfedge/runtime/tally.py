@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sfedge.core.structures import FrameResult, Gap
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Gap
 from sfedge.core.tasks import Task
 from sfedge.results.run_report import RunReport
 

@@ -18,7 +18,8 @@ from sfedge.annotate.text import ink_on, text_width, wrap
 from sfedge.annotate.theme import Theme
 from sfedge.annotate.words import Words
 from sfedge.core.boxes import Box
-from sfedge.core.structures import Frame, FrameResult, Hand, Image, Prediction, Track
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Frame, Hand, Image, Prediction, Track
 from sfedge.core.tasks import TASKS
 
 NOTICE = "It was trained on drawings; its answers about real people mean little."

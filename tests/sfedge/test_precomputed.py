@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sfedge.core.boxes import Box
 from sfedge.core.errors import DataError
-from sfedge.core.structures import Detection, Frame, FrameResult, Hand, Track
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Detection, Frame, Hand, Track
 from sfedge.detect import build_detector
 from sfedge.results import rows
 

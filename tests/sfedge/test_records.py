@@ -20,7 +20,8 @@ from sfedge.core.answer_table import COLUMNS, Asked
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import DataError, OutputError
-from sfedge.core.structures import Frame, FrameResult, Gap, Hand, Prediction, Track
+from sfedge.core.frame_result import FrameResult
+from sfedge.core.structures import Frame, Gap, Hand, Prediction, Track
 from sfedge.core.tasks import TASKS
 from sfedge.results import records, rows
 from sfedge.results.record_writer import RecordWriter
