@@ -204,15 +204,28 @@ def test_a_photograph_has_no_second_sight() -> None:
     assert [shown(score, tie) for score in (0.7, 0.85)] == [1, 2]
 
 
-@pytest.mark.parametrize(("faces", "is_same"), [(1.4, True), (2.0, False)])
-def test_a_face_that_is_too_far_off_is_somebody_else(faces: float, is_same: bool) -> None:
+@pytest.mark.parametrize(
+    ("dt", "faces", "is_same"),
+    [
+        (0.1, 1.4, True),
+        (0.1, 2.0, False),
+        (0.9, 5.8, True),
+        (0.9, 6.4, False),
+        (2.0, 6.3, True),
+        (2.0, 7.0, False),
+    ],
+)
+def test_a_face_may_be_farther_off_the_longer_it_was_unseen(
+    dt: float, faces: float, is_same: bool
+) -> None:
     tracker = Tracker()
     tracker.update([face(FACE_A)], picture(0.0))
     moved = shifted(FACE_A, faces * FACE_A.width)
-    (track,) = tracker.update([face(moved)], picture(0.1)).people
+    tracks = tracker.update([face(moved)], picture(dt)).people
 
-    assert track.id == 1  # a newcomer gets no id before a look at who it is
-    assert track.face == (moved if is_same else FACE_A)
+    # A newcomer gets no id before a look at who it is; the other is shown for a little longer.
+    expected = [(1, moved)] if is_same else [(1, FACE_A)] if dt < 0.3 else []
+    assert [(track.id, track.face) for track in tracks] == expected
 
 
 def test_a_face_that_turns_away_is_no_longer_shown() -> None:
