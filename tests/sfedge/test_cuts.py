@@ -145,6 +145,27 @@ def test_somebody_who_walks_into_the_picture_is_no_cut() -> None:
     assert cuts(pictures) == []
 
 
+def is_cut_after_rest(picture: Picture) -> bool:
+    finder = CutFinder()
+    for index in range(12):
+        assert not finder.update(Frame(SCENES[0], index, index / RATE))
+    return finder.update(Frame(picture, 12, 12 / RATE))
+
+
+def test_a_cut_needs_other_structure_in_all_quarters() -> None:
+    """The light changes, and so much of another scene shines through."""
+    through = {share: lit(mixed(SCENES[0], SCENES[4], share), 0.5) for share in (0.35, 0.45)}
+
+    assert not is_cut_after_rest(through[0.35])  # one quarter is nearly as it was
+    assert is_cut_after_rest(through[0.45])
+
+
+def test_a_cut_needs_other_colours() -> None:
+    """The picture stands on its head, in a little less light."""
+    assert not is_cut_after_rest(lit(SCENES[0][::-1], 0.96))
+    assert is_cut_after_rest(lit(SCENES[0][::-1], 0.9))
+
+
 def test_a_scene_that_its_source_starts_is_no_cut() -> None:
     finder = CutFinder()
     for index, picture in enumerate(SCENES):
