@@ -95,11 +95,57 @@ def test_tags_shrink_at_once_and_grow_after_a_while() -> None:
     assert [rung(t, is_blocked=False) for t in (2.15, 2.2)] == [0, 0]
 
 
+def small(faces: Sequence[Area], never: Sequence[Area]) -> Area:
+    """Where the first of some people gets a tag of 100 x 20 pixels."""
+    wanted = [Wanted(("person", i), face, 0.9 - i / 100) for i, face in enumerate(faces)]
+    obstacles = Obstacles(1280, 720, [*faces, *never], [])
+    places = Placer().arrange(wanted, lambda key, rung: (100, 20), range(1), 16, obstacles, 0.0)
+    return places["person", 0].area
+
+
+def test_the_nearest_free_place_is_taken_and_a_further_one_where_there_is_none() -> None:
+    face = (300, 300, 380, 400)
+    above, right, left, below = (
+        (100, 285, 600, 300),
+        (380, 300, 395, 400),
+        (285, 300, 300, 400),
+        (100, 400, 600, 415),
+    )
+    assert small([face], [above]) == (380, 300, 480, 320)
+    assert small([face], [above, right, left, below]) == (300, 264, 400, 284)
+
+
 def test_a_tag_is_not_put_nearer_to_somebody_else() -> None:
-    # Above the first face there is no room; what is free above the second would mislead.
-    faces = [(300, 300, 380, 400), (390, 300, 470, 400)]
-    places = arrange(Placer(), faces, never=[(280, 150, 385, 300)])
-    x1, y1, x2, y2 = places["person", 1].area
-    to_own = max(300 - x2, x1 - 380, 0) + max(300 - y2, y1 - 400, 0)
-    to_other = max(390 - x2, x1 - 470, 0) + max(300 - y2, y1 - 400, 0)
-    assert to_own <= to_other
+    faces = [(300, 300, 380, 400), (300, 230, 380, 260)]
+    never = [(100, 286, 300, 600), (300, 286, 380, 300), (380, 286, 410, 600), (300, 400, 410, 600)]
+    x1, y1, _, _ = small(faces, never)
+    assert (x1, y1) == (412, 300)  # further away than between the two, but clearly the first's
+
+
+def test_one_who_has_little_room_does_not_make_all_tags_small() -> None:
+    faces = [(100 + 300 * i, 300, 180 + 300 * i, 400) for i in range(4)]
+    walls = {i: [(0, 0, 0, 0)] for i in range(4)}
+    for i, (x1, y1, x2, y2) in enumerate(faces):  # leaves 24 pixels around a face
+        outer = (x1 - 120, y1 - 250, x2 + 120, y2 + 250)
+        walls[i] = [
+            (outer[0], outer[1], outer[2], y1 - 24),
+            (outer[0], y2 + 24, outer[2], outer[3]),
+            (outer[0], y1 - 24, x1 - 24, y2 + 24),
+            (x2 + 24, y1 - 24, outer[2], y2 + 24),
+        ]
+    one = arrange(Placer(), faces, never=walls[1])
+    assert sorted(place.rung for place in one.values()) == [0, 0, 0, 2]
+    two = arrange(Placer(), faces, never=[*walls[1], *walls[2]])
+    assert {place.rung for place in two.values()} == {2}
+
+
+def test_a_tag_keeps_off_what_it_rather_does_not_hide() -> None:
+    def area(rather_not: list[Area]) -> Area:
+        face = (300, 300, 380, 400)
+        obstacles = Obstacles(1280, 720, [face], rather_not)
+        wanted = [Wanted(("person", 1), face, 0.9)]
+        places = Placer().arrange(wanted, lambda key, rung: (200, 120), range(1), 16, obstacles, 0)
+        return places["person", 1].area
+
+    assert area([]) == (300, 180, 500, 300)
+    assert area([(400, 200, 410, 210)]) == (180, 180, 380, 300)  # above, but to the left
