@@ -162,3 +162,13 @@ def test_an_answer_that_comes_late_is_given_the_newer_mean() -> None:
     assert late.probabilities == newest.probabilities
     assert late.label == "neutral"
     assert late.raw == sure("anger", 0.8).probabilities
+
+
+@pytest.mark.parametrize(("gap", "goes_on"), [(2.9, True), (3.1, False)])
+def test_an_old_mean_counts_for_three_time_constants(gap: float, goes_on: bool) -> None:
+    smoother = Smoother([EXPRESSION], 1.0)
+    smoother.update([sure("neutral", 0.0)], 0.0)
+    (after,) = smoother.update([sure("anger", gap)], gap)
+    old = math.exp(-gap) if goes_on else 0.0
+    assert after.probabilities is not None
+    assert after.probabilities["neutral"] == pytest.approx(0.01 + 0.92 * old)
