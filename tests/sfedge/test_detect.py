@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mediapipe_reference import draw_hand
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 from sfedge.core.boxes import Box, from_pixels, iou, union
 from sfedge.core.errors import DetectorError
@@ -161,38 +162,9 @@ def test_the_body_of_a_small_face_is_found(
     assert 3 < person.height / face.height < 8
 
 
-def _draw_hand(side: int) -> Picture:
-    """An open right hand, palm to the camera, fingers up."""
-    scale = side / 75
-    mask = Image.new("L", (4 * side, 4 * side))
-    draw = ImageDraw.Draw(mask)
-    fingers = [
-        ((120, 160, 100, 60), 26),
-        ((145, 155, 140, 40), 27),
-        ((170, 157, 180, 48), 26),
-        ((193, 168, 218, 75), 22),
-        ((112, 215, 60, 150), 28),
-    ]
-    for ends, thickness in fingers:
-        x1, y1, x2, y2 = (value * scale for value in ends)
-        draw.line((x1, y1, x2, y2), fill=255, width=round(thickness * scale))
-        for x, y in ((x1, y1), (x2, y2)):
-            draw.circle((x, y), thickness * scale / 2, fill=255)
-    palm, wrist = (103, 150, 206, 260), (128, 240, 184, 300)
-    draw.rounded_rectangle([value * scale for value in palm], radius=35 * scale, fill=255)
-    draw.rectangle([value * scale for value in wrist], fill=255)
-    depth = (
-        np.asarray(mask.filter(ImageFilter.GaussianBlur(9 * scale)), np.float32)[..., None] / 255
-    )
-    skin = np.array((224, 172, 140)) * (0.72 + 0.28 * np.clip(2 * depth - 1, 0, 1))
-    hand = Image.new("RGB", mask.size, (70, 90, 120))
-    hand.paste(Image.fromarray(skin.astype(np.uint8)), (0, 0), mask)
-    return np.array(hand.resize((side, side), Image.Resampling.LANCZOS))
-
-
 def test_a_hand_is_boxed_from_the_wrist_to_the_fingertips(detector: TiledDetector) -> None:
     picture = np.full((720, 1280, 3), (70, 90, 120), np.uint8)
-    picture[200:350, 500:650] = _draw_hand(150)
+    picture[200:350, 500:650] = draw_hand(150)
     (hand,) = _seen(detector, picture)["hand"]
     is_skin = np.abs(picture.astype(int) - (70, 90, 120)).sum(axis=2) > 60
     rows, columns = np.nonzero(is_skin.any(axis=1))[0], np.nonzero(is_skin.any(axis=0))[0]
@@ -204,7 +176,7 @@ def test_a_small_raised_hand_beside_a_small_person_is_found(
     detector: TiledDetector, coffee: Picture, astronaut: Picture
 ) -> None:
     picture = _with_pasted(coffee, astronaut, 600, 200, 0.5)
-    picture[240:300, 530:590] = _draw_hand(60)
+    picture[240:300, 530:590] = draw_hand(60)
     (hand,) = _seen(detector, picture)["hand"]
     assert iou(hand, _box((540, 244, 578, 300), picture)) > 0.5
 
@@ -283,7 +255,7 @@ def test_closing_twice_is_allowed(paths: dict[str, Path]) -> None:
 def test_a_hand_in_the_mirror_is_the_other_one(paths: dict[str, Path]) -> None:
     networks = MediaPipeNetworks(paths)
     picture = np.full((400, 400, 3), (70, 90, 120), np.uint8)
-    picture[100:300, 100:300] = _draw_hand(200)
+    picture[100:300, 100:300] = draw_hand(200)
     (hand,), (mirrored,) = networks.find_hands(picture), networks.find_hands(picture[:, ::-1])
     assert {hand.side, mirrored.side} == {"left", "right"}
     assert min(hand.side_score, mirrored.side_score) > 0.6
