@@ -11,8 +11,8 @@ from benchmarks.full_size_run import REPEATS, apart, times_of
 from sfedge.bundle.bundle import open_bundle
 from sfedge.core.errors import BundleError
 from sfedge.core.tasks import TASKS
-from sfedge.diagnostics.bench import frame_products, frame_queries, graph_products, make_frame
-from sfedge.diagnostics.products import work
+from sfedge.diagnostics.bench import frame_gemms, frame_queries, graph_gemms, make_frame
+from sfedge.diagnostics.gemms import work
 from sfedge.inference.model import Model
 
 _PRECISIONS = ("fp32", "int8-cpu")
@@ -45,20 +45,22 @@ def query_times(begun: float, bundle: Path, precision: str) -> Times:
 
 
 def operations(bundle: Path) -> dict[str, int]:
-    """Of the products of a gesture query, by part.
+    """Floating-point operations of a gesture query's GEMMs, by part.
 
     Raises:
-        BundleError: the bundle does not tell them.
+        BundleError: the bundle does not list them.
     """
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
         prompts = {name: keys.shape[3] for name, keys in opened.prefix().items()}
-    whole = frame_products(manifest, frame_queries([TASKS["gesture"]], 1), prompts)
+    whole = frame_gemms(manifest, frame_queries([TASKS["gesture"]], 1), prompts)
     if not whole:
         raise BundleError(
-            "it does not tell its products", where=bundle.name, fix="Export the bundle again."
+            "it does not list its matrix products",
+            where=bundle.name,
+            fix="Export the bundle again.",
         )
-    before = graph_products(manifest, "encoder") + graph_products(manifest, "connector")
+    before = graph_gemms(manifest, "encoder") + graph_gemms(manifest, "connector")
     return {"decoder": work(whole - before), "whole query": work(whole)}
 
 

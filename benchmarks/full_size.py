@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from benchmarks import measured_on as machine
-from benchmarks.full_size_run import Run, apart, crowd, ours, plain_products, pytorch
+from benchmarks.full_size_run import Run, apart, crowd, ours, plain_gemms, pytorch
 from sfedge.bundle.bundle import open_bundle
 from sfedge.core.errors import SfedgeError
 from sfedge.core.tasks import TASKS
@@ -25,7 +25,7 @@ FP32, INT8 = "cpu/fp32", "cpu/int8-cpu"
 OPENVINO = ("openvino/fp32", "openvino/bf16", "openvino/int8-qdq")
 PLAIN = "PyTorch, whole sequence, fp32"
 HALF = "PyTorch, this project's graphs, bf16"
-PRODUCTS = "plain products of the same sizes, fp32"
+GEMMS = "plain GEMMs of the same sizes, fp32"
 # Its frame takes minutes, and the engine is judged by its smaller precisions.
 _FRAME_ONCE = ("openvino/fp32",)
 _SLACK = 600e6  # bytes that a process may hold besides 1.3 times its files
@@ -88,7 +88,7 @@ def measure(
                 raise
             reasons[way] = f"it failed: {error}"
             click.echo(f"{way}: {reasons[way]}", err=True)
-    yield {PRODUCTS: plain_products(bundle)}
+    yield {GEMMS: plain_gemms(bundle)}
     plain, half = apart(pytorch, preset)
     yield {PLAIN: plain, HALF: half}
 
@@ -116,7 +116,7 @@ def goals(
                 found.append(Goal(what, way, f"≥ {goal:g} ×", f"{middle:.2f} ×", is_met))
 
     def share(what: str, of: Callable[[Run], float]) -> None:
-        value = machine.median(of(r[PRODUCTS]) / of(r[FP32]) for r in rounds)
+        value = machine.median(of(r[GEMMS]) / of(r[FP32]) for r in rounds)
         found.append(Goal(what, FP32, "≥ 80 %", f"{value:.0%}", value >= 0.8))
 
     ratio("gesture query, fp32", 3.0, (FP32, OPENVINO[0]), _gesture)
@@ -128,8 +128,8 @@ def goals(
         found.append(Goal(what, way, "≥ 0.999", f"{cosine:.5f}", is_met))
     ratio("frame of 17 queries, fp32", 2.0, (FP32, OPENVINO[0]), _frame)
     ratio("frame of 17 queries, int8", 5.5, (INT8, OPENVINO[2]), _frame)
-    share("gesture query, fp32, of plain products", _gesture)
-    share("encoder, fp32, of plain products", _encoder)
+    share("gesture query, fp32, of plain GEMMs", _gesture)
+    share("encoder, fp32, of plain GEMMs", _encoder)
     found += [_memory(way, [r[way] for r in rounds]) for way in (FP32, INT8)]
     for way in (FP32, INT8):
         ready = machine.median(r[way].ready or 0 for r in rounds)
@@ -157,7 +157,7 @@ def tell(
 ) -> list[str]:
     """The tables."""
     ways = list(dict.fromkeys(way for r in rounds for way in r))
-    order = [PLAIN, *(w for w in (FP32, INT8, *OPENVINO) if w in ways), HALF, PRODUCTS]
+    order = [PLAIN, *(w for w in (FP32, INT8, *OPENVINO) if w in ways), HALF, GEMMS]
     parts = [
         f"Medians of {len(rounds)}, every way in turn, each engine's in a process of its own, the "
         "two in PyTorch one after another in one. The weights are random, which tells about speed "
@@ -175,7 +175,7 @@ def tell(
             [(g.what, g.way, g.goal, g.found, "yes" if g.is_met else "no") for g in found],
         ),
         "Ratios are against the plain way in the same round, the median of the rounds. Plain "
-        "products are single ones, in ONNX Runtime or PyTorch, whichever is faster.",
+        "GEMMs are single ones, in ONNX Runtime or PyTorch, whichever is faster.",
     ]
     return parts + (_tell_crowd(times) if times else [])
 

@@ -16,13 +16,13 @@ from sfedge.bundle.bundle import open_bundle
 from sfedge.core.structures import Query
 from sfedge.core.tasks import TASKS
 from sfedge.diagnostics.bench import (
-    frame_products,
+    frame_gemms,
     frame_queries,
-    graph_products,
+    graph_gemms,
     loaded_bytes,
     make_frame,
 )
-from sfedge.diagnostics.products import Product, product_seconds
+from sfedge.diagnostics.gemms import Gemm, gemm_seconds
 from sfedge.engines.ort import physical_cores
 from sfedge.inference.model import Model
 from sfedge.system.machine import peak_memory
@@ -192,38 +192,38 @@ def crowd(begun: float, bundle: Path, precision: str, people: Sequence[int]) -> 
     return times
 
 
-def products_of(bundle: Path) -> dict[str, Counter[Product]]:
-    """What a gesture query without the encoder multiplies, and the encoder alone."""
+def gemms_of(bundle: Path) -> dict[str, Counter[Gemm]]:
+    """The GEMMs of a gesture query without the encoder, and of the encoder alone."""
     with open_bundle(bundle) as opened:
         manifest = opened.manifest
         prompts = {name: keys.shape[3] for name, keys in opened.prefix().items()}
-    whole = frame_products(manifest, frame_queries([TASKS["gesture"]], 1), prompts)
-    encoder = graph_products(manifest, "encoder")
+    whole = frame_gemms(manifest, frame_queries([TASKS["gesture"]], 1), prompts)
+    encoder = graph_gemms(manifest, "encoder")
     return {"gesture": whole - encoder, "encoder": encoder}
 
 
-def plain_products(bundle: Path) -> Run:
-    """How long the products of a gesture query and of the encoder take, each one alone."""
-    counted = products_of(bundle)
-    distinct = sorted({product for counts in counted.values() for product in counts})
-    seconds = apart(fastest_products, distinct)
+def plain_gemms(bundle: Path) -> Run:
+    """How long the GEMMs of a gesture query and of the encoder take, each one alone."""
+    counted = gemms_of(bundle)
+    distinct = sorted({gemm for counts in counted.values() for gemm in counts})
+    seconds = apart(fastest_gemms, distinct)
     sums = {
-        name: sum(n * seconds[product] for product, n in counts.items())
+        name: sum(n * seconds[gemm] for gemm, n in counts.items())
         for name, counts in counted.items()
     }
     return Run(encoder=[sums["encoder"]], queries={"gesture": [sums["gesture"]]})
 
 
-def fastest_products(begun: float, products: Sequence[Product]) -> dict[Product, float]:
-    """Seconds of plain products in fp32, in ONNX Runtime or PyTorch, whichever is faster."""
+def fastest_gemms(begun: float, gemms: Sequence[Gemm]) -> dict[Gemm, float]:
+    """Seconds of plain GEMMs in fp32, in ONNX Runtime or PyTorch, whichever is faster."""
     import torch
 
     torch.set_num_threads(physical_cores())
     times = {}
-    for rows, inner, columns in products:
+    for rows, inner, columns in gemms:
         a, b = torch.randn(rows, inner), torch.randn(inner, columns)
         mine = min(times_of(partial(torch.mm, a, b), 5))
-        times[rows, inner, columns] = min(mine, product_seconds((rows, inner, columns)))
+        times[rows, inner, columns] = min(mine, gemm_seconds((rows, inner, columns)))
     return times
 
 

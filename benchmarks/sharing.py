@@ -2,7 +2,7 @@
 
 In causal order an image token depends on the prompt, the image and the marks up to itself. Queries
 of one task on one view have all of that in common up to the first patch that one's box touches
-and another's does not. It is counted here, not done: branching costs memory and smaller products.
+and another's does not. It is counted here, not done: branching costs memory and smaller GEMMs.
 """
 
 from collections import defaultdict
@@ -21,8 +21,8 @@ from sfedge.core.boxes import Box, clamped, patch_mask
 from sfedge.core.errors import BundleError
 from sfedge.core.structures import Hand, Query, Scene, Track
 from sfedge.core.tasks import Task
-from sfedge.diagnostics.bench import MAX_PAIRS, frame_products, frame_queries, graph_products
-from sfedge.diagnostics.products import work
+from sfedge.diagnostics.bench import MAX_PAIRS, frame_gemms, frame_queries, graph_gemms
+from sfedge.diagnostics.gemms import work
 from sfedge.inference.plan import IntervalPlanner
 
 _ASPECT = 16 / 9  # of the made frames
@@ -35,7 +35,7 @@ class Count:
     Attributes:
         queries: of the frame.
         tokens: share of the image tokens that another query has computed, by task.
-        work: share of all the frame's products that this is.
+        work: fraction of the frame's GEMM operations that this is.
     """
 
     queries: int
@@ -63,7 +63,7 @@ def count(manifest: Manifest, prompts: Mapping[str, int], queries: Sequence[Quer
         shared[task.name] += int(repeats.sum())
         spared += float(repeats @ work_by_token(manifest, task, prompts[task.name]))
     tokens = {name: shared[name] / number for name, number in asked.items()}
-    whole = work(frame_products(manifest, queries, prompts))
+    whole = work(frame_gemms(manifest, queries, prompts))
     return Count(len(queries), tokens, spared / whole)
 
 
@@ -99,11 +99,11 @@ def work_by_token(manifest: Manifest, task: Task, prompt: int) -> NDArray[np.flo
     count = manifest.shape.tokens
     layers = attention = 0
     for graph in ("trunk", "gaze" if task.output == "heatmap" else "answer"):
-        for product, times in graph_products(manifest, graph, prompt).items():
-            if product[0] == count:
-                layers += work({product: times})
+        for gemm, times in graph_gemms(manifest, graph, prompt).items():
+            if gemm[0] == count:
+                layers += work({gemm: times})
             elif graph != "answer":
-                attention += work({product: times})
+                attention += work({gemm: times})
     seen = prompt + 1.0 + np.arange(count)
     by_token: NDArray[np.float64] = layers / count + attention * seen / seen.sum()
     return by_token
@@ -189,7 +189,9 @@ def main(bundle: Path, people: int, layouts: int, out: Path) -> None:
         prompts = {name: keys.shape[3] for name, keys in opened.prefix().items()}
     if "products" not in manifest.card:
         raise BundleError(
-            "it does not tell its products", where=bundle.name, fix="Export the bundle again."
+            "it does not list its matrix products",
+            where=bundle.name,
+            fix="Export the bundle again.",
         )
     numbers = [n for n in (1, 2, 3, 4, 8, 16, 32, 64) if n <= people]
     lines = rows(manifest, prompts, numbers, layouts)
@@ -205,10 +207,10 @@ def main(bundle: Path, people: int, layouts: int, out: Path) -> None:
             "the whole frame share an image token while no box mask has differed before or at it. "
             f"People stand side by side as in `sfedge bench`, or anywhere: medians of {layouts} "
             "made frames. By task: the share of the image tokens that another query has computed. "
-            "Then what that spares of all products of the frame, the encoder among them, and how "
-            "much faster the frame could be at best, if products took as long as their count.",
+            "Then the fraction of the frame's GEMM operations, encoder included, that this saves, "
+            "and how much faster the frame could be at best, if time went with operations.",
             machine.table(
-                ("people stand", "people", "queries", *told, "products spared", "at best"),
+                ("people stand", "people", "queries", *told, "GEMM operations saved", "at best"),
                 lines,
             ),
             f"So a frame can become {most:.2f} times as fast at best, before what branching itself "

@@ -11,7 +11,7 @@ from benchmarks.edge import Pair
 from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
 from sfedge.bundle.manifest import MANIFEST_NAME
 from sfedge.core.errors import BundleError
-from sfedge_export.graph_products import matrix_products
+from sfedge_export.graph_gemms import count_gemms
 from sfedge_export.package import extend_bundle
 
 
@@ -46,7 +46,7 @@ def test_operations_are_those_of_the_graphs_at_the_tasks_prompt(bundle: Path) ->
         prompt = opened.prefix()["gesture"].shape[3]
         folder = opened.graph_path("fp32", "encoder").parent
         of = {
-            name: 2 * sum(int(np.prod(row)) for row in matrix_products(folder / file, prompt))
+            name: 2 * sum(int(np.prod(row)) for row in count_gemms(folder / file, prompt))
             for name in ("encoder", "connector", "trunk", "answer")
             for file in [f"{name}.onnx"]
         }
@@ -60,7 +60,7 @@ def test_a_bundle_that_tells_no_products_is_refused(bundle: Path, tmp_path: Path
     silent = shutil.copytree(bundle, tmp_path / "silent")
     text = (silent / MANIFEST_NAME).read_text().replace('"products"', '"other"')
     (silent / MANIFEST_NAME).write_text(text)
-    with pytest.raises(BundleError, match="does not tell its products"):
+    with pytest.raises(BundleError, match="does not list its matrix products"):
         edge.operations(silent)
 
 

@@ -15,7 +15,7 @@ from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
 from sfedge.core.tasks import TASKS
 from sfedge.diagnostics.bench import frame_queries
 from sfedge.engines import ENGINES
-from sfedge_export.graph_products import matrix_products
+from sfedge_export.graph_gemms import count_gemms
 from sfedge_export.package import extend_bundle
 
 
@@ -40,12 +40,12 @@ def test_the_whole_comparison_runs_at_a_small_size(bundle: Path, tmp_path: Path)
     (_, *ways), (_, *goals), (_, *people) = tables(text)
     named = [row[0] for row in ways]
     assert named[:3] == [full_size.PLAIN, full_size.FP32, full_size.INT8]
-    assert named[-2:] == [full_size.HALF, full_size.PRODUCTS]
+    assert named[-2:] == [full_size.HALF, full_size.GEMMS]
     assert all(float(cell) > 0 for row in ways for cell in row[1:] if cell != "–")
     for way in full_size.OPENVINO:
         assert (way in named) != (f"{way} was not measured: " in text)
     assert {row[-1] for row in goals} <= {"yes", "no"}
-    assert {row[1] for row in goals} == {*named} - {full_size.PLAIN, full_size.PRODUCTS}
+    assert {row[1] for row in goals} == {*named} - {full_size.PLAIN, full_size.GEMMS}
     assert [row[:2] for row in people] == [["1", "4"], ["2", "10"]]
     with PIL.Image.open(tmp_path / "results" / "full_size.png") as plot:
         assert np.asarray(plot.convert("L")).std() > 10
@@ -61,7 +61,7 @@ def test_the_frame_is_that_of_the_goal() -> None:
     }  # fmt: skip
 
 
-def test_products_of_a_gesture_query_leave_the_encoder_out(bundle: Path) -> None:
+def test_gemms_of_a_gesture_query_leave_the_encoder_out(bundle: Path) -> None:
     with open_bundle(bundle) as opened:
         prompt = opened.prefix()["gesture"].shape[3]
         graphs = opened.graph_path("fp32", "encoder").parent
@@ -69,12 +69,10 @@ def test_products_of_a_gesture_query_leave_the_encoder_out(bundle: Path) -> None
             ("gesture", ("connector", "trunk", "answer")),
             ("encoder", ("encoder",)),
         ):
-            rows = [
-                row for part in parts for row in matrix_products(graphs / f"{part}.onnx", prompt)
-            ]
-            found = full_size_run.products_of(bundle)[name]
+            rows = [row for part in parts for row in count_gemms(graphs / f"{part}.onnx", prompt)]
+            found = full_size_run.gemms_of(bundle)[name]
             work = sum(int(np.prod(row)) for row in rows)
-            assert sum(n * int(np.prod(product)) for product, n in found.items()) == work
+            assert sum(n * int(np.prod(gemm)) for gemm, n in found.items()) == work
 
 
 def test_an_engine_that_is_missing_or_does_not_suit_is_told(
@@ -110,7 +108,7 @@ def rounds() -> list[full_size.Round]:
             "openvino/int8-qdq": ran(1.5 * slow, 10.0),
             full_size.PLAIN: ran(12.0 * slow, 60.0, 7e9),
             full_size.HALF: ran(2.0 * slow),
-            full_size.PRODUCTS: Run(encoder=[0.7 * slow], queries={"gesture": [3.4 * slow]}),
+            full_size.GEMMS: Run(encoder=[0.7 * slow], queries={"gesture": [3.4 * slow]}),
         }
         for slow in (1.0, 1.0, 3.0)
     ]
@@ -133,7 +131,7 @@ def test_goals_are_met_or_missed_by_the_figures() -> None:
         ("encoder, int8, cosine of features", "cpu/int8-cpu"),
         ("frame of 17 queries, fp32", "cpu/fp32"),
         ("frame of 17 queries, int8", "openvino/int8-qdq"),
-        ("gesture query, fp32, of plain products", "cpu/fp32"),
+        ("gesture query, fp32, of plain GEMMs", "cpu/fp32"),
         ("memory", "cpu/fp32"),
         ("from start to ready", "cpu/fp32"),
     ]
@@ -152,6 +150,6 @@ def test_a_page_can_be_written_before_all_is_measured() -> None:
     assert len(goals) == 16
 
 
-def test_the_demo_bundle_tells_its_products() -> None:
+def test_the_demo_bundle_lists_its_gemms() -> None:
     with zipfile.ZipFile(DEMO_BUNDLE) as archive:
         assert '"products"' in archive.read("bundle.json").decode()

@@ -12,8 +12,8 @@ from sfedge.bundle.manifest import Manifest
 from sfedge.core.boxes import FULL, Box
 from sfedge.core.structures import Query
 from sfedge.core.tasks import TASKS
-from sfedge.diagnostics.bench import frame_products, frame_queries
-from sfedge.diagnostics.products import work
+from sfedge.diagnostics.bench import frame_gemms, frame_queries
+from sfedge.diagnostics.gemms import work
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,11 @@ def test_all_tokens_together_are_the_decoders_work(
     assert found.shape == (manifest.shape.tokens,)
     assert (np.diff(found) > 0).all()
     (query, *_) = frame_queries([TASKS[name]], 2)
-    whole = frame_products(manifest, [query], prompts)
+    whole = frame_gemms(manifest, [query], prompts)
     card = manifest.card["products"]
     for graph in ("encoder", "connector"):
-        for count, *product in card[graph]:
-            whole[product[0], product[1], product[2]] -= count
+        for count, *gemm in card[graph]:
+            whole[gemm[0], gemm[1], gemm[2]] -= count
     last = 0
     if name == "relation":  # what an answer computes at the last token alone
         rows = card["answer"]
@@ -85,8 +85,8 @@ def test_queries_with_the_same_boxes_need_one_pass(
     assert found.tokens == {"gaze": 0.5}
     assert found.work == pytest.approx(
         1
-        - work(frame_products(manifest, [one], prompts))
-        / work(frame_products(manifest, [one, other], prompts))
+        - work(frame_gemms(manifest, [one], prompts))
+        / work(frame_gemms(manifest, [one, other], prompts))
     )
     face = Query(task, (2,), Box(0.0, 0.0, 0.5, 0.5), one.boxes)  # another view shares nothing
     assert sharing.count(manifest, prompts, [one, face]).work == 0

@@ -31,7 +31,7 @@ from sfedge.system.cache import file_sha256
 from sfedge_export.calibration_pictures import Pictures, built_in
 from sfedge_export.derive import add_precisions
 from sfedge_export.exported_graphs import build_graphs
-from sfedge_export.graph_products import products_by_prompt
+from sfedge_export.graph_gemms import gemms_by_prompt
 from sfedge_export.merge import Merge, merge_lora
 from sfedge_export.onnx_graphs import OPSET, write_graph
 from sfedge_export.parity import (
@@ -202,7 +202,7 @@ def _finish(
     graphs = {name: folder / REFERENCE / f"{name}.onnx" for name in GRAPHS}
     card = {name: value for name, value in draft.card.items() if name != "agreement"}
     lengths = [keys.shape[3] for keys in load_file(folder / PREFIX_NAME).values()]
-    card["products"] = {name: products_by_prompt(path, lengths) for name, path in graphs.items()}
+    card["products"] = {name: gemms_by_prompt(path, lengths) for name, path in graphs.items()}
     if not (folder / SELFTEST_NAME).exists():  # of a bundle from before there were any
         write_self_test(
             Chain(folder / REFERENCE, draft, load_file(folder / PREFIX_NAME)), draft, folder

@@ -121,11 +121,11 @@ def _memory(found: "Benchmark") -> str:
 
 def _work(found: "Benchmark") -> str:
     if found.work is None:
-        return "not told by this bundle; export it again"
+        return "not listed in this bundle; export it again"
     text = f"{found.work / 1e9:.3g} GFLOP a frame, {found.work / found.median / 1e9:.3g} GFLOP/s"
     if found.share is None:
         return text
-    return f"{text}: {found.share:.0%} of plain fp32 products of these sizes"
+    return f"{text}: {found.share:.0%} of plain fp32 GEMMs of these sizes"
 
 
 def _time(seconds: float) -> str:

@@ -20,7 +20,7 @@ from sfedge.core.config import RunConfig
 from sfedge.core.errors import EngineError
 from sfedge.core.structures import Frame, Hand, Query, Scene, Track
 from sfedge.core.tasks import Task
-from sfedge.diagnostics.products import Product, plain_seconds, work
+from sfedge.diagnostics.gemms import Gemm, plain_seconds, work
 from sfedge.engines.cuda import load_cuda
 from sfedge.inference.model import Model
 from sfedge.inference.plan import IntervalPlanner
@@ -46,12 +46,12 @@ class Benchmark:
         opened: from nothing to ready, self-test left out.
         tested: that the self-test took; 0 where it had passed before.
         frames: of each frame's queries.
-        memory: most that the program held, once all was measured but the plain products.
+        memory: most that the program held, once all was measured but the plain GEMMs.
         gpu_memory: that the GPU had less of meanwhile.
         files: that were loaded.
-        work: floating-point operations of a frame's matrix products; None where the bundle does
-            not tell them.
-        plain: that ONNX Runtime takes for the same products alone, in fp32; None on a GPU.
+        work: floating-point operations of a frame's GEMMs; None where the bundle does not
+            list them.
+        plain: seconds that ONNX Runtime takes for the same GEMMs alone, in fp32; None on a GPU.
     """
 
     model: str
@@ -86,7 +86,7 @@ class Benchmark:
 
     @property
     def share(self) -> float | None:
-        """Of the speed that plain products of the same sizes reach; eight bits may exceed it."""
+        """Fraction of the speed of plain GEMMs of the same sizes; eight bits may exceed 1."""
         return self.plain / self.median if self.plain is not None else None
 
     def to_json(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Benchmark:
             "p50": self.median,
             "p95": self.slowest,
             "queries_per_second": self.rate,
-            "share_of_plain_products": self.share,
+            "share_of_plain_gemms": self.share,
         }
 
 
@@ -141,7 +141,7 @@ def measure(
             model.answer(frame, queries)
             frames.append(time.perf_counter() - begun)
         memory, left = peak_memory(), _gpu_memory_free()
-        products = frame_products(manifest, queries, model.prompts)
+        gemms = frame_gemms(manifest, queries, model.prompts)
         return Benchmark(
             model=model.name,
             device=model.device,
@@ -155,8 +155,8 @@ def measure(
             memory=memory,
             gpu_memory=None if is_cpu or free is None or left is None else free - left,
             files=loaded_bytes(manifest, model),
-            work=work(products) if products else None,
-            plain=plain_seconds(products) if products and is_cpu else None,
+            work=work(gemms) if gemms else None,
+            plain=plain_seconds(gemms) if gemms and is_cpu else None,
         )
 
 
@@ -167,7 +167,7 @@ def make_frame(width: int = 1280, height: int = 720) -> Frame:
 
 
 def frame_queries(tasks: Sequence[Task], people: int, max_pairs: int = MAX_PAIRS) -> list[Query]:
-    """What is asked of a frame of so many people, everything that `sfedge run` would ask."""
+    """All queries that `sfedge run` would make for a frame of `people` people."""
     planner = IntervalPlanner(tasks, interval=0.0, max_people=people, max_pairs=max_pairs)
     return planner.plan(Scene(tuple(_person(number, people) for number in range(people))), 0.0)
 
@@ -188,10 +188,10 @@ def _person(number: int, people: int) -> Track:
     )
 
 
-def frame_products(
+def frame_gemms(
     manifest: Manifest, queries: Sequence[Query], prompts: Mapping[str, int]
-) -> Counter[Product]:
-    """How often a frame multiplies matrices of which sizes; none where the bundle does not tell.
+) -> Counter[Gemm]:
+    """Sizes and counts of a frame's GEMMs; empty where the bundle does not list them.
 
     Args:
         manifest: of the bundle.
@@ -203,31 +203,31 @@ def frame_products(
     is_before = manifest.box_embedding == "before"
     views = len({query.view for query in queries})
     marked = len({(q.view, q.boxes if is_before else ()) for q in queries})
-    products: Counter[Product] = Counter()
+    gemms: Counter[Gemm] = Counter()
     for graph, runs in (("encoder", views), ("connector", marked)):
-        for product, count in graph_products(manifest, graph).items():
-            products[product] += runs * count
+        for gemm, count in graph_gemms(manifest, graph).items():
+            gemms[gemm] += runs * count
     for query in queries:
         for graph in ("trunk", HEADS[query.task.output]):
-            products += graph_products(manifest, graph, prompts[query.task.name])
-    return +products
+            gemms += graph_gemms(manifest, graph, prompts[query.task.name])
+    return +gemms
 
 
-def graph_products(manifest: Manifest, graph: str, prompt: int = 0) -> Counter[Product]:
-    """What one run of a graph multiplies, where the bundle tells.
+def graph_gemms(manifest: Manifest, graph: str, prompt: int = 0) -> Counter[Gemm]:
+    """Sizes and counts of the GEMMs in one run of a graph, as the bundle lists them.
 
     Args:
         manifest: of the bundle.
         graph: its name.
         prompt: tokens of the prompt that goes in.
     """
-    told = manifest.card["products"][graph]
-    # A graph that takes prompts of any length is told for each; others are padded to the longest.
-    rows = told[str(prompt)] if isinstance(told, Mapping) else told
-    products: Counter[Product] = Counter()
+    listed = manifest.card["products"][graph]
+    # A graph that takes prompts of any length has a list for each; others pad to the longest.
+    rows = listed[str(prompt)] if isinstance(listed, Mapping) else listed
+    gemms: Counter[Gemm] = Counter()
     for count, height, inner, width in rows:
-        products[height, inner, width] += count
-    return products
+        gemms[height, inner, width] += count
+    return gemms
 
 
 def loaded_bytes(manifest: Manifest, model: Model) -> int:

@@ -138,7 +138,7 @@ def session_options(threads: int) -> Any:
 
 
 def exact_integers(options: Any) -> None:
-    """Keep eight-bit products right on x86 processors without VNNI.
+    """Keep eight-bit GEMMs right on x86 processors without VNNI.
 
     There ONNX Runtime adds pairs of products in 16 bits, and 2 x 255 x 127 is more than these hold.
     Asked for precision, it takes weights without a sign, whose kernel has the room, but is slower:
@@ -150,7 +150,7 @@ def exact_integers(options: Any) -> None:
 
 @cache
 def _adds_exactly() -> bool:
-    """Whether the quickest eight-bit product is exact where its sums are the largest there are."""
+    """Whether the quickest eight-bit GEMM is exact where its sums are the largest there are."""
     runtime = load_runtime()
     inner, columns = 64, 16
     graph = one_node(

@@ -14,7 +14,7 @@ from scenes import Finished
 from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.manifest import parse_manifest
 from sfedge.core.tasks import TASKS
-from sfedge.diagnostics import bench, products
+from sfedge.diagnostics import bench, gemms
 from sfedge.engines.ort import CPU
 from sfedge.inference.model import Model
 
@@ -29,7 +29,7 @@ def test_what_is_printed_names_the_model_the_frame_and_the_figures(command: Run)
     assert lines["model"].startswith("sfedge demo on cpu (onnxruntime ")
     assert lines["frame"].startswith("3 people: 3 expression, 3 gesture, 3 looking_at_me, 3 gaze")
     assert lines["latency"].endswith("; 3 frames")
-    assert lines["work"].endswith("% of plain fp32 products of these sizes")
+    assert lines["work"].endswith("% of plain fp32 GEMMs of these sizes")
 
 
 def test_figures_fit_each_other(command: Run) -> None:
@@ -39,7 +39,7 @@ def test_figures_fit_each_other(command: Run) -> None:
     assert told["p50"] == pytest.approx(np.median(told["frames"]))
     assert told["p50"] <= told["p95"] <= max(told["frames"])
     assert told["queries_per_second"] == pytest.approx(4 / told["p50"])
-    assert told["share_of_plain_products"] == pytest.approx(told["plain"] / told["p50"])
+    assert told["share_of_plain_gemms"] == pytest.approx(told["plain"] / told["p50"])
     assert told["memory"] > told["files"] > 0
     assert told["gpu_memory"] is None
     with open_bundle() as bundle:
@@ -48,7 +48,7 @@ def test_figures_fit_each_other(command: Run) -> None:
             prompts = model.prompts
     # Two people: a view of each and the whole frame.
     queries = bench.frame_queries([TASKS["gesture"], TASKS["gaze"]], 2)
-    assert told["work"] == products.work(bench.frame_products(manifest, queries, prompts))
+    assert told["work"] == gemms.work(bench.frame_gemms(manifest, queries, prompts))
 
 
 def test_pairs_are_capped_and_the_cap_is_said(command: Run) -> None:
@@ -83,7 +83,7 @@ def test_each_prompt_counts_as_long_as_it_goes_in(tmp_path: Path) -> None:
     with open_bundle(root) as bundle, Model(bundle, engine="cpu") as model:
         manifest, prompts = bundle.manifest, model.prompts
     assert prompts == LENGTHS
-    assert bench.frame_products(manifest, queries, prompts) == {
+    assert bench.frame_gemms(manifest, queries, prompts) == {
         (100, 1, 1): 3,
         (200, 1, 1): 3,
         (LENGTHS["expression"], 1, 1): 2,
@@ -92,7 +92,7 @@ def test_each_prompt_counts_as_long_as_it_goes_in(tmp_path: Path) -> None:
         (400, 1, 1): 2,
     }
     padded = dict.fromkeys(LENGTHS, 7)
-    assert bench.frame_products(manifest, queries, padded)[7, 1, 1] == 4
+    assert bench.frame_gemms(manifest, queries, padded)[7, 1, 1] == 4
 
 
 def test_prompts_of_a_graph_that_pads_are_all_as_long_as_the_longest(tmp_path: Path) -> None:
@@ -107,19 +107,17 @@ def test_boxes_that_enter_before_the_connector_make_more_work(tmp_path: Path) ->
     with open_bundle(small.write(tmp_path / "small", card={"products": rows})) as bundle:
         after = bundle.manifest
     queries = bench.frame_queries([TASKS["gaze"], TASKS["relation"]], 3)
-    assert bench.frame_products(after, queries, LENGTHS) == {(2, 3, 4): 1 + 1 + 6 + 3 + 3}
+    assert bench.frame_gemms(after, queries, LENGTHS) == {(2, 3, 4): 1 + 1 + 6 + 3 + 3}
     before = replace(after, box_embedding="before")
-    assert bench.frame_products(before, queries, LENGTHS) == {(2, 3, 4): 1 + 6 + 6 + 3 + 3}
+    assert bench.frame_gemms(before, queries, LENGTHS) == {(2, 3, 4): 1 + 6 + 6 + 3 + 3}
 
 
-def test_a_bundle_that_tells_no_products_is_timed_all_the_same(
-    command: Run, tmp_path: Path
-) -> None:
+def test_a_bundle_that_lists_no_gemms_is_timed_all_the_same(command: Run, tmp_path: Path) -> None:
     root = small_bundle.make().write(tmp_path / "small")
     assert "products" not in parse_manifest((root / "bundle.json").read_text(), where="").card
     done = command("bench", root, "--seconds", "0")
     assert done.code == 0
-    assert "not told by this bundle" in done.out
+    assert "not listed in this bundle" in done.out
     assert json.loads(command("bench", root, "--seconds", "0", "--json").out)["work"] is None
 
 
@@ -142,28 +140,28 @@ def test_what_cannot_be_timed_is_said_in_one_line(
     assert done.err.count("\n") == 1
 
 
-def test_a_plain_product_is_a_sound_graph_that_multiplies() -> None:
+def test_a_plain_gemm_is_a_sound_graph_that_multiplies() -> None:
     random = np.random.default_rng(0)
     x, w = (
         random.standard_normal((5, 300), np.float32),
         random.standard_normal((300, 7), np.float32),
     )
-    graph = products.matmul_graph(5, w)
+    graph = gemms.matmul_graph(5, w)
     onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
     (y,) = onnxruntime.InferenceSession(graph, providers=[CPU]).run(None, {"x": x})
     np.testing.assert_allclose(y, x @ w, atol=1e-4)
 
 
-def test_plain_products_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_gemms_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {(100, 100, 100): 2.0, (10, 10, 100): 0.5}
-    monkeypatch.setattr(products, "product_seconds", times.__getitem__)
+    monkeypatch.setattr(gemms, "gemm_seconds", times.__getitem__)
     counts = {(100, 100, 100): 3, (10, 10, 100): 4}
-    assert products.work(counts) == 2 * (3 * 10**6 + 4 * 10**4)
-    assert products.plain_seconds(counts) == pytest.approx(3 * 2.0 + 4 * 0.5)
-    # One product in a thousand is not measured; it counts as fast as the rest.
+    assert gemms.work(counts) == 2 * (3 * 10**6 + 4 * 10**4)
+    assert gemms.plain_seconds(counts) == pytest.approx(3 * 2.0 + 4 * 0.5)
+    # One GEMM in a thousand is not measured; it counts as fast as the rest.
     counts |= {(10, 10, 10): 1}
-    assert products.plain_seconds(counts) == pytest.approx(8.0, rel=0.01)
+    assert gemms.plain_seconds(counts) == pytest.approx(8.0, rel=0.01)
 
 
-def test_a_plain_product_takes_time() -> None:
-    assert products.product_seconds((8, 16, 4)) > 0
+def test_a_plain_gemm_takes_time() -> None:
+    assert gemms.gemm_seconds((8, 16, 4)) > 0

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies plain matrices: one product alone, in ONNX Runtime.
+"""How fast this machine runs plain GEMMs: each matrix multiplication alone, in ONNX Runtime.
 
 It is what a network's speed is measured against: the same library, on as many threads.
 """
@@ -12,32 +12,32 @@ import numpy as np
 from sfedge.engines.one_node import one_node
 from sfedge.engines.ort import CPU, load_runtime, physical_cores
 
-_FEWEST = 3  # times that a product is repeated, however long it takes
+_FEWEST = 3  # times that a GEMM is repeated, however long it takes
 _SHORTEST = 0.05  # seconds to repeat it for
-_COVERED = 0.99  # of the work is measured; the rest are many small products
+_COVERED = 0.99  # of the work is measured; the rest are many small GEMMs
 
-Product = tuple[int, int, int]  # rows, inner, columns
-
-
-def work(products: Mapping[Product, int]) -> int:
-    """Floating-point operations of products, each with how often it is computed."""
-    return sum(2 * prod(product) * count for product, count in products.items())
+Gemm = tuple[int, int, int]  # rows, inner, columns
 
 
-def plain_seconds(products: Mapping[Product, int]) -> float:
-    """How long the products take one after another, each measured alone and at its fastest."""
-    whole, covered, seconds = work(products), 0, 0.0
-    for product in sorted(products, key=lambda p: -prod(p) * products[p]):
-        seconds += products[product] * product_seconds(product)
-        covered += work({product: products[product]})
+def work(gemms: Mapping[Gemm, int]) -> int:
+    """Floating-point operations of GEMMs, given how often each is computed."""
+    return sum(2 * prod(gemm) * count for gemm, count in gemms.items())
+
+
+def plain_seconds(gemms: Mapping[Gemm, int]) -> float:
+    """Seconds that the GEMMs take one after another, each measured alone and at its fastest."""
+    whole, covered, seconds = work(gemms), 0, 0.0
+    for gemm in sorted(gemms, key=lambda p: -prod(p) * gemms[p]):
+        seconds += gemms[gemm] * gemm_seconds(gemm)
+        covered += work({gemm: gemms[gemm]})
         if covered >= _COVERED * whole:
             break
     return seconds * whole / covered
 
 
-def product_seconds(product: Product) -> float:
-    """How long a matrix takes that is multiplied with a constant one, in float32."""
-    rows, inner, columns = product
+def gemm_seconds(gemm: Gemm) -> float:
+    """Seconds to multiply a matrix by a constant one, in float32."""
+    rows, inner, columns = gemm
     random = np.random.default_rng(0)
     constant = random.standard_normal((inner, columns), np.float32)
     runtime = load_runtime()

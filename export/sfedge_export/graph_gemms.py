@@ -1,4 +1,4 @@
-"""The matrix products of a graph, by size: what its work is counted in, and measured against."""
+"""The GEMMs (matrix multiplications) of a graph, by size: the unit in which its work is counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,29 +10,29 @@ from onnx import ModelProto, NodeProto, TensorShapeProto, shape_inference
 
 from sfedge.bundle.graph_io import PROMPT_AXES
 
-Product = tuple[int, int, int]  # rows, inner, columns
+Gemm = tuple[int, int, int]  # rows, inner, columns
 Rows = list[list[int]]
 
 
-def products_by_prompt(path: Path, prompts: Iterable[int]) -> Rows | dict[str, Rows]:
-    """The products of a graph, by the prompt's length where that changes them.
+def gemms_by_prompt(path: Path, prompts: Iterable[int]) -> Rows | dict[str, Rows]:
+    """The GEMMs of a graph, by the prompt's length where that changes them.
 
     Args:
         path: of the graph.
         prompts: tokens of each prompt.
 
     Returns:
-        What `matrix_products` gives, or that by the number of tokens, in digits as JSON wants keys.
+        What `count_gemms` returns, or that by the number of tokens, in digits as JSON wants keys.
     """
     if not _free_prompts(onnx.load(str(path), load_external_data=False)):
-        return matrix_products(path)
-    return {str(prompt): matrix_products(path, prompt) for prompt in sorted({*prompts})}
+        return count_gemms(path)
+    return {str(prompt): count_gemms(path, prompt) for prompt in sorted({*prompts})}
 
 
-def matrix_products(path: Path, prompt: int = 0) -> Rows:
-    """How often a graph multiplies matrices of which sizes to answer one sample.
+def count_gemms(path: Path, prompt: int = 0) -> Rows:
+    """Sizes and counts of the GEMMs that a graph runs to answer one sample.
 
-    Convolutions count as the products that they come down to.
+    Convolutions count as the GEMMs that they are equivalent to.
 
     Args:
         path: of the graph.
@@ -51,11 +51,11 @@ def matrix_products(path: Path, prompt: int = 0) -> Rows:
     dims = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         dims[value.name] = tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim)
-    counts: Counter[Product] = Counter()
+    counts: Counter[Gemm] = Counter()
     for node in graph.node:
-        for count, product in _products(node, dims):
-            counts[product] += count
-    rows = [[count, *product] for product, count in counts.items()]
+        for count, gemm in _gemms(node, dims):
+            counts[gemm] += count
+    rows = [[count, *gemm] for gemm, count in counts.items()]
     return sorted(rows, key=lambda row: (-prod(row), row))
 
 
@@ -69,7 +69,7 @@ def _free_prompts(model: ModelProto) -> list[TensorShapeProto.Dimension]:
     return [size for size in sizes if not size.HasField("dim_value")]
 
 
-def _products(node: NodeProto, dims: Mapping[str, Sequence[int]]) -> Iterator[tuple[int, Product]]:
+def _gemms(node: NodeProto, dims: Mapping[str, Sequence[int]]) -> Iterator[tuple[int, Gemm]]:
     if node.op_type not in ("MatMul", "Gemm", "Conv", "ConvTranspose"):
         return
     a, b, out = dims[node.input[0]], dims[node.input[1]], dims[node.output[0]]

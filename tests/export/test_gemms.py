@@ -1,4 +1,4 @@
-"""The products of a graph, against PyTorch's own counter and against what the layers say."""
+"""The GEMMs of a graph, against PyTorch's own counter and against the layers' shapes."""
 
 import json
 from math import prod
@@ -16,7 +16,7 @@ from sfedge.bundle.graph_io import GraphIO
 from sfedge.bundle.manifest import GRAPHS, MANIFEST_NAME
 from sfedge_export.exported_decoder import Rotation, causal_mask, decoder_blocks
 from sfedge_export.exported_graphs import Trunk
-from sfedge_export.graph_products import matrix_products, products_by_prompt
+from sfedge_export.graph_gemms import count_gemms, gemms_by_prompt
 from sfedge_export.onnx_graphs import write_graph
 from sfedge_training.analysis.flops import encoder_flops
 from sfedge_training.model.social_fusion import SocialFusion
@@ -27,7 +27,7 @@ def operations(rows: list[list[int]]) -> int:
 
 
 class Mixed(nn.Module):
-    """Every kind of product that is counted."""
+    """Every kind of operator that is counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,12 +42,12 @@ class Mixed(nn.Module):
         return F.silu(self.linear(scores @ x).mean(1))
 
 
-def test_each_kind_of_product_counts_as_torch_counts_it(tmp_path: Path) -> None:
+def test_each_kind_of_operator_counts_as_torch_counts_it(tmp_path: Path) -> None:
     module = Mixed().eval()
     path = write_graph(module, GraphIO("mixed", {"x": (4, 8, 8)}, {"y": (7,)}), tmp_path)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, 4, 8, 8))
-    rows = matrix_products(path)
+    rows = count_gemms(path)
     assert operations(rows) == counter.get_total_flops()
     assert [1, 16, 36, 6] in rows  # 4 x 4 places, 4 channels of 3 x 3 to 6
     assert [3, 16, 18, 2] in rows
@@ -56,7 +56,7 @@ def test_each_kind_of_product_counts_as_torch_counts_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_the_card_tells_the_products_of_each_graph(
+def test_the_card_lists_the_gemms_of_each_graph(
     small_bundle: Path, small_model: SocialFusion, graph: str
 ) -> None:
     told = json.loads((small_bundle / MANIFEST_NAME).read_text())["card"]["products"][graph]
@@ -75,8 +75,8 @@ def test_the_card_tells_the_products_of_each_graph(
     memory = 2 * (48 * 32)
     for length in lengths:
         rows = told[str(length)]
-        assert rows == matrix_products(path, length)
-        attention = 2 * 4 * 16 * (length + tokens)  # two products, four heads of 16
+        assert rows == count_gemms(path, length)
+        attention = 2 * 4 * 16 * (length + tokens)  # two GEMMs, four heads of 16
         if graph == "trunk":
             assert operations(rows) == 2 * 2 * tokens * (block + attention)
         elif graph == "answer":
@@ -113,16 +113,16 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_tiles_leave_out_is_not_counted(tiled: Path, prompt: int) -> None:
     linear = 24 * (2 * (48 * 64) + 2 * (48 * 32) + 3 * (48 * 64))
     pairs = sum(8 * (prompt + end) for end in (8, 16, 24))  # rows of a tile, what they see
-    rows = matrix_products(tiled, prompt)
+    rows = count_gemms(tiled, prompt)
     assert operations(rows) == 2 * 2 * (linear + 2 * 4 * 16 * pairs)
 
 
-def test_products_are_told_by_the_prompt_where_that_is_free(tiled: Path) -> None:
-    told = products_by_prompt(tiled, [9, 5, 9])
-    assert told == {"5": matrix_products(tiled, 5), "9": matrix_products(tiled, 9)}
+def test_gemms_are_listed_by_the_prompt_where_that_is_free(tiled: Path) -> None:
+    told = gemms_by_prompt(tiled, [9, 5, 9])
+    assert told == {"5": count_gemms(tiled, 5), "9": count_gemms(tiled, 9)}
 
 
-def test_a_graph_of_one_prompt_length_is_told_once(tiled: Path) -> None:
+def test_a_graph_of_one_prompt_length_is_listed_once(tiled: Path) -> None:
     graph = onnx.load(tiled, load_external_data=False)
     for port in graph.graph.input:
         for size in port.type.tensor_type.shape.dim:
@@ -130,4 +130,4 @@ def test_a_graph_of_one_prompt_length_is_told_once(tiled: Path) -> None:
                 size.dim_value = 9
     fixed = tiled.with_name("fixed.onnx")
     onnx.save(graph, fixed)
-    assert products_by_prompt(fixed, [5, 9]) == matrix_products(tiled, 9)
+    assert gemms_by_prompt(fixed, [5, 9]) == count_gemms(tiled, 9)
