@@ -80,9 +80,9 @@ class Bundle(Closing):
     def loading(self, precision: str, graph: str) -> Iterator[Path]:
         """The verified ONNX file of a graph, whose weights are verified while the caller loads it.
 
-        What is loaded may be used behind the `with` alone: that ends once all is verified, and
-        damaged weights are told in place of whatever else went wrong. Until then they are read as
-        mere numbers, which saves the time that the sums take.
+        Use what was loaded only after the `with` block: it ends once all is verified, and
+        damaged weights are reported instead of any error they led to. Hashing while the caller
+        loads hides the time that it takes.
 
         Raises:
             BundleError: the bundle has no such precision or graph, or a file is damaged.
@@ -310,7 +310,7 @@ def _unpack(source: Path, root: Path) -> None:
 
 
 def _folder_in_zip(archive: zipfile.ZipFile, source: Path) -> str:
-    """The folder in the zip, "name/", that the bundle stands in; "" where it stands at the top."""
+    """The folder in the zip, "name/", that holds the bundle; "" for the top level."""
     names = archive.namelist()
     if MANIFEST_NAME in names:
         return ""
@@ -323,7 +323,7 @@ def _folder_in_zip(archive: zipfile.ZipFile, source: Path) -> str:
 
 
 def _copy(archive: zipfile.ZipFile, name: str, target: Path, limit: int) -> None:
-    """Unpack one member; no more than a byte beyond `limit`, whatever the zip claims."""
+    """Unpack one member, at most one byte more than `limit`, even if the zip claims otherwise."""
     with archive.open(name) as packed, target.open("wb") as file:
         left = limit + 1
         while left and (chunk := packed.read(min(left, _CHUNK))):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sfedge.core.errors import BundleError
 
-# Where tensors can stand in a model: message -> {field number: message it holds}
+# Where a model can hold tensors: message -> {field number: message it holds}
 # (onnx/onnx.proto of ONNX 1.23).
 _MESSAGES: dict[str, dict[int, str]] = {
     "Model": {7: "Graph", 20: "Training", 25: "Function"},

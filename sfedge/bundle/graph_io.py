@@ -36,7 +36,7 @@ class Port:
 
 
 def graph_io(manifest: Manifest) -> dict[str, GraphIO]:
-    """The contract of each graph; `docs/bundle.md` tells what the names mean."""
+    """The inputs and outputs of each graph; `docs/bundle.md` explains the names."""
     shape = manifest.shape
     features = (shape.grid**2, shape.feature_width)
     tokens = (shape.tokens, shape.width)

@@ -1,6 +1,6 @@
-"""`bundle.json`: what a model bundle says of itself.
+"""`bundle.json`: the description of a model bundle.
 
-A bundle is a folder (or a zip of one) that holds all the runtime needs. `docs/bundle.md` tells
+A bundle is a folder (or a zip of one) that holds all the runtime needs. `docs/bundle.md` describes
 the format; `sfedge.bundle.bundle` opens one and verifies its files.
 """
 
@@ -90,7 +90,7 @@ class Manifest:
         raise BundleError(f"bundle {self.name!r} has no task {name!r}", fix=f"It has: {known}.")
 
     def rows(self, task: Task) -> list[int]:
-        """Rows of the label head that stand for the task's labels, in their order."""
+        """Rows of the label head that belong to the task's labels, in their order."""
         return [self.answers.index(answer) for answer in task.answers]
 
     def to_json(self) -> str:

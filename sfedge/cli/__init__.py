@@ -53,7 +53,7 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show where in the program an error arose.")
 @click.version_option(__version__, prog_name="sfedge")
 def cli(debug: bool) -> None:
-    """Tell what people do in a video: expression, gesture, gaze and relations.
+    """Find what people do in a video: expression, gesture, gaze and relations.
 
     Everything runs on this device; no picture leaves it.
     """

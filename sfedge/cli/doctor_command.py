@@ -1,4 +1,4 @@
-"""`sfedge doctor`: what is installed, what runs, what is wrong and how to mend it."""
+"""`sfedge doctor`: what is installed, what runs, what is wrong and how to fix it."""
 
 import json
 
@@ -14,14 +14,14 @@ Examples:
 \b
 Exit codes:
   0  sfedge can run
-  1  something must be mended first
+  1  something must be fixed first
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> int:
-    """Look over this installation and say what is wrong and how to mend it."""
+    """Check this installation and say what is wrong and how to fix it."""
     report = examine()
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))

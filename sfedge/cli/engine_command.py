@@ -1,4 +1,4 @@
-"""`sfedge engine`: native engines for the device at hand."""
+"""`sfedge engine`: native engines for this device."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the o
 
 @click.group(epilog=_EPILOG)
 def engine() -> None:
-    """Compile a bundle's graphs for the device at hand, and look after what was compiled."""
+    """Compile a bundle's graphs for this device, and list or remove compiled engines."""
 
 
 @engine.command(epilog=_EPILOG)
@@ -172,7 +172,7 @@ def _rows(*, is_thorough: bool = False) -> list[dict[str, Any]]:
 
 
 def _row(folder: Path, *, is_thorough: bool) -> dict[str, Any]:
-    """A line about the engines in a folder, whatever became of them."""
+    """A line about the engines in a folder, whether they are usable or not."""
     row = _found(folder)
     try:
         engines = compiled.read(folder)

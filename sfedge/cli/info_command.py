@@ -22,16 +22,16 @@ Examples:
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
 def info(bundle: Path | None, as_json: bool) -> None:
-    """Verify BUNDLE and tell what it holds: tasks, sizes, training data, scores.
+    """Verify BUNDLE and show its contents: tasks, sizes, training data, scores.
 
     BUNDLE is a folder or a zip; without one, the demo model is described.
     """
     with open_bundle(bundle) as opened:
         opened.verify()
         if as_json:
-            told = {"source": str(opened.source), "sha256": opened.sha256}
-            told |= json.loads(opened.manifest.to_json())
-            click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+            facts = {"source": str(opened.source), "sha256": opened.sha256}
+            facts |= json.loads(opened.manifest.to_json())
+            click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         else:
             click.echo("\n".join(_lines(opened)))
 

@@ -73,7 +73,7 @@ def table_row(
     """
     first, second = (*answer.people, None, None)[:2]
     x, y = answer.point or (None, None)
-    shares = answer.probabilities or {}
+    probabilities = answer.probabilities or {}
     boxes = asked.boxes or asked.hand_boxes
     corners = [value for box in (*boxes, None, None)[:2] for value in _corners(box)]
     values: tuple[Cell, ...] = (
@@ -88,7 +88,7 @@ def table_row(
         " ".join(map(str, answer.hands)),
         answer.side,
         answer.label,
-        _rounded(None if answer.label is None else shares.get(answer.label), 4),
+        _rounded(None if answer.label is None else probabilities.get(answer.label), 4),
         answer.is_unsure,
         _rounded(x, 5),
         _rounded(y, 5),
@@ -99,7 +99,9 @@ def table_row(
         model,
     )
     known: TableRow = dict(zip(COLUMNS, values, strict=True))
-    known |= {f"{answer.task}.{label}": _rounded(share, 4) for label, share in shares.items()}
+    known |= {
+        f"{answer.task}.{label}": _rounded(value, 4) for label, value in probabilities.items()
+    }
     return {column: known.get(column) for column in columns}
 
 

@@ -21,8 +21,8 @@ class RunConfig:
     """Settings of one run, shared by the command, the library and the window.
 
     Raises:
-        UsageError: settings are of a wrong type, out of range, or contradict each other; all faults
-            in one message.
+        UsageError: settings are of a wrong type, out of range, or contradict each other; all
+            problems in one message.
     """
 
     tasks: tuple[str, ...] | None = None  # names; None for all that the bundle knows
@@ -30,14 +30,14 @@ class RunConfig:
     engine: EngineName = "auto"
     precision: str | None = None  # of the bundle's; None for the one that suits the engine best
     interval: float = 0.5  # seconds between two questions of one task about one person (files)
-    every: int | str = 1  # frames looked at: each n-th, or "0.5s" for one in so many seconds
-    start: float = 0.0  # seconds; earlier frames are passed over
+    every: int | str = 1  # frames looked at: every n-th, or "0.5s" for one per 0.5 s
+    start: float = 0.0  # seconds; earlier frames are skipped
     end: float | None = None  # seconds; frames at or after it are not read
     detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: hands of its wearer are marked
     offline: bool = False  # never fetch anything
-    as_video: float | None = None  # a folder's pictures are a film of so many frames a second
+    as_video: float | None = None  # frames per second of a folder's pictures taken as a film
     live: bool = False  # a recording plays at its own pace, as cameras and streams always do
     smoothing: float = 0.5  # seconds, time constant of the answers' running mean; 0 for none
     max_people: int = 8  # per frame, the largest first
@@ -47,7 +47,7 @@ class RunConfig:
         self._take_types()
         if self.tasks is not None:
             object.__setattr__(self, "tasks", task_names(self.tasks))
-        faults = [
+        problems = [
             text
             for is_wrong, text in (
                 (self.tasks == (), "no task is chosen (--tasks)"),
@@ -79,16 +79,16 @@ class RunConfig:
             )
             if is_wrong
         ]
-        if faults:
-            raise ConfigError("; ".join(faults))
+        if problems:
+            raise ConfigError("; ".join(problems))
 
     def _take_types(self) -> None:
-        """Turn what stands for a path or number into one, and refuse what does not.
+        """Convert values such as a path given as text to their type, and refuse others.
 
         Raises:
             ConfigError: a value is of a wrong type.
         """
-        faults = []
+        problems = []
         for field in fields(self):
             value = getattr(self, field.name)
             kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
@@ -98,11 +98,11 @@ class RunConfig:
             taken = next((t for taker in takers if (t := taker(value)) is not None), None)
             if taken is None:
                 wanted = _IN_OTHER_UNITS.get(field.name) or _WHAT.get(kinds[0], "names of tasks")
-                faults.append(f"{field.name} is {wanted}, not {value!r}")
+                problems.append(f"{field.name} is {wanted}, not {value!r}")
             elif taken is not value:
                 object.__setattr__(self, field.name, taken)
-        if faults:
-            raise ConfigError("; ".join(faults))
+        if problems:
+            raise ConfigError("; ".join(problems))
 
 
 # A setting's value in the type that it is kept in; None where it is of another.

@@ -46,7 +46,7 @@ def highest(values: Values) -> NDArray[np.int64]:
 
 
 def decode(task: Task, values: Values) -> Decoded:
-    """The answers that values stand for.
+    """The answers that the model's output values decode to.
 
     Args:
         task: that is answered.
@@ -66,7 +66,7 @@ def cell_centre(cell: int, view: Box = FULL) -> tuple[float, float]:
 
 
 def answered(prediction: Prediction, task: Task, values: Values, view: Box = FULL) -> Prediction:
-    """The prediction with the answer that values stand for; its `raw` stays where it has one.
+    """The prediction with the decoded answer of its values; an existing `raw` is kept.
 
     Args:
         prediction: whose people and time are kept.

@@ -21,7 +21,7 @@ Image = NDArray[np.uint8]  # (H, W, 3) RGB
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a source; upright, whatever the file's rotation."""
+    """One picture of a source; upright, with the file's rotation applied."""
 
     image: Image
     index: int  # position in the source, from 0; counts frames that could not be decoded, too
@@ -38,7 +38,7 @@ class Detection:
     box: Box
     score: float
     track: str | None = None  # identity that the detection came with (precomputed tracks only)
-    side: Side | None = None  # of a hand, where the detector tells it
+    side: Side | None = None  # of a hand, where the detector gives it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Hand:
 
     id: int
     box: Box
-    side: Side | None  # "left" or "right"; None where the detector does not tell
+    side: Side | None  # "left" or "right"; None where the detector does not give it
     score: float  # of its detection, in [0, 1]
     last_seen: float
     is_wearers: bool = False  # of the person who wears the camera

@@ -34,7 +34,7 @@ class Task:
     name: str
     prompt: str
     labels: tuple[str, ...]  # class names as records show them; empty for a heatmap
-    answers: tuple[str, ...]  # the single token that stands for each label
+    answers: tuple[str, ...]  # the single token of each label
     view: View  # the part of the frame the encoder sees
     boxes: int  # how many boxes are marked in the view
     output: Output
@@ -45,7 +45,7 @@ class Task:
     mark: Mark  # the box of a person that the question is about; marked in the view if `boxes`
     everyone_if_egocentric: bool  # with a worn camera, asked of all people, not of the largest
     title: str  # heads a column of answers
-    glyph: str  # stands for the title where space is short; at most three characters
+    glyph: str  # replaces the title where space is short; at most three characters
     phrase: str  # how an answer reads; "{label}" is replaced by the label's words
     dataset: str = ""  # what teaches it: a loader in sfedge_training.data
 

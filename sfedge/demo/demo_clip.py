@@ -56,7 +56,7 @@ class Cutout:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a cutout stands in the frame: its pivot in pixels, its size, its turn in degrees."""
+    """Where a cutout is in the frame: its pivot in pixels, its scale, its rotation in degrees."""
 
     x: float
     y: float

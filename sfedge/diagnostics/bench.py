@@ -119,7 +119,7 @@ def measure(
         tasks: names; None for all that the bundle knows.
         people: in the frame.
         seconds: to go on for; a few frames are timed in any case.
-        testing: told how many tasks of the self-test are done and are to do; only where it runs.
+        testing: called with the self-test's tasks done and to do; only where it runs.
 
     Raises:
         SfedgeError: as opening the bundle and loading the model do.

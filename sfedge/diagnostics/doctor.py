@@ -50,7 +50,7 @@ _FOR_GPUS = ("tensorrt", "tensorrt-rtx", "cuda")  # engines that use one, but fo
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong, and what to do about it."""
+    """A problem and how to fix it."""
 
     what: str
     fix: str
@@ -65,7 +65,7 @@ class Report:
     python: str = ""
     platform: str = ""
     packages: dict[str, str] = field(default_factory=dict)  # distribution: version
-    processor: str = ""  # and whether it computes in bf16, where OpenVINO is there to tell
+    processor: str = ""  # and whether it computes in bf16, where OpenVINO is installed
     gpus: list[Gpu] = field(default_factory=list)
     driver: str = ""  # NVIDIA's
     engines: dict[str, Problem | None] = field(default_factory=dict)  # why each cannot run
@@ -131,7 +131,7 @@ def _check_imports(report: Report) -> None:
     for name, module in {**_NEEDED, "opencv-python-headless": "cv2"}.items():
         try:
             importlib.import_module(module)
-        except Exception as error:  # whatever a package throws at import keeps it from working
+        except Exception as error:  # any exception at import makes it unusable
             fix = advice(error) or f"Run: pip install --force-reinstall {name}."
             if fix not in {problem.fix for problem in report.problems}:
                 report.add(f"{name} does not load ({error})", fix, is_fatal=True)
@@ -218,7 +218,7 @@ def _check_model(report: Report) -> None:
             with Model(bundle) as model:
                 report.model = f"{model.name} on {model.device}"
     except EngineError as error:
-        if report.engines["cpu"] is None:  # else told already
+        if report.engines["cpu"] is None:  # else reported already
             report.add(f"the demo model: {error.what}", error.fix, is_fatal=True)
     except BundleError as error:
         report.add(f"the demo model: {error.what}", "Install sfedge again.", is_fatal=True)

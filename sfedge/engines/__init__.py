@@ -152,7 +152,7 @@ def choose_precision(engine: str, bundle: Bundle, precision: str | None = None) 
             errors.append(error)
         else:
             return candidate
-    # A stale engine is worth more to tell of than one that was never built.
+    # A stale engine is more useful to report than one that was never built.
     raise next(
         (error for error in errors if not isinstance(error, compiled.NotBuiltError)), errors[0]
     )

@@ -145,7 +145,7 @@ def of_another_version(folder: Path, model: str) -> EngineSet | None:
     """Engines of a model of this name that lie where another version of its bundle has them.
 
     Args:
-        folder: where engines of this version would be; tells their backend and precision.
+        folder: where engines of this version would be; its name gives their backend and precision.
         model: the name in the bundle.
     """
     for record in sorted(root().glob(f"*/{folder.name}/{RECORD_NAME}")):

@@ -50,7 +50,7 @@ def check_cuda() -> None:
         raise EngineError(
             f"it does not work with the driver ({_reason(runtime, status)})",
             where="cuda-bindings",
-            fix="Install the version of the driver's CUDA, as `nvidia-smi` tells it, such as: "
+            fix="Install the version of the driver's CUDA, as shown by `nvidia-smi`, such as: "
             'pip install "cuda-bindings==12.*".',
         )
 
@@ -130,7 +130,7 @@ class Cuda:
 
 
 class Memory:
-    """A piece of the device's memory; goes back to what is unused when nobody holds it."""
+    """A block of the device's memory; returned to the pool when it is no longer referenced."""
 
     __slots__ = ("__weakref__", "_cuda", "address", "size")
 

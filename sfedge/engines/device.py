@@ -83,7 +83,7 @@ class DeviceEngine:
     Args:
         bindings: where it reads and writes.
         launch: queues a run of that many samples in the stream of `bindings.cuda`.
-        device: as told to the user.
+        device: as shown to the user.
     """
 
     def __init__(self, bindings: Bindings, launch: Callable[[int], None], device: str) -> None:
@@ -124,19 +124,19 @@ class _Slots:
         self.memory = cuda.allocate(batch * _size(dims))
         self._cuda, self._size, self._batch = cuda, _size(dims), batch
         self._pinned: Pinned | None = None  # only where samples come from the host
-        self._standing: list[Row | None] = [None] * batch  # kept rows that stand in their place
+        self._resident: list[Row | None] = [None] * batch  # kept rows that are uploaded already
 
     def put(self, index: int, row: Row) -> None:
-        """Queue the copy of a sample to its place, unless it stands there since an earlier run."""
-        if self._standing[index] is row:
+        """Queue the copy of a sample to its slot, unless an earlier run left it there."""
+        if self._resident[index] is row:
             return
         kinds = self._cuda.runtime.cudaMemcpyKind
         target = self.memory.address + index * self._size
         if isinstance(row, DeviceRow):
-            self._standing[index] = row if row.is_kept else None
+            self._resident[index] = row if row.is_kept else None
             self._cuda.copy(target, row.address, self._size, kinds.cudaMemcpyDeviceToDevice)
             return
-        self._standing[index] = None
+        self._resident[index] = None
         address = self._stage(index, np.asarray(row))
         self._cuda.copy(target, address, self._size, kinds.cudaMemcpyHostToDevice)
 

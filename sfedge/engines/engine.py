@@ -28,7 +28,7 @@ class Engine(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it really runs, as told to the user, such as "cpu (onnxruntime 1.32.0)"."""
+        """Where it really runs, as shown to the user, such as "cpu (onnxruntime 1.32.0)"."""
         ...
 
     @property

@@ -164,7 +164,7 @@ def open_plain(graph: Path, threads: int) -> tuple[Any, list[Port], list[Port], 
     """A graph of any inputs and outputs, in fp32.
 
     Returns:
-        What runs it, its inputs, its outputs, and the device as told to the user.
+        What runs it, its inputs, its outputs, and the device as shown to the user.
 
     Raises:
         EngineError: OpenVINO is missing, or the graph does not load.
@@ -194,7 +194,7 @@ def load_openvino() -> ModuleType:
     try:
         with _unreported():
             return importlib.import_module("openvino")
-    except Exception as error:  # whatever a package throws at import keeps it from working
+    except Exception as error:  # any exception at import makes it unusable
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
         what = "is not installed" if is_missing else f"cannot be loaded ({reason(error)})"
         fix = INSTALL if is_missing else f"{INSTALL} --force-reinstall"
@@ -203,7 +203,7 @@ def load_openvino() -> ModuleType:
 
 @contextmanager
 def _unreported() -> Iterator[None]:
-    """Keep OpenVINO's import from telling Google Analytics of itself: it does without that module.
+    """Keep OpenVINO's import from reporting to Google Analytics, by blocking an optional module.
 
     A program around us that has loaded it goes on with it.
     """
@@ -219,7 +219,7 @@ def _unreported() -> Iterator[None]:
 
 @contextmanager
 def _loading(graph: Path) -> Iterator[None]:
-    """Turn whatever OpenVINO raises at a graph into EngineError."""
+    """Turn any exception of OpenVINO while loading a graph into EngineError."""
     try:
         yield
     except Exception as error:  # its exceptions share no base of their own
@@ -232,14 +232,14 @@ def _loading(graph: Path) -> Iterator[None]:
 
 @cache
 def _core() -> Any:
-    """What knows the devices and compiles for them; one, so that graphs share their threads."""
+    """The object that lists devices and compiles; a single one, so that graphs share threads."""
     return load_openvino().Core()
 
 
 def _hint(model: Any) -> str:
-    """What to compute in: bf16 where the graph holds values in it, else nothing below fp32.
+    """The precision to compute in: bf16 where the graph holds values in it, else fp32.
 
-    The products of graphs in 8 bits are told by the graph itself.
+    In 8-bit graphs the graph itself sets the type of the GEMMs.
     """
     kinds = {
         output.get_element_type().to_string()
@@ -268,6 +268,6 @@ def _version(module: ModuleType) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, in one line: OpenVINO tells its source files first."""
+    """An exception's message in one line: OpenVINO puts its source files first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -174,7 +174,7 @@ class OrtEngine:
         graph: the ONNX file.
         contract: what it must take and give.
         providers: names and options; the first must really run, or it is an error.
-        device: as told to the user.
+        device: as shown to the user.
 
     Raises:
         EngineError: it does not load, does not fit its contract, or the provider does not run.

@@ -75,7 +75,7 @@ def launcher(
     def launch(count: int) -> None:
         binding, options = session.io_binding(), runtime.RunOptions()
         if wants_graphs():
-            # Its mark tells the runtime which of the recorded graphs is meant: one for each size.
+            # The id selects the recorded CUDA graph: one for each batch size.
             options.add_run_config_entry("gpu_graph_id", str(count))
         for name, dims in bindings.contract.inputs.items():
             binding.bind_input(name, place, 0, np.float32, [count, *dims], addresses[name])

@@ -27,7 +27,7 @@ class SmallNetwork(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it really runs, as told to the user, such as "cpu (onnxruntime 1.32.0)"."""
+        """Where it really runs, as shown to the user, such as "cpu (onnxruntime 1.32.0)"."""
         ...
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:

@@ -86,7 +86,7 @@ def check_built(backend: str, folder: Path, model: str = "") -> None:
     Args:
         backend: a key of `BACKENDS`.
         folder: where the engines of the bundle are.
-        model: its name; with it, engines of another version of the bundle are told.
+        model: its name; with it, the error names engines of another version of the bundle.
     """
     try:
         _built(load_tensorrt(backend), folder)
@@ -128,7 +128,7 @@ def build(backend: str, graph: Path, contract: GraphIO, folder: Path) -> Engine:
 
 
 class Log:
-    """What TensorRT says at the level of an error, to be told in a message."""
+    """TensorRT's log lines of level error, for error messages."""
 
     def __init__(self, trt: ModuleType) -> None:
         lines: list[str] = []

@@ -18,14 +18,14 @@ from sfedge.engines.trt import BACKENDS, Log, load_tensorrt, machine, port
 from sfedge.system import cache
 
 MAX_BATCH = 64
-# Peak memory of a build: TensorRT's own, and so many times the files of the largest graph. Trunks
+# Peak memory of a build: TensorRT's own, and a multiple of the files of the largest graph. Trunks
 # of the paper's size took 90 to 98 % of it, in fp32, bf16 and int8, by TensorRT-RTX 1.7.1 on a CPU
 # (docs/engines.md).
 MEMORY_BASE, MEMORY_FACTOR = 700_000_000, 3.3
 
-Progress = Callable[[str, float], None]  # graph, share that is done
+Progress = Callable[[str, float], None]  # graph, fraction that is done
 
-_PIECE = 1 << 24  # bytes written at a time
+_CHUNK = 1 << 24  # bytes written at a time
 
 
 def default_backend() -> str:
@@ -76,7 +76,7 @@ def memory_to_run(bundle: Bundle, precision: str, max_batch: int) -> int:
 
 
 def memory_free() -> int | None:
-    """Bytes of the host's memory that can be had now; None where the system does not tell."""
+    """Bytes of the host's memory that can be had now; None where the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -108,7 +108,7 @@ def build_engines(
         workspace: bytes of the device's memory that a layer may work in; None for all of it.
         timing_cache: file that keeps what TensorRT measured, read and written; None for one of
             this device and version in the user's cache. TensorRT-RTX measures nothing.
-        progress: told how far each graph is.
+        progress: called with each graph's name and the fraction that is done.
 
     Returns:
         What was built, and the folder it is in.
@@ -131,7 +131,7 @@ def build_engines(
             graph = bundle.graph_path(precision, name)
             plan = _Build(trt, graph, contract, progress).run(max_batch, workspace, timings)
             file = f"{name}.engine"
-            cache.write(part / file, _pieces(plan))
+            cache.write(part / file, _chunks(plan))
             sha256 = hashlib.sha256(plan).hexdigest()
             built.append(
                 compiled.BuiltEngine(name, file, len(plan), sha256, cache.file_sha256(graph))
@@ -175,7 +175,7 @@ class _Build:
         except (TypeError, RuntimeError) as error:  # pybind11: a factory that gave nothing
             raise EngineError(
                 f"TensorRT does not start ({self._log.errors() or error})",
-                fix="It needs an NVIDIA device and driver; `sfedge doctor` tells what is there.",
+                fix="It needs an NVIDIA device and driver; `sfedge doctor` lists what is there.",
             ) from error
         self._parse(network)
         config = builder.create_builder_config()
@@ -261,10 +261,10 @@ def _timing_file(now: compiled.Machine) -> Path:
     return compiled.root() / f"timings-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
 
 
-def _pieces(data: memoryview) -> Iterator[bytes]:
-    """The bytes in pieces, so that gigabytes are not copied at once."""
-    for start in range(0, len(data), _PIECE):
-        yield bytes(data[start : start + _PIECE])
+def _chunks(data: memoryview) -> Iterator[bytes]:
+    """The bytes in chunks, so that gigabytes are not copied at once."""
+    for start in range(0, len(data), _CHUNK):
+        yield bytes(data[start : start + _CHUNK])
 
 
 def _monitor(trt: ModuleType, report: Callable[[float], None]) -> Any:

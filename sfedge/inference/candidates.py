@@ -79,7 +79,7 @@ def slot(query: Query) -> AnswerKey:
 
 
 def _largest(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many of them, by id."""
+    """The `most` largest of them, sorted by id."""
     ordered = sorted(items, key=lambda item: (-_area(item), item.id))
     return sorted(ordered[:most], key=lambda item: item.id)
 

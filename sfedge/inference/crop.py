@@ -7,7 +7,7 @@ from sfedge.core.structures import Hand, Query, Side, Track
 from sfedge.core.tasks import Task
 
 # A detected face reaches from the brows to the chin; GazeFollow's boxes hold the whole head. The
-# crown lies about a third of the face above the brows, ears and jaw stand out a little.
+# crown lies about a third of the face above the brows, ears and jaw reach out a little.
 _HEAD_SIDE, _HEAD_UP, _HEAD_DOWN = 0.10, 0.35, 0.05  # of the face's width and height
 
 # Where nobody's body is known, a task that sees the person sees this much around the hand, on each
@@ -85,7 +85,7 @@ def query_for(task: Task, people: Sequence[Track]) -> Query | None:
 def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float) -> list[Query]:
     """The questions of `task`, which is about hands, about some of a person's hands.
 
-    A view of the person shows both hands and cannot tell them apart, so that one question is
+    A view of the person shows both hands and does not distinguish them, so that one question is
     about both; a view of the hand shows one.
 
     Args:

@@ -52,7 +52,7 @@ class Model(Closing):
         engine: a name in `sfedge.engines.ENGINES`, or "auto".
         precision: of the bundle; None for the one that suits the engine best.
         tasks: names to answer; None for all that the bundle knows. Only their graphs are loaded.
-        testing: told how many tasks of the self-test are done and are to do; only where it runs.
+        testing: called with the self-test's tasks done and to do; only where it runs.
 
     Raises:
         UnknownNameError: the bundle has no such task, or there is no such engine.
@@ -107,7 +107,7 @@ class Model(Closing):
 
     @property
     def device(self) -> str:
-        """Where and how precisely it runs, as told to the user."""
+        """Device and precision that it runs on, as shown to the user."""
         return f"{self._engines['encoder'].device}, {self.precision}"
 
     @property
@@ -230,7 +230,7 @@ class Model(Closing):
 
 
 def _prompt(prefix: Array, least: int, keep: Callable[[Array], Row]) -> _Prompt:
-    """Keys and values [L, 2, KV, P, HD], padded on the left to at least so many tokens."""
+    """Keys and values [L, 2, KV, P, HD], padded on the left to at least `least` tokens."""
     missing = max(least - prefix.shape[3], 0)
     sides = ((0, 0), (0, 0), (0, 0), (missing, 0), (0, 0))
     whole = np.pad(prefix, sides) if missing else prefix

@@ -1,9 +1,9 @@
 """A bundle's self-test: answers that are known, compared before an engine's are believed.
 
 Each bundle carries what its fp32 graphs answer, by PyTorch's measure, to one picture that is made
-by arithmetic. Whatever is to run a bundle answers the same questions at its first start on a
-machine, through the very engines and code that will answer from then on; only what comes near
-enough is used. That it did is remembered until one of them changes.
+by arithmetic. At its first start on a machine, an engine answers the same questions, through the
+very code that will answer from then on; it is used only if its answers are near enough. A pass is
+remembered until the engine, the bundle or the machine changes.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ def check_once(
         device: where that runs, and by which version of what.
         folder: where the engine keeps what it has compiled.
         ask: gives the answers that are to be compared, in any order.
-        progress: told before the first answer and after each; not called where nothing is asked.
+        progress: called before the first answer and after each; not where nothing is asked.
 
     Returns:
         The seconds that it took; 0 where it had passed before.
@@ -124,19 +124,20 @@ def check_once(
     distances = compare(answers, wanted)
     limit = _LIMITS.get(choice.precision, _LIMIT_8_BITS)
     if wrong := {name: d for name, d in distances.items() if not d <= limit}:
-        told = ", ".join(f"{name} by {distance:.2g}" for name, distance in wrong.items())
+        differences = ", ".join(f"{name} by {distance:.2g}" for name, distance in wrong.items())
         raise EngineError(
             f"its answers to the self-test of {bundle.manifest.name!r} are wrong, so it is not "
-            f"used: of their size they differ {told}; {choice.precision} may differ by {limit:g}",
+            f"used: of their size they differ {differences}; {choice.precision} may differ by "
+            f"{limit:g}",
             where=device,
             fix="Update the driver and the engine's library (`sfedge doctor` names them), or "
             "choose another --engine.",
         )
-    told = json.dumps(
+    passed_text = json.dumps(
         facts | {"model": bundle.manifest.name, "distances": passed | distances}, indent=1
     )
     with suppress(OutputError):  # it is tested again at the next start
-        cache.write(path, [told.encode()])
+        cache.write(path, [passed_text.encode()])
     return time.perf_counter() - begun
 
 

@@ -42,7 +42,7 @@ class Smoother:
 
         Labels, points and `is_unsure` follow the smoothed values; `raw` keeps the probabilities
         as they came. An answer about an earlier frame than the newest of its key changes nothing
-        and is given the mean as it stands.
+        and gets the current mean.
 
         Args:
             predictions: new answers of the model.

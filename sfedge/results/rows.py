@@ -111,7 +111,7 @@ def gap_row(gap: Gap, file: str, shot: int) -> Row:
 
 
 def prediction_row(prediction: Prediction, result: FrameResult, asked: Asked, model: str) -> Row:
-    """An answer as it stands at the frame of `result`.
+    """The row of an answer at the frame of `result`.
 
     Args:
         prediction: the answer.

@@ -11,7 +11,7 @@ class RunReport:
 
     frames: int  # that the source gave
     shown: int  # that came out with a result
-    skipped: int  # live only: passed over, as a newer one was there
+    skipped: int  # live only: dropped frames, as a newer one was there
     asked: int  # frames that the model was asked about
     people: int  # different people seen
     hands: int = 0  # different hands seen that belonged to none of them

@@ -90,7 +90,7 @@ class _Fitting:
         self._is_copied = stream.codec_context.name in _COPIED and not self._silence
         self._filter: BitStreamFilterContext | None = None
         self._target: Any = None
-        self.faults: dict[str, None] = {}  # each once, in the order they were met
+        self.problems: dict[str, None] = {}  # each once, in the order they were met
 
     def add_to(self, output: Any) -> None:
         """Add the stream to a container."""
@@ -150,7 +150,7 @@ class _Fitting:
         try:
             return list(self._stream.codec_context.decode(packet))
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self.faults[f"part of the sound could not be decoded ({reason(error)})"] = None
+            self.problems[f"part of the sound could not be decoded ({reason(error)})"] = None
             return []
 
 
@@ -171,7 +171,7 @@ class FileSound:
         self._next: Any = None
         self.problem = ""
         self._fitting: _Fitting | None = None
-        self._faults: dict[str, None] = {}  # each once, in the order they were met
+        self._problems: dict[str, None] = {}  # each once, in the order they were met
         tracks = [
             track
             for track in self._input.streams.audio
@@ -198,7 +198,7 @@ class FileSound:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        return (*self._faults, *(self._fitting.faults if self._fitting else ()))
+        return (*self._problems, *(self._fitting.problems if self._fitting else ()))
 
     def add_to(self, output: Any) -> None:
         if self._fitting is not None:
@@ -247,7 +247,7 @@ class FileSound:
                 return
             except (av.error.FFmpegError, OSError) as error:
                 errors += 1
-                self._faults[f"part of the sound could not be read ({reason(error)})"] = None
+                self._problems[f"part of the sound could not be read ({reason(error)})"] = None
 
 
 class LiveSound:
@@ -272,7 +272,7 @@ class LiveSound:
     def losses(self) -> tuple[str, ...]:
         dropped = self._feed.dropped
         late = [f"{dropped} packets of sound were not taken in time"] if dropped else []
-        return (*self._fitting.faults, *late)
+        return (*self._fitting.problems, *late)
 
     def add_to(self, output: Any) -> None:
         self._fitting.add_to(output)

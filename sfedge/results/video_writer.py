@@ -45,7 +45,7 @@ _MP4 = {
 class VideoWriter(Closing):
     """Writes frames at their own times; nothing that was written is ever lost.
 
-    The file can be played while it grows, whatever ends the program. `finish` makes it a plain
+    The file can be played while it grows, also if the program is killed. `finish` makes it a plain
     MP4 in place, with the rest of the sound: it needs no room but for the index.
 
     Args:

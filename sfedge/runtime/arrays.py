@@ -38,7 +38,7 @@ def as_source(
     Args:
         given: a path, an address, a camera's number, a picture, an iterable of frames, or a
             source.
-        start: seconds; earlier frames are passed over.
+        start: seconds; earlier frames are skipped.
         end: seconds; frames at this time or later are not read.
         settings: further ones of `open_source`.
 
@@ -67,7 +67,7 @@ def not_a_source(given: object) -> UsageError:
 
 
 class NoSource(Closing):
-    """Stands for a source where frames come by `Pipeline.step`."""
+    """Takes the place of a source where frames come by `Pipeline.step`."""
 
     losses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class ArraySource(Closing):
     Args:
         frames: each an array, (H, W, 3) uint8 RGB, a pair of one and its time in seconds, or a
             `Frame`. Arrays without times are `FRAME_RATE` to the second. An array is not copied.
-        start: seconds; earlier frames are passed over.
+        start: seconds; earlier frames are skipped.
         end: seconds; the iteration ends with the first frame at this time or later.
 
     Raises:

@@ -53,7 +53,7 @@ class Capture(Closing):
     Args:
         source: not iterated yet; closed with the capture.
         control: a stop ends the iteration; in a pause a recording waits, a camera's frames are
-            passed over. Stopped when the capture is closed.
+            dropped. Stopped when the capture is closed.
     """
 
     def __init__(self, source: Source, control: Control) -> None:

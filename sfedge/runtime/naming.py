@@ -29,7 +29,7 @@ _VIDEOS = (
 )
 _MEDIA = (*_VIDEOS, *SUFFIXES, *HEIF_SUFFIXES, *RAW_SUFFIXES)
 _LONGEST = 180  # bytes; file systems take 255, of which endings need some
-_NO_NAME = re.compile(r"[\x00-\x1f\x7f/\\\udc80-\udcff]+")  # surrogates stand for invalid UTF-8
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f/\\\udc80-\udcff]+")  # surrogates are bytes of invalid UTF-8
 
 
 def names(source: str, path: Path | None, *, is_live: bool) -> Iterator[str]:

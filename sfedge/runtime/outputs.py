@@ -1,4 +1,4 @@
-"""Where a run's files stand: their names, their partial names, and how they come into place."""
+"""A run's output files: their names, their partial names, and how they are moved into place."""
 
 import json
 import os

@@ -49,7 +49,7 @@ def process(
     The files grow under names with `.part` in them and are moved into place together at the end,
     over those of an earlier run of the same source; `sfedge.runtime.naming` has the rule. Where the
     run is cut short they keep these names, playable and readable. In the main thread Ctrl-C and
-    SIGTERM end the run after the frame at hand, a second one ends it at once; for a camera or
+    SIGTERM end the run after the current frame, a second one ends it at once; for a camera or
     stream the first is the usual end, and the files are moved into place.
 
     Args:
@@ -215,7 +215,7 @@ class _Results:
 def _stopping_on_signals(session: Session) -> Iterator[list[int]]:
     """Within, SIGINT and SIGTERM stop the session; yields the signals that came.
 
-    A second signal waits neither for the frame at hand nor for the files.
+    A second signal waits neither for the current frame nor for the files.
     """
     caught: list[int] = []
 
@@ -261,7 +261,7 @@ def _naming_parts(error: SfedgeError, parts: OutputFiles) -> SfedgeError:
 
 
 def _ending(error: BaseException) -> str:
-    """Why the run ended, as the records tell it."""
+    """Why the run ended, as the records state it."""
     if isinstance(error, KeyboardInterrupt):
         return _ENDINGS[signal.SIGINT]
     if isinstance(error, SystemExit):

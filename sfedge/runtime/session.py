@@ -37,8 +37,8 @@ END_OF_SOURCE = "end of source"
 STOPPED = "stopped"
 
 # In files, everything that can be asked is asked in each interval. An answer that was not renewed
-# for this long could not be: a face was turned away. Live, a slow model's answers hold, whatever
-# their age, which is shown.
+# for this long could not be: a face was turned away. Live, a slow model's answers hold at any age;
+# the age is shown.
 _HOLD_INTERVALS = 3.0
 _HOLD_SECONDS = 2.0  # but at least
 
@@ -201,7 +201,7 @@ class Session(Closing):
         return table.to_dataframe()
 
     def stop(self) -> None:
-        """End the iteration after the frame at hand; from any thread or signal handler."""
+        """End the iteration after the current frame; from any thread or signal handler."""
         self._control.is_stopped = True
 
     def pause(self) -> None:

@@ -19,7 +19,7 @@ def open_source(
     end: float | None = None,
     as_video: float | None = None,
 ) -> Source:
-    """The source that an address stands for; nothing else is ever opened.
+    """The source at an address; nothing else is ever opened.
 
     An address on the web is a recording where the server says how long it is, else live.
 
@@ -28,7 +28,7 @@ def open_source(
         start: seconds; earlier frames are skipped, keeping their place in the numbering.
         end: seconds; frames at this time or later are not read. None for all.
         as_video: pictures per second where a folder's are the frames of a film; None where each
-            picture stands for itself.
+            picture is a scene of its own.
 
     Raises:
         SourceError: it does not exist, cannot be read, or holds no picture.

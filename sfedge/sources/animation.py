@@ -93,5 +93,5 @@ class AnimationSource(Closing):
 
 
 def _duration(still: Still) -> float:
-    """Seconds that the frame at hand is shown."""
+    """Seconds that the current frame is shown."""
     return float(still.picture.info.get("duration") or 0) / 1000 or _STEP

@@ -1,4 +1,4 @@
-"""An opened video container: its picture stream, its packets, its clock, its faults."""
+"""An opened video container: its picture stream, its packets, its clock, its problems."""
 
 import contextlib
 from collections import deque
@@ -79,7 +79,7 @@ class VideoFile:
         self.time_base = self.video.time_base or Fraction(1, 90_000)
         self.origin = container_start(self.container)
         self.reached = 0.0  # seconds up to which packets were read
-        self.faults: list[str] = []
+        self.problems: list[str] = []
 
     @property
     def pixel_aspect(self) -> float:
@@ -263,14 +263,14 @@ class VideoFile:
                 return
             except (av.error.FFmpegError, OSError) as error:
                 errors += _TIMEOUT_COUNTS if isinstance(error, av.error.ExitError) else 1
-                fault = f"part of the file could not be read ({reason(error)})"
-                if fault not in self.faults:
-                    self.faults.append(fault)
+                problem = f"part of the file could not be read ({reason(error)})"
+                if problem not in self.problems:
+                    self.problems.append(problem)
 
     def _report_hole(self, end: int | None, position: int) -> None:
         """FFmpeg silently looks for the next cluster where Matroska's structure is damaged."""
         if end is not None and position - end > _LARGEST_HEADER:
-            self.faults.append(
+            self.problems.append(
                 f"{position - end} bytes of the file are damaged and were skipped,"
                 f" {self.reached:.2f} s from its start"
             )

@@ -115,7 +115,7 @@ class Silence:
         return max(_STALL, _INTERVALS * self._interval)
 
     def _ongoing(self) -> str:
-        """Why the wait at hand is a gap; "" where it is not."""
+        """Why the current wait is a gap; "" where it is not."""
         if self._waits_since is None:
             return ""
         if self._reason:

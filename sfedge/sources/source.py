@@ -53,7 +53,7 @@ def _user(rest: str) -> str:
 
 
 def shown(name: str | Path) -> str:
-    """A file's name as text that can be printed and recorded, whatever its bytes."""
+    """A file's name as text that can be printed and recorded, also where its bytes are no UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -71,7 +71,7 @@ class Still:
 
     Raises:
         MissingExtraError: it is HEIC, and the extra `heif` is not installed.
-        Exception: whatever Pillow raises on damaged, foreign or hostile files.
+        Exception: of any kind that Pillow raises on damaged, foreign or hostile files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,7 +127,7 @@ class Still:
         """The picture at a place, upright RGB, and how its values were changed ("" if not).
 
         Raises:
-            Exception: whatever Pillow raises on damaged files.
+            Exception: of any kind that Pillow raises on damaged files.
         """
         with _quiet():
             self.picture.seek(place)

@@ -80,9 +80,9 @@ class StreamSource(Closing):
         self._closed = threading.Event()
         self._silence = Silence(self._name)
         self._began = 0.0  # on the clock, of the first frame
-        self._decoder: Any = None  # of the connection at hand
+        self._decoder: Any = None  # of the current connection
         self._deinterlacer: Deinterlacer[float] = Deinterlacer()
-        self._passed_over = 0
+        self._dropped = 0
         self._reader = StreamReader(address, container)
         self._reader.start()
         try:
@@ -117,10 +117,10 @@ class StreamSource(Closing):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on pictures that were deinterlaced, tone-mapped, fitted or dropped."""
-        late = f"{self._passed_over} frames were dropped, as they were not taken in time"
+        late = f"{self._dropped} frames were dropped, as they were not taken in time"
         return (
             *self._deinterlacer.warnings,
-            *([late] if self._passed_over else []),
+            *([late] if self._dropped else []),
             *self._developer.warnings.values(),
         )
 
@@ -184,7 +184,7 @@ class StreamSource(Closing):
                 if self._reader.has_ended:
                     self._silence.withdraw()
                 return
-            self._passed_over += self._reader.skip_late(_LATE)
+            self._dropped += self._reader.skip_late(_LATE)
             for picture in self._decode(item):
                 yield from self._deinterlacer.push(picture, picture.pts / MICROSECONDS)
 

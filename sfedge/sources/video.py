@@ -177,8 +177,8 @@ class VideoSource(Closing):
             for picture in self._file.decode(packet):
                 index, pts, missed = order.arrive(picture.pts)
                 is_loss = self._report_missed(index - len(missed), missed, picture.interlaced_frame)
-                fault = _LOST if is_loss else _TORN if picture.pts in torn else 0
-                doubt = 0 if picture.key_frame else max(doubt, fault)
+                damage = _LOST if is_loss else _TORN if picture.pts in torn else 0
+                doubt = 0 if picture.key_frame else max(doubt, damage)
                 own = _LOST if picture.is_corrupt else _TORN if picture.pts in torn else 0
                 now = max(self._file.seconds(pts, index), now)
                 yield (
@@ -228,7 +228,7 @@ class VideoSource(Closing):
         return bool(missed)
 
     def _report_end(self) -> None:
-        self._notes.extend(self._file.faults[:MAX_SENTENCES])
+        self._notes.extend(self._file.problems[:MAX_SENTENCES])
         declared, reached = self._file.declared_end(), self._file.reached
         margin = max(0.5, 2 / (self._file.rate or 4))
         if declared is not None and declared > reached + margin:

@@ -51,7 +51,7 @@ def within(place: Path) -> Iterator[None]:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file in hex; it is read piece by piece."""
+    """The sha256 of a file in hex; it is read in chunks."""
     hashed = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -76,7 +76,7 @@ def fetch(
         sha256: what the file must hash to, in hex.
         size: bytes it must have; no more are read.
         timeout: seconds without an answer after which to give up.
-        progress: called after each piece.
+        progress: called after each chunk.
 
     Raises:
         FetchError: the address does not answer, or what it sends is another file.
@@ -86,7 +86,7 @@ def fetch(
     from requests import RequestException
 
     pooch.get_logger().setLevel(logging.WARNING)
-    told = _Told(target.name, size, progress)
+    progress_bar = _ProgressBar(target.name, size, progress)
     with within(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:
@@ -97,7 +97,7 @@ def fetch(
                     fname=target.name,
                     path=folder,
                     downloader=pooch.HTTPDownloader(
-                        progressbar=told, timeout=timeout, chunk_size=_CHUNK
+                        progressbar=progress_bar, timeout=timeout, chunk_size=_CHUNK
                     ),
                 )
             except RequestException as error:
@@ -111,15 +111,15 @@ def fetch(
             write(target, [Path(found).read_bytes()])
 
 
-class _Told:
-    """The progress bar that pooch moves; stops a download that exceeds its known size."""
+class _ProgressBar:
+    """The progress bar that pooch updates; stops a download that exceeds its known size."""
 
     def __init__(self, name: str, size: int, progress: Progress | None) -> None:
         self.total, self._name, self._size, self._progress = 0, name, size, progress
         self._done = 0
 
     def update(self, count: int) -> None:
-        """Count bytes, in whole pieces: the last one may be shorter than pooch says."""
+        """Count bytes, in whole chunks: the last one may be shorter than pooch says."""
         if self._done > self._size:
             raise OverflowError(f"more than {self._size} bytes")
         self._done += count

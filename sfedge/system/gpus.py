@@ -37,7 +37,7 @@ def is_jetson() -> bool:
 def driver_version() -> str:
     """The driver of NVIDIA that is loaded, such as "580.65.06"; "" where none is.
 
-    A driver that tells no version, as on a Jetson, is called by its CUDA, such as "CUDA 12.6".
+    A driver without a version, as on a Jetson, is named after its CUDA, such as "CUDA 12.6".
     """
     try:
         return Path("/sys/module/nvidia/version").read_text().strip()

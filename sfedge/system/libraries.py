@@ -48,7 +48,7 @@ def missing_libraries(users: set[str]) -> list[Library]:
 
 
 def advice(error: BaseException) -> str:
-    """What to install where a failed import tells of a missing library; "" where it does not."""
+    """What to install where a failed import names a missing library; "" where it does not."""
     text = str(error)
     packages = {lib.package for lib in LIBRARIES if lib.sign in text}
     return install_line(packages) if packages else ""

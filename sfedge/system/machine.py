@@ -17,9 +17,9 @@ def cpu_name() -> str:
 
 
 def peak_memory() -> int | None:
-    """Most bytes of memory that this program has held so far; None where the system does not tell.
+    """Peak memory of this process in bytes; None where the system does not report it.
 
-    Linux tells it of this program alone, where getrusage also counts the one that started it.
+    Linux reports it for this process alone; getrusage also counts the one that started it.
     """
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -7,7 +7,7 @@ OFF = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime, 1.29 and later
     "HF_HUB_DISABLE_TELEMETRY": "1",  # Hugging Face hub
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray
-    "DO_NOT_TRACK": "1",  # whatever follows the convention; Hugging Face hub does
+    "DO_NOT_TRACK": "1",  # a convention among libraries; Hugging Face hub follows it
 }
 
 
