@@ -25,9 +25,9 @@ from benchmarks.people_pictures import (
 from sfedge.core.boxes import FULL, Box, iou, to_pixels
 from sfedge.core.structures import Frame, Image, Kind
 from sfedge.detect import networks
-from sfedge.detect.looks import face_square, tiles
 from sfedge.detect.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
+from sfedge.detect.tiling import face_square, tiles
 
 FACE_HEIGHTS = (15, 20, 25, 30, 40, 60)  # pixels
 HAND_LENGTHS = (20, 30, 40, 60, 90, 130)
@@ -108,8 +108,8 @@ def find_hands(detector: TiledDetector, trials: int) -> str:
     once, closer = Counter[int](), Counter[int]()
     for size, trial in itertools.product(HAND_LENGTHS, range(trials)):
         frame, hand = hand_somewhere(trial, size)
-        finds = detector.find_hands(frame)
-        once[size] += any(iou(hand, find.box) > _FOUND for find in finds)
+        candidates = detector.find_hands(frame)
+        once[size] += any(iou(hand, one.box) > _FOUND for one in candidates)
         hands = _detected(detector, frame, "hand")
         closer[size] += any(iou(hand, other) > _FOUND for other in hands)
     return machine.table(

@@ -218,7 +218,7 @@ def show_times(first: str, comparisons: Mapping[str, Comparison]) -> str:
 
 
 def read_pictures(folders: Sequence[Path], every: int) -> list[Image]:
-    """Every so many-th picture of the folders."""
+    """Every N-th picture of the folders."""
     files = [
         file
         for folder in folders
@@ -231,7 +231,7 @@ def read_pictures(folders: Sequence[Path], every: int) -> list[Image]:
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--python", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--every", default=1, show_default=True, help="Take every so many-th picture.")
+@click.option("--every", default=1, show_default=True, help="Take every N-th picture.")
 @click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "agreement.md")
 def main(pictures: Sequence[Path], python: Path, every: int, out: Path) -> None:
     """Compare the default detector with MediaPipe's library on folders of PICTURES."""

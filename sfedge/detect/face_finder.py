@@ -42,7 +42,7 @@ class FaceFinder:
         """
         region = around(image)
         values, logits = self._call(image, region, self._size, is_black_outside=True)
-        shots = decode(
+        detections = decode(
             values[0],
             logits[0, :, 0],
             self._anchors,
@@ -51,10 +51,10 @@ class FaceFinder:
             overlap=_OVERLAP,
         )
         faces = []
-        for shot in shots:
-            if shot.score < lowest:
+        for detection in detections:
+            if detection.score < lowest:
                 break
-            placed = shot.in_picture(region)
+            placed = detection.in_picture(region)
             x1, y1, x2, y2 = placed.box.tolist()
             faces.append(FoundFace((x1, y1, x2, y2), placed.points, placed.score))
         return faces

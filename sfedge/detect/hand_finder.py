@@ -14,7 +14,7 @@ from sfedge.core.structures import Image
 from sfedge.detect.landmarks import FoundHand, Values
 from sfedge.detect.network_call import NetworkCall
 from sfedge.detect.regions import Region, angle_between, around
-from sfedge.detect.single_shot import Shot, decode, make_anchors, overlaps
+from sfedge.detect.single_shot import RawDetection, decode, make_anchors, overlaps
 
 _PALM_SIZE, _HAND_SIZE = 192, 224
 _OVERLAP = 0.3
@@ -97,7 +97,7 @@ class HandFinder:
         return _Hand(found, np.concatenate([placed.min(axis=0), placed.max(axis=0)]), span)
 
 
-def _region(palm: Shot) -> Region:
+def _region(palm: RawDetection) -> Region:
     """Where the hand of a palm is."""
     angle = angle_between(palm.points[_WRIST], palm.points[_MIDDLE], _UPRIGHT)
     (x1, y1, x2, y2) = palm.box.tolist()

@@ -14,7 +14,7 @@ from sfedge.core.structures import Image
 from sfedge.detect.landmarks import FoundPose, Values
 from sfedge.detect.network_call import NetworkCall
 from sfedge.detect.regions import Region, angle_between, around
-from sfedge.detect.single_shot import Shot, decode, make_anchors
+from sfedge.detect.single_shot import RawDetection, decode, make_anchors
 
 _PERSON_SIZE, _POSE_SIZE = 224, 256
 _OVERLAP = 0.5
@@ -101,7 +101,7 @@ def refined(places: NDArray[np.float32], heatmap: NDArray[np.float32]) -> Values
     return moved
 
 
-def _region(person: Shot) -> Region:
+def _region(person: RawDetection) -> Region:
     """The circle around a whole body as a square, turned so that the person stands upright."""
     centre, edge = person.points[_HIPS], person.points[_REACH]
     reach = float(np.linalg.norm(edge - centre))

@@ -19,17 +19,17 @@ _LARGEST_LOGIT = 100.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class RawDetection:
     """Something found."""
 
     box: Values  # (4,) x1 y1 x2 y2
     points: Points  # (K, 2)
     score: float
 
-    def in_picture(self, region: Region) -> "Shot":
+    def in_picture(self, region: Region) -> "RawDetection":
         """The same in pixels of the picture that an unrotated region was cut from."""
         box = region.to_picture(self.box.reshape(2, 2)).reshape(4)
-        return Shot(box, region.to_picture(self.points), self.score)
+        return RawDetection(box, region.to_picture(self.points), self.score)
 
 
 def make_anchors(size: int, strides: Iterable[tuple[int, int]]) -> Points:
@@ -56,7 +56,7 @@ def decode(
     size: int,
     lowest: float,
     overlap: float,
-) -> list[Shot]:
+) -> list[RawDetection]:
     """What a network found, the surest first, in fractions of what it saw.
 
     Args:
@@ -84,7 +84,9 @@ def decode(
     return _suppressed(boxes[is_right], points[is_right], scores[is_right], overlap)
 
 
-def _suppressed(boxes: Values, points: Values, scores: Values, overlap: float) -> list[Shot]:
+def _suppressed(
+    boxes: Values, points: Values, scores: Values, overlap: float
+) -> list[RawDetection]:
     """One find for those that overlap: their mean, weighted by score, with the best score."""
     rest, means = np.arange(len(boxes)), []
     while len(rest):
@@ -92,7 +94,7 @@ def _suppressed(boxes: Values, points: Values, scores: Values, overlap: float) -
         same, score = rest[is_same], float(scores[rest[0]])
         weights = scores[same] / scores[same].sum()
         means.append(
-            Shot(weights @ boxes[same], np.tensordot(weights, points[same], axes=1), score)
+            RawDetection(weights @ boxes[same], np.tensordot(weights, points[same], axes=1), score)
         )
         rest = rest[~is_same]
     return means

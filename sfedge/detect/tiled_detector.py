@@ -1,4 +1,4 @@
-"""Faces, hands and persons: looks at whole frames, and closer ones at what is small in them."""
+"""Tiled inference: faces, hands and persons in whole frames, tiles and crops around faces."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,32 +12,32 @@ from sfedge.core.boxes import FULL, Box, from_pixels, to_pixels
 from sfedge.core.errors import DataError
 from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.landmarks import Networks, Range
-from sfedge.detect.looks import (
-    Find,
+from sfedge.detect.person_box import Corners, measure_pose
+from sfedge.detect.tiling import (
+    Candidate,
     body_squares,
     face_square,
+    fuse,
     hand_squares,
-    is_cut,
+    is_cut_off,
     is_of,
-    merge,
     small_faces,
     tiles,
 )
-from sfedge.detect.person_box import Corners, measure_pose
 
-# Scores from which a find counts. Things that look like faces do pass: docs/detectors.md names a
-# motorcycle's headlamp. `python -m benchmarks.detectors` counts what is found at these values. In
+# Scores from which a detection counts. Things that resemble faces do pass: docs/detectors.md names
+# a motorcycle's headlamp. `python -m benchmarks.detectors` counts what is found at these values. In
 # tiles the full-range face network only makes proposals.
 FACE_SCORE = 0.6
 CANDIDATE_SCORE = 0.5  # of a face in a tile
 HAND_SIDE_SCORE = 0.6  # of left or right; what can be either is seldom a hand
 PERSON_SCORE = 0.5
 
-BODY_INTERVAL = 0.2  # seconds of the stream between two looks for hands and persons
+BODY_INTERVAL = 0.2  # seconds of the stream between two searches for hands and persons
 SEARCH_INTERVAL = 0.5  # seconds of the stream between two searches for small faces
 
 _MOST_SMALL_FACES = 64  # followed from frame to frame
-_MOST_BODIES = 2  # people who are looked at more closely at a time; they take turns
+_MOST_BODIES = 2  # people with crops of their own at a time; they take turns
 _HAND_FLESH = 0.12  # of the landmarks' extent: how far a hand reaches beyond its joints
 _SMALLEST_SIDE = 16  # pixels; there is nothing to see in less
 
@@ -52,7 +52,7 @@ class TiledDetector:
     same video gives the same boxes.
 
     Args:
-        networks: what looks at pictures.
+        networks: what detects in one picture.
     """
 
     def __init__(self, networks: Networks) -> None:
@@ -61,13 +61,13 @@ class TiledDetector:
 
     def reset(self) -> None:
         """Forget the frames so far: the next one shows another scene."""
-        self._searched: float | None = None  # times of the latest search and look for bodies
-        self._looked: float | None = None
+        self._searched_at: float | None = None  # stream times of the latest searches
+        self._bodies_at: float | None = None
         self._small: list[Box] = []
         self._turn = 0
 
     def detect(self, frame: Frame) -> list[Detection]:
-        """What is seen in this very frame; between two looks at bodies only faces.
+        """What is seen in this very frame; between two searches for bodies only faces.
 
         Raises:
             DetectorError: a network fails.
@@ -75,7 +75,7 @@ class TiledDetector:
         height, width = frame.image.shape[:2]
         if min(width, height) < _SMALLEST_SIDE:
             return []
-        whole = _look_at(frame.image, FULL)
+        whole = _crop_of(frame.image, FULL)
         faces = self._faces(frame, whole)
         return faces + self._bodies(frame, whole, [face.box for face in faces])
 
@@ -85,94 +85,94 @@ class TiledDetector:
         Raises:
             DetectorError: a network fails.
         """
-        return merge([*self._find_faces_around(frame.image, box)])
+        return fuse([*self._find_faces_around(frame.image, box)])
 
-    def find_hands(self, image: Image) -> list[Find]:
-        """The hands that one look at a whole picture shows."""
-        return [*self._find_hands(_look_at(image, FULL))]
+    def find_hands(self, image: Image) -> list[Candidate]:
+        """The hands in a whole picture."""
+        return [*self._find_hands(_crop_of(image, FULL))]
 
     def close(self) -> None:
         """Release the networks; returns within 2 s even where one of them hangs."""
         self._networks.close()
 
-    def _faces(self, frame: Frame, whole: "_Look") -> list[Detection]:
-        finds = [
+    def _faces(self, frame: Frame, whole: "_Crop") -> list[Detection]:
+        candidates = [
             *self._find_faces("short", whole, FACE_SCORE),
             *self._find_faces("full", whole, FACE_SCORE),
         ]
-        if _is_due(frame.time, self._searched, SEARCH_INTERVAL):
-            self._searched = frame.time
-            self._small = self._search(frame.image, finds)
+        if _is_due(frame.time, self._searched_at, SEARCH_INTERVAL):
+            self._searched_at = frame.time
+            self._small = self._search(frame.image, candidates)
         for face in self._small:
-            finds += self._find_faces_around(frame.image, face)
-        return merge(finds)
+            candidates += self._find_faces_around(frame.image, face)
+        return fuse(candidates)
 
-    def _find_faces_around(self, image: Image, face: Box) -> Iterator[Find]:
+    def _find_faces_around(self, image: Image, face: Box) -> Iterator[Candidate]:
         """Faces of about the same size in the square around a face."""
         height, width = image.shape[:2]
-        look = _look_at(image, face_square(face, width, height))
-        for find in self._find_faces("short", look, FACE_SCORE):
-            if 0.5 < find.box.width / face.width < 2.0:
-                yield find
+        crop = _crop_of(image, face_square(face, width, height))
+        for candidate in self._find_faces("short", crop, FACE_SCORE):
+            if 0.5 < candidate.box.width / face.width < 2.0:
+                yield candidate
 
-    def _search(self, image: Image, finds: Sequence[Find]) -> list[Box]:
+    def _search(self, image: Image, candidates: Sequence[Candidate]) -> list[Box]:
         """Places where a small face may be."""
         height, width = image.shape[:2]
-        candidates = list(finds)
+        everything = list(candidates)
         for tile in tiles(width, height):
-            look = _look_at(image, tile)
-            candidates += self._find_faces("full", look, CANDIDATE_SCORE)
-        faces = [face.box for face in merge(candidates)]
+            crop = _crop_of(image, tile)
+            everything += self._find_faces("full", crop, CANDIDATE_SCORE)
+        faces = [face.box for face in fuse(everything)]
         return small_faces(faces, width, height)[:_MOST_SMALL_FACES]
 
-    def _bodies(self, frame: Frame, whole: "_Look", faces: Sequence[Box]) -> list[Detection]:
-        if not _is_due(frame.time, self._looked, BODY_INTERVAL):
+    def _bodies(self, frame: Frame, whole: "_Crop", faces: Sequence[Box]) -> list[Detection]:
+        if not _is_due(frame.time, self._bodies_at, BODY_INTERVAL):
             return []
-        self._looked = frame.time
+        self._bodies_at = frame.time
         height, width = frame.image.shape[:2]
-        finds = [*self._find_persons(whole), *self._find_hands(whole)]
-        heads = [find.key for find in finds if find.kind == "person"]
+        candidates = [*self._find_persons(whole), *self._find_hands(whole)]
+        heads = [candidate.key for candidate in candidates if candidate.kind == "person"]
         for face in self._whose_turn(sorted(faces)):  # by place: their sizes change all the time
             for square in hand_squares(face, width, height):
-                finds += self._find_hands(_look_at(frame.image, square))
+                candidates += self._find_hands(_crop_of(frame.image, square))
             if any(is_of(face, head) for head in heads):
                 continue
             for square in body_squares(face, width, height):
-                finds += self._find_persons(_look_at(frame.image, square))
-        return merge(finds)
+                candidates += self._find_persons(_crop_of(frame.image, square))
+        return fuse(candidates)
 
     def _whose_turn(self, faces: Sequence[Box]) -> list[Box]:
         count = min(len(faces), _MOST_BODIES)
         first, self._turn = self._turn, self._turn + count
         return [faces[(first + i) % len(faces)] for i in range(count)]
 
-    def _find_faces(self, reach: Range, look: "_Look", lowest: float) -> Iterator[Find]:
-        for face in self._networks.find_faces(look.picture, reach, lowest):
-            box = look.box_in_frame(_in_whole_pixels(face.box))
-            if box is not None and not is_cut(box, look.box):
-                yield Find("face", box, face.score, key=box)
+    def _find_faces(self, reach: Range, crop: "_Crop", lowest: float) -> Iterator[Candidate]:
+        for face in self._networks.find_faces(crop.picture, reach, lowest):
+            box = crop.box_in_frame(_in_whole_pixels(face.box))
+            if box is not None and not is_cut_off(box, crop.box):
+                yield Candidate("face", box, face.score, key=box)
 
-    def _find_hands(self, look: "_Look") -> Iterator[Find]:
-        for hand in self._networks.find_hands(look.picture):
+    def _find_hands(self, crop: "_Crop") -> Iterator[Candidate]:
+        for hand in self._networks.find_hands(crop.picture):
             low, high = hand.points[:, :2].min(axis=0), hand.points[:, :2].max(axis=0)
             flesh = _HAND_FLESH * (high - low)
-            box = look.box_in_frame((*(low - flesh), *(high + flesh)))
+            box = crop.box_in_frame((*(low - flesh), *(high + flesh)))
             score = min(hand.side_score, 1.0)
-            if score >= HAND_SIDE_SCORE and box is not None and not is_cut(box, look.box):
-                yield Find("hand", box, score, key=box, side=hand.side)
+            if score >= HAND_SIDE_SCORE and box is not None and not is_cut_off(box, crop.box):
+                yield Candidate("hand", box, score, key=box, side=hand.side)
 
-    def _find_persons(self, look: "_Look") -> Iterator[Find]:
-        for found in self._networks.find_poses(look.picture):
+    def _find_persons(self, crop: "_Crop") -> Iterator[Candidate]:
+        for found in self._networks.find_poses(crop.picture):
             pose = measure_pose(found.points)
-            box, head = look.box_in_frame(pose.person), look.box_in_frame(pose.head)
+            box, head = crop.box_in_frame(pose.person), crop.box_in_frame(pose.head)
             # Without a head in the picture it is nobody to ask about, or the camera's wearer.
             if box is not None and head is not None and pose.score >= PERSON_SCORE:
-                yield Find("person", box, pose.score, key=head)
+                yield Candidate("person", box, pose.score, key=head)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """A part of a frame that the networks look at."""
+class _Crop:
+    """A part of a frame, as the networks see it."""
 
     box: Box
     picture: Image
@@ -191,10 +191,10 @@ class _Look:
         return None
 
 
-def _look_at(image: Image, box: Box) -> _Look:
+def _crop_of(image: Image, box: Box) -> _Crop:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = to_pixels(box, width=width, height=height)
-    return _Look(box, image[y1:y2, x1:x2], (x1, y1), width, height)
+    return _Crop(box, image[y1:y2, x1:x2], (x1, y1), width, height)
 
 
 def _in_whole_pixels(box: Corners) -> Corners:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sfedge.core.boxes import Box, iou
 from sfedge.detect.regions import Region
-from sfedge.detect.single_shot import Shot, decode, make_anchors, overlaps
+from sfedge.detect.single_shot import RawDetection, decode, make_anchors, overlaps
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_what_is_unsure_or_turned_inside_out_is_nothing() -> None:
 
 
 def test_a_find_is_placed_in_the_picture() -> None:
-    shot = Shot(np.array([0.25, 0.5, 0.75, 1.0]), np.array([[0.5, 0.5]]), 0.9)
-    placed = shot.in_picture(Region(100, 50, 200))
+    detection = RawDetection(np.array([0.25, 0.5, 0.75, 1.0]), np.array([[0.5, 0.5]]), 0.9)
+    placed = detection.in_picture(Region(100, 50, 200))
     assert placed.box == pytest.approx([50, 50, 150, 150])
     assert placed.points == pytest.approx(np.array([[100, 50]]))
 

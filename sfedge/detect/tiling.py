@@ -1,4 +1,4 @@
-"""Where in a frame to look closer, and how what several looks find becomes one."""
+"""Where tiles and crops of a frame are, and the fusion of what is detected in them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,27 +9,27 @@ from sfedge.core.boxes import Box, from_pixels, intersection, iou
 from sfedge.core.errors import DataError
 from sfedge.core.structures import Detection, Kind, Side
 
-# The full-range face network finds faces from 7 % to 40 % of its picture's longer side: 80 pixels
-# in a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter of
-# that, bring it down to 25.
+# The full-range face network detects faces from 7 % to 40 % of its picture's longer side: 80
+# pixels in a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter
+# of that, bring it down to 25.
 _TILE = 0.5
 _OVERLAP = 0.25
 _MOST_TILES = 24  # of a very long frame; the tiles are larger there
-_SMALL_FACE = 0.1  # of the longer side: below, the look at the whole frame may miss a face
-_FACE_SQUARE = 5.0  # side, in faces, of the square in which a small face is looked for again
+_SMALL_FACE = 0.1  # of the longer side: below, a face may be missed in the whole frame
+_FACE_SQUARE = 5.0  # side, in faces, of the square in which a small face is detected again
 _BODY_SQUARE = 9.0  # side, in faces, of a square that holds a person down to the knees, arms out
 _BODY_DROP = 2.7  # faces from the face down to its centre
 _HAND_SQUARE = 7.0  # side, in faces, of the square on each side that a raised hand is in
 _HAND_SHIFT, _HAND_DROP = 2.2, 0.5  # faces from the face to its centre
 _HAND_STRIP = 1.5  # faces; less of such a square in the frame holds no hand
 _LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows little new
-_SAME = 0.3  # intersection over union that makes two finds one
-_EDGE = 0.02  # of a look's side: what comes nearer to its edge is cut off
+_SAME = 0.3  # intersection over union from which two candidates are one
+_EDGE = 0.02  # of a crop's side: what comes nearer to its edge is cut off
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
-    """Something found in one look."""
+class Candidate:
+    """Something detected in one crop."""
 
     kind: Kind
     box: Box  # of the frame
@@ -39,7 +39,7 @@ class Find:
 
 
 def tiles(width: int, height: int) -> list[Box]:
-    """Overlapping squares that cover a frame of so many pixels, in reading order."""
+    """Overlapping squares that cover a frame of this size in pixels, in reading order."""
     side = _TILE * min(width, height)
     columns, rows = _count(width, side), _count(height, side)
     while columns * rows > _MOST_TILES:
@@ -54,7 +54,7 @@ def tiles(width: int, height: int) -> list[Box]:
 
 
 def small_faces(faces: Iterable[Box], width: int, height: int) -> list[Box]:
-    """Those that a look at the whole frame may miss, the largest first."""
+    """Those that may be missed in the whole frame, the largest first."""
     limit = _SMALL_FACE * max(width, height)
     return sorted(
         (face for face in faces if face.width * width < limit), key=lambda face: (-face.area, face)
@@ -62,19 +62,19 @@ def small_faces(faces: Iterable[Box], width: int, height: int) -> list[Box]:
 
 
 def face_square(face: Box, width: int, height: int) -> Box:
-    """The square in which to look for a small face again."""
+    """The crop in which a small face is detected again."""
     (square,) = _squares([face], _FACE_SQUARE, (0.0, 0.0), width, height)
     return square
 
 
 def body_squares(face: Box, width: int, height: int) -> list[Box]:
-    """The square to look for the body of this face in; none where a frame shows as much."""
+    """The crop for the body of this face; none where the frame shows as much."""
     squares = _squares([face], _BODY_SQUARE, (0.0, _BODY_DROP), width, height)
     return [square for square in squares if square.area < _LITTLE_GAIN]
 
 
 def hand_squares(face: Box, width: int, height: int) -> list[Box]:
-    """The squares to look for this person's hands in, where that shows more than a frame."""
+    """The crops for this person's hands, where they show more than the frame."""
     narrowest = _HAND_STRIP * face.width
     return [
         square
@@ -84,29 +84,31 @@ def hand_squares(face: Box, width: int, height: int) -> list[Box]:
     ]
 
 
-def is_cut(box: Box, look: Box) -> bool:
-    """Whether a box touches an edge of the look that is not the frame's own."""
-    dx, dy = _EDGE * look.width, _EDGE * look.height
+def is_cut_off(box: Box, crop: Box) -> bool:
+    """Whether a box touches an edge of the crop that is not the frame's own."""
+    dx, dy = _EDGE * crop.width, _EDGE * crop.height
     return (
-        (look.x1 > 0 and box.x1 < look.x1 + dx)
-        or (look.y1 > 0 and box.y1 < look.y1 + dy)
-        or (look.x2 < 1 and box.x2 > look.x2 - dx)
-        or (look.y2 < 1 and box.y2 > look.y2 - dy)
+        (crop.x1 > 0 and box.x1 < crop.x1 + dx)
+        or (crop.y1 > 0 and box.y1 < crop.y1 + dy)
+        or (crop.x2 < 1 and box.x2 > crop.x2 - dx)
+        or (crop.y2 < 1 and box.y2 > crop.y2 - dy)
     )
 
 
-def merge(finds: Sequence[Find]) -> list[Detection]:
-    """One detection for each thing: the boxes' mean, weighted by score, and the best score.
+def fuse(candidates: Sequence[Candidate]) -> list[Detection]:
+    """Box fusion: one detection a thing, the boxes' mean, weighted by score; the best score.
 
     A mean, and not the best box, because networks draw the same face a little differently and
     would otherwise take turns from frame to frame.
     """
-    rest = sorted(finds, key=lambda find: (-find.score, find.kind, find.box))
+    rest = sorted(
+        candidates, key=lambda candidate: (-candidate.score, candidate.kind, candidate.box)
+    )
     detections = []
     while rest:
         best = rest[0]
-        same = [find for find in rest if _is_same(best, find)]
-        rest = [find for find in rest if not _is_same(best, find)]
+        same = [candidate for candidate in rest if _is_same(best, candidate)]
+        rest = [candidate for candidate in rest if not _is_same(best, candidate)]
         detections.append(Detection(best.kind, _mean(same), best.score, side=best.side))
     return detections
 
@@ -116,16 +118,20 @@ def is_of(face: Box, head: Box) -> bool:
     return intersection(face, head) > 0.5 * face.area
 
 
-def _is_same(a: Find, b: Find) -> bool:
+def _is_same(a: Candidate, b: Candidate) -> bool:
     return a.kind == b.kind and iou(a.key, b.key) > _SAME
 
 
-def _mean(finds: Sequence[Find]) -> Box:
-    total = math.fsum(find.score for find in finds)
+def _mean(candidates: Sequence[Candidate]) -> Box:
+    total = math.fsum(candidate.score for candidate in candidates)
     corners = zip(
-        *((find.box.x1, find.box.y1, find.box.x2, find.box.y2) for find in finds), strict=True
+        *(
+            (candidate.box.x1, candidate.box.y1, candidate.box.x2, candidate.box.y2)
+            for candidate in candidates
+        ),
+        strict=True,
     )
-    weights = [find.score / total for find in finds]
+    weights = [candidate.score / total for candidate in candidates]
     x1, y1, x2, y2 = (
         min(math.fsum(w * v for w, v in zip(weights, values, strict=True)), 1.0)
         for values in corners

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sfedge.core.boxes import Box, clamped, union
 from sfedge.core.structures import Detection
-from sfedge.detect.looks import Find, body_squares, face_square, hand_squares, merge, tiles
 from sfedge.detect.person_box import measure_pose
+from sfedge.detect.tiling import Candidate, body_squares, face_square, fuse, hand_squares, tiles
 
 _sides = st.integers(16, 9000)
 _corner = st.floats(0, 1, allow_nan=False)
@@ -34,34 +34,39 @@ def test_every_small_face_lies_whole_in_a_tile(width: int, height: int, x: float
 
 
 @st.composite
-def _finds(draw: st.DrawFn) -> Find:
+def _candidates(draw: st.DrawFn) -> Candidate:
     x, y = draw(st.floats(0, 0.8)), draw(st.floats(0, 0.8))
     box = Box(x, y, x + draw(st.floats(0.05, 0.2)), y + draw(st.floats(0.05, 0.2)))
-    return Find(draw(st.sampled_from(["face", "hand"])), box, draw(st.floats(0.5, 1)), box)
+    return Candidate(draw(st.sampled_from(["face", "hand"])), box, draw(st.floats(0.5, 1)), box)
 
 
-@given(st.lists(_finds(), max_size=5))
-def test_merging_keeps_to_the_extent_of_what_was_found_in_any_order(finds: list[Find]) -> None:
-    merged = merge(finds)
-    assert len(merged) <= len(finds)
-    assert {d.kind for d in merged} == {f.kind for f in finds}
+@given(st.lists(_candidates(), max_size=5))
+def test_merging_keeps_to_the_extent_of_what_was_found_in_any_order(
+    candidates: list[Candidate],
+) -> None:
+    merged = fuse(candidates)
+    assert len(merged) <= len(candidates)
+    assert {d.kind for d in merged} == {f.kind for f in candidates}
     for detection in merged:
-        around = union([find.box for find in finds if find.kind == detection.kind])
+        around = union(
+            [candidate.box for candidate in candidates if candidate.kind == detection.kind]
+        )
         assert union([around, detection.box]) == pytest.approx(around) or all(
             abs(a - b) < 1e-9
             for a, b in zip(astuple(union([around, detection.box])), astuple(around), strict=True)
         )
-    for order in list(permutations(finds))[:6]:
-        assert merge(order) == merged
+    for order in list(permutations(candidates))[:6]:
+        assert fuse(order) == merged
 
 
 def test_one_face_found_twice_is_their_weighted_mean_and_a_neighbour_stays() -> None:
     first, second = Box(0.1, 0.1, 0.3, 0.3), Box(0.12, 0.1, 0.32, 0.3)
     other = Box(0.31, 0.1, 0.5, 0.3)
-    finds = [
-        Find("face", box, score, box) for box, score in ((first, 0.9), (second, 0.6), (other, 0.8))
+    candidates = [
+        Candidate("face", box, score, box)
+        for box, score in ((first, 0.9), (second, 0.6), (other, 0.8))
     ]
-    mean, neighbour = merge(finds)
+    mean, neighbour = fuse(candidates)
     assert astuple(mean.box) == pytest.approx((0.108, 0.1, 0.308, 0.3))
     assert mean.score == 0.9
     assert neighbour == Detection("face", other, 0.8)
