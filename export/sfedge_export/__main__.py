@@ -94,7 +94,7 @@ def main(
         _compare(source, compare, precisions, as_json=as_json)
         return
     if out is None:
-        raise click.UsageError("Give --out.")
+        raise click.UsageError("Missing option '--out'.")
     if (source is None) == (preset is None):
         raise click.UsageError("Give either SOURCE or --preset.")
     try:
