@@ -1,4 +1,4 @@
-"""What people do in a video: expression, gesture, gaze and relations, on your own device.
+"""Finds what people do in a video: expression, gesture, gaze and relations, on your own device.
 
     import sfedge
 

@@ -42,7 +42,7 @@ _GROWTH_SLACK = 64 << 20  # bytes that may always be unpacked
 
 
 class Bundle(Closing):
-    """An open bundle: what it says of itself, and verified paths to what it holds.
+    """An open bundle: its manifest, and verified paths to its files.
 
     A context manager. Files are hashed once, when they are first asked for; sizes and presence of
     all of them were checked at opening.

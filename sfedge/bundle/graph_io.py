@@ -1,4 +1,4 @@
-"""What goes into and comes out of each graph of a bundle: names and shapes, all float32.
+"""Inputs and outputs of each graph of a bundle: names and shapes, all float32.
 
 Prompts are as long as the bundle's longest here. A graph may leave their length free, so that
 shorter ones go in as they are; else they are padded on the left.
@@ -71,7 +71,7 @@ def graph_io(manifest: Manifest) -> dict[str, GraphIO]:
 
 
 def leaves_prompts_free(inputs: Sequence[Port]) -> bool:
-    """Whether a graph takes prompts of any length, or has to do with none."""
+    """Whether a graph takes prompts of any length, or takes none."""
     return not any(
         isinstance(port.shape[PROMPT_AXES[port.name]], int)
         for port in inputs

@@ -20,7 +20,7 @@ PREFIX_NAME = "prefix.safetensors"
 SELFTEST_NAME = "selftest.safetensors"
 GRAPHS = ("encoder", "connector", "trunk", "answer", "gaze")
 
-# The last graph of a question, by what its task puts out.
+# The last graph of a query, by its task's output.
 HEADS: Mapping[Output, str] = {"label": "answer", "heatmap": "gaze"}
 
 BoxEmbedding = Literal["after", "before"]  # the connector (paper, figure 3; text of section 3.4)

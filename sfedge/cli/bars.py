@@ -1,4 +1,4 @@
-"""What the commands show while a bundle's self-test runs."""
+"""The progress bar of a bundle's self-test, as the commands show it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +10,7 @@ from sfedge.inference.selftest import Progress
 
 @contextmanager
 def selftest_bar() -> Iterator[Progress]:
-    """How far the self-test is, where it runs and stderr is a terminal; gone at the end."""
+    """A progress bar where the self-test runs and stderr is a terminal; removed at the end."""
     with ExitStack() as shown:
         bars: list[tqdm] = []
 

@@ -101,7 +101,7 @@ def _lines(found: "Benchmark") -> list[str]:
 
 
 def _pairs(found: "Benchmark") -> str:
-    """What is not asked about, a clause; "" where all pairs are."""
+    """A clause on the pairs that are not asked about; "" where all pairs are."""
     every = found.people * (found.people - 1) // 2
     return "" if found.pairs == every else f"the {found.pairs} nearest of {every} are asked about"
 

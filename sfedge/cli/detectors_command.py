@@ -21,7 +21,7 @@ Examples:
 
 @click.group(epilog=_EPILOG)
 def detectors() -> None:
-    """What finds faces, hands and persons, and the networks that it needs.
+    """List the detectors of faces, hands and persons, and fetch the networks that they need.
 
     Networks are fetched when they are first needed. Here they are fetched ahead, as for a machine
     that will be offline, or added from a file.

@@ -29,7 +29,7 @@ def run(
         command: what the words are given to.
         name: before each error.
         program: what the user typed, for help; None for the name.
-        arguments: the words behind it; None for those of this process. `--debug` may stand anywhere
+        arguments: the arguments after it; None for those of this process. `--debug` may be anywhere
             and shows where in the program an error arose.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)

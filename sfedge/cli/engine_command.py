@@ -208,7 +208,7 @@ def _runtime_row(folder: Path, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _found(folder: Path) -> dict[str, Any]:
-    """What is known of any folder of engines; a link is not followed."""
+    """The facts about a folder of engines; a link is not followed."""
     files = [] if folder.is_symlink() else list(folder.iterdir())
     return {
         "id": compiled.identifier(folder),
@@ -229,7 +229,7 @@ def _told(engines: compiled.EngineSet, folder: Path) -> dict[str, Any]:
 
 
 def _room(needed: int) -> str:
-    """What memory a build needs and what is free, in sentences."""
+    """The memory that a build needs and what is free, in sentences."""
     text = f"The build needs about {needed / 1e9:.1f} GB of memory"
     free = trt_build.memory_free()
     if free is None:

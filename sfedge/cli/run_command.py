@@ -90,7 +90,7 @@ def seconds(text: str | float) -> float:
     type=float,
     default=_DEFAULTS.interval,
     show_default=True,
-    help="Seconds between two questions of a kind about one person, in files.",
+    help="Seconds between two queries of one task about one person, in files.",
 )
 @click.option(
     "--every",
@@ -141,7 +141,7 @@ def seconds(text: str | float) -> float:
     metavar="SECONDS",
     default=_DEFAULTS.smoothing,
     show_default=True,
-    help="Time constant of the running mean over a question's answers; 0 for none.",
+    help="Time constant, in seconds, of the running mean over a query's answers; 0 for none.",
 )
 @click.option(
     "--as-video",
@@ -287,7 +287,7 @@ class _GapLines:
 
 
 def _remarks(report: "RunReport", config: RunConfig) -> Iterator[str]:
-    """What the user should know of a run in which nothing went wrong."""
+    """Notes for the user on a run without errors."""
     if report.people == 0 and not any(report.answers.values()):
         yield "no person was found, so nothing was asked."
     if report.left_out:

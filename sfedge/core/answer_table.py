@@ -38,7 +38,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an answer is about, in the frame that was asked about."""
+    """The subject of an answer, in the frame of its query."""
 
     file: str
     shot: int
@@ -138,7 +138,7 @@ class AskedFrames:
             del self._seen[index]
 
     def about(self, answer: Prediction, now: Frame, shot: int) -> Asked:
-        """What an answer is about that is shown with the frame `now`."""
+        """The subject of an answer that is shown with the frame `now`."""
         unknown = _Seen(answer.time, now.file or self._source, shot, {}, {})
         seen = self._seen.get(answer.frame, unknown)
         tracks = [seen.people.get(person) for person in answer.people]
@@ -155,7 +155,7 @@ class AskedFrames:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Who and what was in a frame."""
+    """The people and hands in a frame."""
 
     time: float
     file: str
@@ -165,7 +165,7 @@ class _Seen:
 
 
 def _marked(track: Track | None, mark: Mark) -> Box | None:
-    """What a question about a person is about: the face, or all of them."""
+    """The box that a query about a person is about: the face or the whole person."""
     if track is None:
         return None
     return (track.face if mark == "face" else None) or track.person

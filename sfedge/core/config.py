@@ -1,4 +1,4 @@
-"""How a run is set up: one frozen value, checked as a whole."""
+"""The settings of a run: one frozen value, checked as a whole."""
 
 import math
 import operator
@@ -29,7 +29,7 @@ class RunConfig:
     bundle: Path | None = None  # folder or zip; None for the demo bundle of the package
     engine: EngineName = "auto"
     precision: str | None = None  # of the bundle's; None for the one that suits the engine best
-    interval: float = 0.5  # seconds between two questions of one task about one person (files)
+    interval: float = 0.5  # seconds between two queries of one task about one person (files)
     every: int | str = 1  # frames looked at: every n-th, or "0.5s" for one per 0.5 s
     start: float = 0.0  # seconds; earlier frames are skipped
     end: float | None = None  # seconds; frames at or after it are not read

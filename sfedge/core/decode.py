@@ -14,7 +14,7 @@ Values = NDArray[np.floating]
 
 
 class Decoded(NamedTuple):
-    """What values say, one answer for each row of values."""
+    """The decoded answers, one for each row of values."""
 
     best: NDArray[np.int64]  # (N,) index of the label, or of the heatmap's cell, row after row
     certainty: NDArray[np.float64]  # (N,) the value there: a probability, or a heatmap's peak

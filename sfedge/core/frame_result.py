@@ -1,4 +1,4 @@
-"""All that is known at one frame, as a session gives it."""
+"""The results at one frame, as a session yields them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sfedge.core.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What all results of a run have in common."""
+    """Facts that all results of a run have in common."""
 
     source: str = ""  # its name, as it may be shown
     model: str = ""  # name of what answers
@@ -24,7 +24,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """All that is known at one frame."""
+    """The results at one frame."""
 
     frame: Frame
     tracks: tuple[Track, ...]

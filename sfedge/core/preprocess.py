@@ -12,7 +12,7 @@ from sfedge.core.structures import Image
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the encoder expects: a square of `size` pixels, normalised per channel."""
+    """The encoder's input: a square of `size` pixels, normalised per channel."""
 
     size: int
     mean: tuple[float, float, float]

@@ -75,7 +75,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Who and what a tracker sees in one frame."""
+    """The people and hands that a tracker sees in one frame."""
 
     people: tuple[Track, ...]  # ordered by id
     hands: tuple[Hand, ...] = ()  # those that belong to none of the people
@@ -86,28 +86,28 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question about one person, an ordered pair, or a hand of nobody, in one frame."""
+    """One query about one person, an ordered pair, or a hand without a person, in one frame."""
 
     task: Task
     people: tuple[int, ...]  # track ids, as many as task.people; none for a hand of nobody
     view: Box  # the part of the frame that the encoder sees, margin included
     boxes: tuple[Box, ...]  # as many as task.boxes, in fractions of the view
-    hands: tuple[int, ...] = ()  # ids of the hands that the question is about, if it is about any
+    hands: tuple[int, ...] = ()  # ids of the hands that the query is about, if it is about any
     side: Side | None = None  # of these hands; "both" for two
 
     @property
     def key(self) -> AnswerKey:
-        """What is asked of whom; the same as of its answer."""
+        """Task, people and hands; equal to the key of its answer."""
         return self.task.name, self.people, self.hands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """An answer to a query, and when it was asked."""
+    """An answer to a query, and the time of the query's frame."""
 
     task: str
     people: tuple[int, ...]
-    frame: int  # index of the frame that was asked about
+    frame: int  # index of the query's frame
     time: float  # that frame's time
     label: str | None = None  # most probable label; None for a heatmap
     probabilities: Mapping[str, float] | None = None  # over the task's labels, sums to 1
@@ -122,7 +122,7 @@ class Prediction:
 
     @property
     def key(self) -> AnswerKey:
-        """What was asked of whom; a newer answer with the same key replaces an older one."""
+        """Task, people and hands; a newer answer with the same key replaces an older one."""
         return self.task, self.people, self.hands
 
     def renamed(self, people: tuple[int, ...]) -> "Prediction":

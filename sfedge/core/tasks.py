@@ -1,4 +1,4 @@
-"""What the model is asked: one `Task` says all that any part of the program knows of a question.
+"""The model's tasks: one `Task` defines all that any part of the program knows of a task.
 
 The six tasks of the paper (prompts, labels and answers of its appendix D) are the entries of
 `tasks.json`. A bundle carries its own tasks in the same form.
@@ -29,7 +29,7 @@ _MOST_GLYPH = 3  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One question, the same for training, export and running."""
+    """The definition of one task, the same for training, export and inference."""
 
     name: str
     prompt: str
@@ -42,7 +42,7 @@ class Task:
     threshold: float  # below this probability (or heatmap peak) an answer is "unsure"
     condition: Condition  # when it may be asked
     urgency: float  # how soon an answer may have changed, relative to 1 for an expression
-    mark: Mark  # the box of a person that the question is about; marked in the view if `boxes`
+    mark: Mark  # the box of a person that a query is about; marked in the view if `boxes`
     everyone_if_egocentric: bool  # with a worn camera, asked of all people, not of the largest
     title: str  # heads a column of answers
     glyph: str  # replaces the title where space is short; at most three characters
@@ -51,12 +51,12 @@ class Task:
 
     @property
     def people(self) -> int:
-        """How many people one query is about (none, where it is about a hand of nobody)."""
+        """Number of people that one query is about (0 for a hand without a person)."""
         return max(self.boxes, 1)
 
     @property
     def is_about_hands(self) -> bool:
-        """Whether an answer belongs to hands: those of a person, or one of nobody."""
+        """Whether an answer belongs to hands: those of a person, or one without a person."""
         return self.condition == "raised_hand"
 
     def words(self, label: str | None) -> str:
@@ -169,7 +169,7 @@ def _defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     return fields | {"threshold": threshold} | _known(data)
 
 
-# What a bundle of before version 2 of the records does not say of the paper's tasks.
+# Defaults of the paper's tasks for bundles from before version 2 of the records.
 _NEWER = (
     *("condition", "urgency", "mark", "everyone_if_egocentric", "title", "glyph", "phrase"),
     "dataset",

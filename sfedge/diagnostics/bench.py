@@ -1,4 +1,4 @@
-"""How fast a bundle answers here, and how that compares with what the hardware can do.
+"""The speed of a bundle on this machine, compared with what the hardware can do.
 
 The frame is made in code: people side by side, each with a face and a raised hand, before noise.
 """
@@ -34,20 +34,20 @@ _FEWEST = 3  # frames that are timed, however long one takes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """What was measured; times in seconds, sizes in bytes.
+    """The measurements; times in seconds, sizes in bytes.
 
     Attributes:
         model: name of the model.
         device: what ran it.
         note: why "auto" took no faster engine.
         people: in the frame.
-        pairs: that were asked about; of more, the nearest.
+        pairs: that were queried, the nearest ones.
         queries: of a frame, by task.
         opened: from nothing to ready, self-test left out.
         tested: that the self-test took; 0 where it had passed before.
         frames: of each frame's queries.
-        memory: most that the program held, once all was measured but the plain GEMMs.
-        gpu_memory: that the GPU had less of meanwhile.
+        memory: peak of the process, taken before the plain GEMMs are measured.
+        gpu_memory: by which the GPU's free memory fell meanwhile.
         files: that were loaded.
         work: floating-point operations of a frame's GEMMs; None where the bundle does not
             list them.

@@ -59,7 +59,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """What was found; grows while the checks run."""
+    """The findings; filled in while the checks run."""
 
     sfedge: str = __version__
     python: str = ""
@@ -77,7 +77,7 @@ class Report:
 
     @property
     def is_runnable(self) -> bool:
-        """Whether nothing found keeps `sfedge run` from working."""
+        """Whether `sfedge run` can work: no problem found is fatal."""
         return not any(problem.is_fatal for problem in self.problems)
 
     def add(self, what: str, fix: str, *, is_fatal: bool = False) -> None:

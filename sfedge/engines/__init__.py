@@ -62,7 +62,7 @@ ENGINES: dict[str, EngineKind] = {
         precisions=("fp16", "fp32"), check=ort.check_trt, build=ort_device.build_trt
     ),
 }
-# What "auto" tries, the fastest first. Only on request: trt-ep, which compiles for minutes at its
+# Engines for "auto", fastest first. Only on request: trt-ep, which compiles for minutes at its
 # first start, and openvino, as int8-cpu in ONNX Runtime is faster where the bundle has it.
 _AUTOMATIC = ("tensorrt", "tensorrt-rtx", "cuda", "cpu")
 
@@ -77,7 +77,7 @@ class Choice:
 
     @property
     def note(self) -> str:
-        """What "auto" took and why no faster one, where it passed some over; else ""."""
+        """What "auto" chose and why no faster one, where it skipped some; else ""."""
         if not self.passed:
             return ""
         gpus, why = find_gpus()

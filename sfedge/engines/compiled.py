@@ -1,4 +1,4 @@
-"""Engines that were compiled on this machine: where they lie, and which of them may be loaded.
+"""Engines compiled on this machine: where they are stored, and which of them may be loaded.
 
 An engine is machine code: it is loaded from folders that belong to this user and that nobody else
 can write, and each file must have the sha256 that the record beside it says.
@@ -41,7 +41,7 @@ class BuiltEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What an engine was built with and for; on any other it is stale."""
+    """The software and device that an engine was built with and for; on any other it is stale."""
 
     builder: str  # module and version
     driver: str  # of NVIDIA; "" where a desktop builder compiled without a device
@@ -63,7 +63,7 @@ class EngineSet:
 
     @property
     def id(self) -> str:
-        """What it is called in a list."""
+        """Its name in a list."""
         return identifier(folder_of(self.bundle_sha256, self.backend, self.precision))
 
 
@@ -119,7 +119,7 @@ def save(engines: EngineSet, folder: Path) -> None:
 
 
 def read(folder: Path) -> EngineSet:
-    """The record of a folder, which lies where only its user writes.
+    """The record of a folder that only its user may write to.
 
     Raises:
         EngineError: there is none, it is damaged, or others could have written it.
@@ -142,14 +142,14 @@ def read(folder: Path) -> EngineSet:
 
 
 def of_another_version(folder: Path, model: str) -> EngineSet | None:
-    """Engines of a model of this name that lie where another version of its bundle has them.
+    """Engines of a model of this name that were built from another version of its bundle.
 
     Args:
         folder: where engines of this version would be; its name gives their backend and precision.
         model: the name in the bundle.
     """
     for record in sorted(root().glob(f"*/{folder.name}/{RECORD_NAME}")):
-        with suppress(EngineError):  # no word of theirs counts
+        with suppress(EngineError):  # an unreadable record is ignored
             engines = read(record.parent)
             if record.parent != folder and engines.bundle == model:
                 return engines
@@ -157,7 +157,7 @@ def of_another_version(folder: Path, model: str) -> EngineSet | None:
 
 
 def staleness(engines: EngineSet, now: Machine) -> str:
-    """Why engines do not fit what is here now, a clause; "" where they do."""
+    """Why engines do not fit this machine as it is now, a clause; "" where they do."""
     then = engines.machine
     differences = [
         f"{what} was {a}, now it is {b}"
@@ -182,7 +182,7 @@ def checked_file(engines: EngineSet, folder: Path, graph: str) -> Path:
         if built.graph == graph:
             break
     else:
-        raise EngineError(f"it holds no engine of the {graph} graph", where=str(folder))
+        raise EngineError(f"it has no engine of the {graph} graph", where=str(folder))
     path = folder / Path(built.file).name
     _check_owner(path)
     try:
@@ -206,7 +206,7 @@ def runtime_folders() -> Iterator[Path]:
 
 
 def identifier(folder: Path) -> str:
-    """What a folder of engines is called in a list."""
+    """The name of a folder of engines in a list."""
     return f"{folder.parent.name[:12]}/{folder.name}"
 
 

@@ -153,7 +153,7 @@ class DeviceRow:
 
     @property
     def address(self) -> int:
-        """Where it begins."""
+        """Address of its first byte."""
         return self._memory.address
 
     def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> NDArray[Any]:
@@ -165,7 +165,7 @@ class DeviceRow:
         array = self._cuda.download(self.address, self.shape)
         if not np.isfinite(array).all():
             raise EngineError(
-                "the result holds values that are not numbers",
+                "the result contains values that are not numbers",
                 where="CUDA",
                 fix="Take a bundle in fp32, or another engine.",
             )

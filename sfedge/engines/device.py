@@ -32,7 +32,7 @@ class Bindings:
 
     @property
     def addresses(self) -> dict[str, int]:
-        """Of all inputs and outputs, by name; whole batches lie there, one sample after another."""
+        """Of all inputs and outputs, by name; each holds a whole batch, sample after sample."""
         memory: dict[str, Memory] = {name: slots.memory for name, slots in self._inputs.items()}
         return {name: place.address for name, place in (memory | self._outputs).items()}
 

@@ -1,4 +1,4 @@
-"""What every inference engine offers."""
+"""The interface of every inference engine."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias

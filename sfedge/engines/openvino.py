@@ -40,7 +40,7 @@ def check_precision(precision: str) -> None:
 
 
 def capabilities() -> tuple[str, ...]:
-    """What OpenVINO says that the processor computes in by itself, such as "BF16" and "INT8".
+    """The types that the processor computes in natively, by OpenVINO, such as "BF16" and "INT8".
 
     Raises:
         EngineError: OpenVINO is missing, broken, or has nothing for this processor.
@@ -127,7 +127,7 @@ class OpenVinoEngine:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise EngineError(
-                    f"{name!r} holds values that are not numbers",
+                    f"{name!r} contains values that are not numbers",
                     where=f"{self._graph} on {self.device}",
                     fix="Take a bundle in fp32, or another engine.",
                 )
@@ -140,7 +140,7 @@ class OpenVinoEngine:
     def _feed(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """The arrays of one sample by name.
 
-        OpenVINO itself would convert other types without a word, and take what the last run took
+        OpenVINO itself would silently convert other types, and take what the last run took
         for an input that is missing.
         """
         if inputs.keys() != self._contract.inputs.keys():

@@ -46,7 +46,7 @@ def installed_flavours() -> dict[str, str]:
 
 
 def clash(flavours: Mapping[str, str]) -> tuple[str, str] | None:
-    """What is wrong and what to do where several flavours are installed over each other."""
+    """The problem and its fix where several flavours are installed over each other."""
     if len(flavours) < 2:
         return None
     wanted = INSTALL_GPU if "onnxruntime-gpu" in flavours else INSTALL_CPU
@@ -214,7 +214,7 @@ class OrtEngine:
         for name, array in zip(names, arrays, strict=True):
             if not np.isfinite(array).all():
                 raise EngineError(
-                    f"{name!r} holds values that are not numbers",
+                    f"{name!r} contains values that are not numbers",
                     where=f"{self._graph} on {self.device}",
                     fix="Take a bundle in fp32, or another engine.",
                 )
@@ -340,5 +340,5 @@ def port(node: Any) -> Port:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
+    """An exception's message in one line."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -38,7 +38,7 @@ def build_trt(graph: Path, contract: GraphIO, folder: Path) -> DeviceEngine:
     compiled.check_private(folder)
     compiled.make_private(folder)
     options: dict[str, Any] = {
-        # The graph's own types hold: nothing is lowered in precision behind its back.
+        # The graph's own types hold: no precision is lowered silently.
         "trt_fp16_enable": False,
         "trt_cuda_graph_enable": wants_graphs(),
         "trt_engine_cache_enable": True,

@@ -59,7 +59,7 @@ def load_tensorrt(backend: str) -> ModuleType:
 
 
 def machine(trt: ModuleType) -> compiled.Machine:
-    """What engines are built with and for here."""
+    """The software and device that engines are built with and for here."""
     gpus, _ = find_gpus()
     return compiled.Machine(
         builder=f"{trt.__name__} {trt.__version__}",
@@ -247,7 +247,7 @@ class _Plan:
             self._may_capture = False
 
     def _check(self) -> None:
-        """Compare names, modes, types, shapes and profile with what is asked of it."""
+        """Compare names, modes, types, shapes and profile with the required ones."""
         trt, engine, contract = self._trt, self._engine, self._bindings.contract
         ports: dict[Any, list[Port]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
         for index in range(engine.num_io_tensors):
@@ -257,7 +257,7 @@ class _Plan:
                 shape = (-1, *shape[1:])
             ports[engine.get_tensor_mode(name)].append(port(trt, name, kind, shape))
             if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
-                raise self._error(f"{name!r} does not lie on the device")
+                raise self._error(f"{name!r} is not in the device's memory")
         check_ports(
             contract,
             ports[trt.TensorIOMode.INPUT],

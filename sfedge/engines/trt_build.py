@@ -37,7 +37,7 @@ def default_backend() -> str:
 
 
 def default_precision(bundle: Bundle, backend: str) -> str:
-    """What to build of a bundle where nothing is named: fp16 where it has it, else fp32.
+    """The default precision to build of a bundle: fp16 where it has it, else fp32.
 
     Raises:
         EngineError: it has none that the backend takes.

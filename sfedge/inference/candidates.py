@@ -1,4 +1,4 @@
-"""All that could be asked about a frame: of whom, within the caps."""
+"""All queries that could be asked about a frame, within the caps."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _Item = TypeVar("_Item", Track, Hand)
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How much of a frame is asked about.
+    """Caps on the queries about a frame.
 
     Args:
         max_people: the largest people in sight, and as many hands that belong to nobody.
@@ -32,7 +32,7 @@ class Caps:
 def candidates(
     tasks: Sequence[Task], scene: Scene, time: float, caps: Caps, aspect: float
 ) -> list[Query]:
-    """Every question that may be asked now, by task, then by people, then by hands of nobody.
+    """Every query that may be asked now, by task, then by people, then by hands without a person.
 
     Args:
         tasks: what to ask, in this order.
@@ -65,12 +65,12 @@ def candidates(
 
 
 def people_seen(scene: Scene, time: float) -> list[Track]:
-    """Those who were seen in this very frame, by id."""
+    """Those who were seen in this frame, by id."""
     return sorted((t for t in scene.people if t.last_seen == time), key=lambda track: track.id)
 
 
 def slot(query: Query) -> AnswerKey:
-    """What one question at a time is asked about.
+    """The subject that one query at a time is asked about.
 
     That is its key; but a person whose two hands are seen at once is one, whichever is held up.
     """

@@ -59,7 +59,7 @@ def hand_view(hand: Box, margin: float, aspect: float) -> Box:
 
 
 def query_for(task: Task, people: Sequence[Track]) -> Query | None:
-    """The question of `task` about one person, or about two (in any order, lower id first).
+    """The query of `task` about one person, or about two (in any order, lower id first).
 
     Args:
         task: what to ask, of any view but that of a hand.
@@ -83,15 +83,15 @@ def query_for(task: Task, people: Sequence[Track]) -> Query | None:
 
 
 def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float) -> list[Query]:
-    """The questions of `task`, which is about hands, about some of a person's hands.
+    """The queries of `task`, which is about hands, about some of a person's hands.
 
-    A view of the person shows both hands and does not distinguish them, so that one question is
+    A view of the person shows both hands and does not distinguish them, so that one query is
     about both; a view of the hand shows one.
 
     Args:
         task: what to ask.
         track: the person.
-        hands: of theirs, in the order of their ids; at least one.
+        hands: of that person, in the order of their ids; at least one.
         aspect: the picture's width divided by its height, in pixels.
     """
     if task.view == "hand":

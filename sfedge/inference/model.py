@@ -112,7 +112,7 @@ class Model(Closing):
 
     @property
     def engine_note(self) -> str:
-        """What "auto" has taken and why not a faster engine, for the user to read; else ""."""
+        """What "auto" chose and why no faster engine, for the user to read; else ""."""
         return self.choice.note
 
     @property
@@ -192,7 +192,7 @@ class Model(Closing):
         return tokens
 
     def _tokens_key(self, query: Query) -> _Key:
-        """What a query's image tokens depend on."""
+        """The inputs that a query's image tokens depend on."""
         return query.view, query.boxes if self._manifest.box_embedding == "before" else ()
 
     def _ask(self, head: str, queries: Sequence[Query], tokens: Sequence[Row]) -> list[Array]:

@@ -1,4 +1,4 @@
-"""The newest answer to each question about each person or hand, for as long as it holds."""
+"""The newest answer to each query about each person or hand, for as long as it holds."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,10 @@ from sfedge.inference.conditions import raised_hands
 
 
 class NewestAnswers:
-    """Holds answers until a newer one comes, whom they are about leaves, or they are too old.
+    """Holds answers until a newer one comes, their person or hand leaves, or they are too old.
 
     An answer about hands is replaced by a newer one about any of them, and is not shown while none
-    of them is held up, as nobody is then asked anew. A hand that was lost and is held up again
+    of them is held up, as nobody is then queried again. A hand that was lost and is held up again
     under another id counts as the one that was lost.
 
     Args:
@@ -25,7 +25,7 @@ class NewestAnswers:
     def update(
         self, fresh: Sequence[Prediction], scene: Scene, now: float
     ) -> tuple[Prediction, ...]:
-        """Take in fresh answers; return the older ones that hold for whom is in sight.
+        """Take in fresh answers; return the older ones that hold for those in sight.
 
         Args:
             fresh: newest answers of each key.

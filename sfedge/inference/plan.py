@@ -10,19 +10,19 @@ from sfedge.core.tasks import Task
 from sfedge.inference.candidates import Caps, candidates, people_seen, slot
 
 _MATE_URGENCY = 0.5  # of the most urgent: so urgent, a query comes along when its view is encoded
-_KEPT = 60.0  # seconds after which a question that can't be asked now counts as never asked
+_KEPT = 60.0  # seconds after which a query that can't be asked now counts as never asked
 
 
 class IntervalPlanner:
     """Asks everything askable once in each interval of the stream's time, for files.
 
-    The intervals lie on one grid for all, so that people share the encoder's pass over the frame.
+    All people have the same grid of intervals, so that they share the encoder's pass.
     Whoever is first seen between two ticks is asked at once, and again after the next tick.
 
     Args:
         tasks: what to ask, in this order.
         interval: seconds; 0 asks in every frame.
-        max_people: asked per frame, the largest first; also the most hands that are nobody's.
+        max_people: asked per frame, the largest first; also the most hands without a person.
         max_pairs: asked per frame, the nearest first.
         egocentric: the camera is worn; see `Task.everyone_if_egocentric`.
     """
@@ -42,7 +42,7 @@ class IntervalPlanner:
         self._asked: set[AnswerKey] = set()  # slots since the last tick
 
     def plan(self, scene: Scene, time: float, *, aspect: float = 1.0) -> list[Query]:
-        """The questions to ask about this frame, by task, then by people.
+        """The queries to ask about this frame, by task, then by people.
 
         Args:
             scene: of this frame; people who were not seen in it are not asked about.
@@ -60,7 +60,7 @@ class IntervalPlanner:
         return queries
 
     def left_out(self, scene: Scene, time: float) -> int:
-        """How many people in sight at this frame are beyond `max_people`."""
+        """Number of people in sight at this frame beyond `max_people`."""
         return max(len(people_seen(scene, time)) - self._caps.max_people, 0)
 
     def forget(self, people: Iterable[int]) -> None:
@@ -75,17 +75,17 @@ class _Asked(NamedTuple):
 
 
 class BudgetPlanner:
-    """Asks the most urgent questions that a budget allows, for live video.
+    """Asks the most urgent queries that a budget allows, for live video.
 
     What was never asked comes first. Then an answer's age counts, the more the sooner such answers
     change and the more the person has moved since. As age grows without end and the other factors
-    do not, every question gets its turn. A new hand of one whose hands were asked about is as
+    do not, every query gets its turn. A new hand of one whose hands were asked about is as
     urgent as if it had moved far, no more: ids of hands change often. Questions on a view that is
     encoded anyway come along if they are nearly as urgent.
 
     Args:
         tasks: what to ask.
-        max_people: considered per frame, the largest first; also the most hands that are nobody's.
+        max_people: considered per frame, the largest first; also the most hands without a person.
         max_pairs: considered per frame, the nearest first.
         egocentric: the camera is worn; see `Task.everyone_if_egocentric`.
     """
@@ -97,12 +97,12 @@ class BudgetPlanner:
         self._asked: dict[AnswerKey, _Asked] = {}  # by slot
 
     def plan(self, scene: Scene, time: float, limit: int, *, aspect: float = 1.0) -> list[Query]:
-        """At most `limit` questions about this frame, those on one view side by side.
+        """At most `limit` queries about this frame, those on one view next to each other.
 
         Args:
             scene: of this frame; people who were not seen in it are not asked about.
             time: of the frame.
-            limit: how many questions there is time for.
+            limit: number of queries that there is time for.
             aspect: the frame's width divided by its height, in pixels.
         """
         self._asked = {
@@ -125,7 +125,7 @@ class BudgetPlanner:
         return _side_by_side(chosen)
 
     def left_out(self, scene: Scene, time: float) -> int:
-        """How many people in sight at this frame are beyond `max_people`."""
+        """Number of people in sight at this frame beyond `max_people`."""
         return max(len(people_seen(scene, time)) - self._caps.max_people, 0)
 
     def forget(self, people: Iterable[int]) -> None:
@@ -147,7 +147,7 @@ class BudgetPlanner:
 
 
 def _places(query: Query, scene: Scene) -> tuple[Box, ...]:
-    """Where those are whom a question is about."""
+    """The boxes of the people or hands that a query is about."""
     people = [track for track in scene.people if track.id in query.people]
     if query.task.view != "hand" and people:
         return tuple(track.person for track in people)

@@ -1,7 +1,7 @@
 """A bundle's self-test: answers that are known, compared before an engine's are believed.
 
 Each bundle carries what its fp32 graphs answer, by PyTorch's measure, to one picture that is made
-by arithmetic. At its first start on a machine, an engine answers the same questions, through the
+by arithmetic. At its first start on a machine, an engine answers the same queries, through the
 very code that will answer from then on; it is used only if its answers are near enough. A pass is
 remembered until the engine, the bundle or the machine changes.
 """
@@ -155,7 +155,7 @@ def compare(answers: Sequence[Prediction], wanted: Mapping[str, Array]) -> dict[
     """By task, how far an answer is from the one that is wanted, relative to its size.
 
     Args:
-        answers: to the questions of the self-test.
+        answers: to the queries of the self-test.
         wanted: logits by task, of all tasks of the bundle.
     """
     sizes = [_spread(values) for values in wanted.values() if values.ndim == 1]

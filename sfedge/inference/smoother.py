@@ -25,7 +25,7 @@ class Smoother:
 
     A new answer has the weight 1 - exp(-dt / time_constant), where dt is the time between the two
     frames asked about; so the mean does not depend on how often is asked. After three time
-    constants without an answer the mean starts anew.
+    constants without an answer the mean is reset.
 
     Args:
         tasks: those that answers will name; they give the labels' order and the thresholds.
@@ -54,7 +54,7 @@ class Smoother:
         return [self._smooth(prediction) for prediction in predictions]
 
     def forget(self, ids: Iterable[int]) -> None:
-        """Start anew with these people; for ids that the tracker has ended."""
+        """Reset the means of these people; for ids that the tracker has ended."""
         gone = set(ids)
         self._means = {key: m for key, m in self._means.items() if gone.isdisjoint(key[1])}
 

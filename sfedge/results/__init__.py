@@ -1,1 +1,1 @@
-"""What a run leaves: records, the table, the annotated video and its sound."""
+"""The outputs of a run: records, the table, the annotated video and its sound."""

@@ -17,7 +17,7 @@ _LARGEST_JPEG = 65_500  # pixels a side
 
 
 def annotated_name(name: str) -> str:
-    """What the annotated picture of a picture is called; the whole name of it is kept."""
+    """The file name of a picture's annotated copy; its whole name is kept."""
     suffix = Path(name).suffix.lower()
     if suffix in (*_JPEG, ".png"):
         return name

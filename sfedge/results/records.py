@@ -104,20 +104,20 @@ def _required() -> dict[str, tuple[str, ...]]:
     return {kind: tuple(rules[kind]["required"]) for kind in kinds}
 
 
-# What version 1 does not say. It has no rows for frames without people, and none of cuts or gaps.
-_NOT_SAID: dict[str, Row] = {
+# Values of fields that version 1 lacks. It has no rows of frames without people, cuts or gaps.
+_DEFAULTS: dict[str, Row] = {
     "run": {},
     "frame": {"shot": 0, "hands": [], "left_out": 0},
     "prediction": {"shot": 0, "hands": [], "hand_boxes": [], "side": None},
     "summary": {"warnings": [], "hands": 0, "left_out": 0, "shots": 1, "gaps": 0},
 }
-_NOT_SAID_OF_A_PERSON: Row = {"person_score": None, "face_score": None, "gesture": None}
+_DEFAULTS_OF_A_PERSON: Row = {"person_score": None, "face_score": None, "gesture": None}
 
 
 def _from_version_1(row: Row, file: str) -> Row:
     """A row of version 1 with the fields of version 2."""
     kind = row["type"]
-    row = {**_NOT_SAID.get(kind, {}), "file": file, **row}
+    row = {**_DEFAULTS.get(kind, {}), "file": file, **row}
     if kind == "run":
         row["schema"] = SCHEMA
         if isinstance(row.get("source"), dict):
@@ -132,7 +132,7 @@ def _from_version_1(row: Row, file: str) -> Row:
 def _person_from_version_1(person: Any) -> Any:
     if not isinstance(person, dict):
         return person
-    whole = {**_NOT_SAID_OF_A_PERSON, **person}
+    whole = {**_DEFAULTS_OF_A_PERSON, **person}
     if isinstance(person.get("hands"), list):
         whole["hands"] = [
             {

@@ -19,7 +19,7 @@ from sfedge.sources.source import SourceInfo, shown
 
 
 def source_facts(info: SourceInfo, identity: str | None) -> Row:
-    """What records say of a source; `identity` is the same for two runs over one source."""
+    """The source's entry in the records; `identity` is the same for two runs over one source."""
     return {
         "name": shown(info.name),
         "identity": identity,
@@ -35,7 +35,7 @@ def source_facts(info: SourceInfo, identity: str | None) -> Row:
 
 
 def model_facts(manifest: Manifest, sha256: str, device: str) -> Row:
-    """What records say of the model: `sha256` is its bundle's, `device` where it runs."""
+    """The model's entry in the records: `sha256` is its bundle's, `device` where it runs."""
     return {
         "name": manifest.name,
         "notice": manifest.notice,
@@ -69,7 +69,7 @@ def run_row(source: Row, model: Row, settings: Row, started: str) -> Row:
 
 
 def frame_row(result: FrameResult, file: str) -> Row:
-    """Who and what is in a frame, and where.
+    """The people and hands in a frame, and where they are.
 
     Args:
         result: of the frame.

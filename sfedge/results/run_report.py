@@ -1,4 +1,4 @@
-"""What a run did."""
+"""The report of a run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What a run did, up to the moment it was asked for."""
+    """The counts and warnings of a run, up to the moment of the call."""
 
     frames: int  # that the source gave
     shown: int  # that came out with a result

@@ -17,7 +17,7 @@ from sfedge.sources.container import MAX_READ_ERRORS
 from sfedge.sources.opening import open_container, reason
 from sfedge.sources.sound_feed import SoundFeed
 
-# What MP4 players know; anything else is encoded to AAC.
+# Codecs that MP4 players support; others are encoded to AAC.
 _COPIED = ("aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "alac", "flac")
 _PACKET = Fraction(1, 50)  # seconds; about the length of a packet
 # The header of the file waits for the first packet of each track. Sound that begins later than this
@@ -31,7 +31,7 @@ class Sound(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why there is nothing to be had, a clause; "" if there is."""
+        """Why there is no sound, a clause; "" if there is."""
         ...
 
     @property
@@ -109,7 +109,7 @@ class _Fitting:
         self._reached: int = 0 if self._silence else -rate
 
     def silence(self, until: float | None) -> Iterator[Any]:
-        """What comes before sound that begins late, up to `until` seconds; None: all of it."""
+        """The silence before sound that begins late, up to `until` seconds; None: all of it."""
         if not self._silence:
             return
         seconds = self._silence if until is None else min(self._silence, until)
@@ -123,7 +123,7 @@ class _Fitting:
             yield from self._encoded([frame])
 
     def fitted(self, packet: Any) -> Iterator[Any]:
-        """What one packet becomes; None brings what is still held back."""
+        """The output packets of one packet; None flushes those held back."""
         if not self._is_copied:
             for frame in self._decoded(packet):
                 yield from self._encoded(self._resampler.resample(frame))

@@ -182,7 +182,7 @@ class VideoWriter(Closing):
         return None
 
     def _packets(self, frame: av.VideoFrame | None) -> list[Any]:
-        """What a frame becomes; None brings what the encoder still holds."""
+        """The packets of a frame; None flushes the encoder."""
         packets = list(self._picture.encode(frame))
         for packet in packets:  # only the last one's is kept: a frame lasts until the next
             packet.duration = round(TICKS / self._rate)

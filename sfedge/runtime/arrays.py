@@ -176,7 +176,7 @@ def detections_of(found: Sequence[Detection] | Boxes) -> Sequence[Detection]:
     """Detections from what a detector has found, given as they are or as arrays by kind.
 
     Raises:
-        DetectorError: an array has another shape, or holds values that are no boxes.
+        DetectorError: an array has another shape, or contains values that are no boxes.
     """
     if not isinstance(found, Mapping):
         return found

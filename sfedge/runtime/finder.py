@@ -31,7 +31,7 @@ class Finder:
         self._has_cut = False  # since the last frame that was looked at
 
     def find(self, frame: Frame) -> Found | None:
-        """What is found in a frame at once; None where it is not to be looked at."""
+        """The detections in a frame; None for a frame that is not to be processed."""
         with self._timed("detect"):
             self._has_cut |= self._cuts.update(frame)
             chosen = self._choice.take(frame)
@@ -44,7 +44,7 @@ class Finder:
             return Found(chosen, tuple(detections_of(self._detector.detect(chosen))), is_cut)
 
     def find_all(self, frames: Iterable[Frame]) -> Iterator[Found]:
-        """What is found in each frame of a recording, some of it with hindsight."""
+        """The detections in each frame of a recording, some of them found by looking back."""
         find_face = getattr(self._detector, "find_face", None)
         hindsight = LookBack(find_face) if callable(find_face) else None
         for frame in frames:

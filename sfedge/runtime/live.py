@@ -1,4 +1,4 @@
-"""What live running adds: the newest frame wins, and the model answers beside the picture."""
+"""Live runs: the newest frame wins, and the model answers in the background."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ _log = logging.getLogger("sfedge.runtime")
 
 
 class Control:
-    """What other threads and signal handlers ask of a run.
+    """Requests of other threads and signal handlers to a run.
 
     Plain flags without a lock: a signal handler interrupts its thread anywhere, also where that
     thread holds a lock, and must not wait for it. Whoever waits looks at the flags every `POLL`
@@ -168,7 +168,7 @@ class Asker:
 
     @property
     def limit(self) -> int:
-        """How many queries one round may hold to be answered within `REFRESH`."""
+        """Number of queries that one round may have to be answered within `REFRESH`."""
         if self._seconds_per_query is None:
             return 1  # the first round measures
         return max(int(REFRESH / max(self._seconds_per_query, 1e-6)), 1)

@@ -1,4 +1,4 @@
-"""How the results of a source are called; one rule for every program that writes them.
+"""The names of a source's results; one rule for every program that writes them.
 
 1. Results are named for their source: the stem of a file, the name of a folder, the last part of an
    address. Nothing in it is changed but what is no valid name elsewhere.
@@ -56,14 +56,14 @@ def identity(source: str | Path) -> str:
 
 
 def identity_of(info: SourceInfo) -> str | None:
-    """That of an opened source; None for frames of a program, which are never the same again."""
+    """The identity of an opened source; None for frames that a program hands over."""
     if info.path is None and info.address is None and not info.is_live:
         return None
     return identity(info.path or info.address or info.name)
 
 
 def folder_for(path: Path | None, out: Path, root: Path | None) -> Path:
-    """Where the results of a source go: below `out` as the source lies below `root`.
+    """Where the results of a source go: below `out` as the source is below `root`.
 
     Args:
         path: the source; None for one that is no file.

@@ -142,7 +142,7 @@ def _files(folder: Path, name: str, info: SourceInfo, *, annotated: bool) -> Out
 
 
 def _annotated_suffix(info: SourceInfo) -> str:
-    """That of a video; of photographs none, as they go into a folder; of a single one its own."""
+    """`.mp4` for videos, none for photographs (a folder), a single picture's own suffix."""
     if not info.is_pictures:
         return ".mp4"
     is_one = info.frames == 1 and info.path is not None and info.path.is_file()

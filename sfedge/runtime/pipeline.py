@@ -177,7 +177,7 @@ def open_session(
 def analyze(
     image: Image | str | Path, config: RunConfig | None = None, **settings: Any
 ) -> FrameResult:
-    """What people do in one picture.
+    """Find what people do in one picture.
 
     The model is loaded for this picture alone: for many, open them together or use `Pipeline.step`.
 

@@ -237,7 +237,7 @@ def _stopping_on_signals(session: Session) -> Iterator[list[int]]:
 
 
 def _end_by(number: int) -> BaseException:
-    """What ends the program as the signal would have, its files released."""
+    """The exception that ends the program as the signal would have, with its files released."""
     return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line a minute in a log."""
+"""The progress of a run: a bar on a terminal, a line a minute in a log."""
 
 import math
 import sys
@@ -61,7 +61,7 @@ class _Lines:
 
 
 def _frames(session: Session) -> int | None:
-    """How many frames will be looked at, where that is known."""
+    """Number of frames that will be processed, where that is known."""
     info, config = session.info, session.config
     if info.duration is None or info.frame_rate is None:
         return None

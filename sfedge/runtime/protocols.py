@@ -1,4 +1,4 @@
-"""What the parts of a pipeline offer: detector, tracker, model and sinks, each one or two methods.
+"""The protocols of a pipeline's parts: detector, tracker, model, sinks; one or two methods each.
 
 The package's own parts follow these protocols; so may any object of a program.
 """
@@ -26,7 +26,7 @@ class Detector(Protocol):
     """
 
     def detect(self, frame: Frame) -> Sequence[Detection] | Boxes:
-        """All that is seen in the frame.
+        """All detections in the frame.
 
         Returns:
             Detections in any order; or arrays of boxes by kind ("face", "hand", "person"), each
@@ -42,7 +42,7 @@ class Tracker(Protocol):
     def update(
         self, detections: Sequence[Detection], frame: Frame, *, is_cut: bool = False
     ) -> Scene:
-        """Who and what is in the frame, each with the id it had before.
+        """The people and hands in the frame, each with the id it had before.
 
         Args:
             detections: of this frame.
@@ -58,7 +58,7 @@ class Model(Protocol):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """What it can be asked."""
+        """The tasks that it can answer."""
         ...
 
     def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:

@@ -69,12 +69,12 @@ def write_metadata(
 
 
 def source_facts(session: Session) -> Row:
-    """What the records and the metadata say of the source."""
+    """The source's entry in the records and the metadata."""
     return rows.source_facts(session.info, naming.identity_of(session.info))
 
 
 def model_facts(session: Session) -> Row:
-    """What the records and the metadata say of the model."""
+    """The model's entry in the records and the metadata."""
     bundle = session.bundle
     if bundle is None:  # a model of the program's own
         unknown = dict.fromkeys(("preset", "created", "sha256"))

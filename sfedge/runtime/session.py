@@ -143,7 +143,7 @@ class Session(Closing):
 
     @property
     def report(self) -> RunReport:
-        """What was done so far."""
+        """The report of the run so far."""
         capture = self._capture
         losses = self._source.losses
         if self._is_busy:
@@ -317,7 +317,7 @@ class Session(Closing):
         return self.info.is_live and self.config.end is not None and now >= self.config.end
 
     def _notice(self, now: float) -> None:
-        """Log new losses and warnings, and give the sinks new gaps that lie before `now`."""
+        """Log new losses and warnings, and give the sinks new gaps before `now`."""
         for sentence in (*self._source.losses, *self._source.warnings):
             if sentence not in self._said:
                 self._said.add(sentence)
@@ -343,7 +343,7 @@ class Session(Closing):
             yield frame
 
     def _follow(self, found: Found) -> Scene:
-        """Who and what is where in the frame."""
+        """The people and hands in the frame, and where they are."""
         with self.timed("track"):
             scene = self._tracker.update(found.detections, found.frame, is_cut=found.is_cut)
         for memory in (self._smoother, self._newest, self._interval_planner, self._budget_planner):
@@ -374,7 +374,7 @@ class Session(Closing):
         return result
 
     def _live_facts(self) -> str:
-        """What the status line adds while running live."""
+        """The text that the status line adds in live runs."""
         if self._capture is None:
             return ""
         self._shown_at.append(time.monotonic())

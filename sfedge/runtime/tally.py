@@ -1,4 +1,4 @@
-"""What a run has done so far, counted as it goes."""
+"""The counts of a run so far."""
 
 import time
 from collections import Counter, defaultdict

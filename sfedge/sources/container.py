@@ -90,7 +90,7 @@ class VideoFile:
     def first_picture(self) -> av.VideoFrame:
         """The first picture that can be decoded; checks the time stamps on the way.
 
-        It is read from the file's beginning, which is opened anew afterwards.
+        It is read from the file's beginning, which is reopened afterwards.
 
         Raises:
             SourceError: there is none.
@@ -164,12 +164,12 @@ class VideoFile:
 
     @property
     def frames(self) -> int | None:
-        """How many frames the container says that it holds; None where it does not."""
+        """Number of frames by the container's header; None where it has none."""
         is_right = not self._measured_rate or self.container.format.name not in _EMPTY_FRAMES
         return self.video.frames or None if is_right else None
 
     def reopen(self) -> None:
-        """Go back to the very beginning; exact in every container, unlike seeking."""
+        """Go back to the beginning; exact in every container, unlike seeking."""
         self.container.close()
         self.container = open_container(self.address, self._options)
         self._choose()

@@ -1,4 +1,4 @@
-"""Opening a container: what FFmpeg may read, and what went wrong in a sentence."""
+"""Opening a container: what FFmpeg may read, and its errors in one sentence."""
 
 import errno
 import re
@@ -21,7 +21,7 @@ _CONTAINERS = (
     # so that a file with sound alone is called that
     *("mp3", "wav", "flac", "aac", "ac3", "eac3", "aiff", "w64", "caf", "amr", "au", "ape", "wv"),
 )
-# What comes over the network besides: lists of segments, MJPEG, RTSP with its description.
+# Further formats on the network: lists of segments, MJPEG, RTSP with its description.
 _STREAMED = ("hls", "dash", "mpjpeg", "rtsp", "sdp", "rtp", "rtp_mpegts", "webvtt")
 _LISTS = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:#EXTM3U|ffconcat version|<\?xml|<MPD|\[playlist\])")
 _OPEN_TIMEOUT = 10.0  # seconds for the network

@@ -17,7 +17,7 @@ from sfedge.system.closing import Closing
 
 PICTURES_PER_SECOND = 1.0  # of photographs: every question is asked of each at the usual interval
 _VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".m2ts", ".3gp", ".mpg", ".wmv")
-# What systems and programs leave in folders; names that begin with a dot are such, too.
+# Files that systems and programs leave in folders; so are names that begin with a dot.
 _SYSTEM_FILES = re.compile(
     r"\..*|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r|\$recycle\.bin|__macosx|@eadir"
     r"|system volume information|lost\+found",

@@ -37,7 +37,7 @@ class Silence:
         is_over: Callable[[], bool],
         left: float | None,
     ) -> _Item | None:
-        """What `take` gives, however long it takes; a wait that is too long is a gap.
+        """The result of `take`, after any wait; a wait that is too long is a gap.
 
         Args:
             take: gives something within some seconds, or None.

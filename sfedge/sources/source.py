@@ -1,4 +1,4 @@
-"""What every source of frames offers."""
+"""The interface of every source of frames."""
 
 import os
 import re
@@ -84,7 +84,7 @@ class Source(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the source."""
+        """Facts about the source."""
         ...
 
     @property

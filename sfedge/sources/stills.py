@@ -36,14 +36,14 @@ _FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "QOI"),
     *("AVIF", "HEIF"),
 )
-# How the files that people rename begin.
+# First bytes of formats whose files are often renamed.
 _MAGIC = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|GIF8|II\*\0|MM\0\*|BM.{4}\0{4}"
     rb"|....ftyp(?:avif|avis|hei[cfmsx]|hev[cx]|mif1|msf1)",
     re.DOTALL,
 )
 _HEIF = re.compile(rb"....ftyp(?!avi)(?:hei[cfmsx]|hev[cx]|mif1|msf1)(?!.*avi[fs])", re.DOTALL)
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 lie on their side
+_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 are rotated by 90 degrees
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE = 254  # TIFF tag; bit 0: a smaller copy, bit 2: a mask
 _LARGEST_HOLE = 0.1  # share of a picture's rows that may be missing at its end

@@ -134,7 +134,7 @@ class StreamReader:
         return stamp + self._pace
 
     def _drop_to_key(self, now: float) -> int:
-        """Drop what lies before the last key frame that is due by a time on the clock."""
+        """Drop the packets before the last key frame that is due by a time on the clock."""
         keys = [
             place
             for place, (stamp, is_key, _) in enumerate(self._queue)

@@ -52,7 +52,7 @@ def _known(picture: Any) -> Any:
 
 
 def upright(matrix: tuple[int, int, int, int]) -> Callable[[Any], Any]:
-    """What turns and mirrors a picture (H, W, ...) as its display matrix says, by quarters."""
+    """The function that turns a picture (H, W, ...), by quarters, and mirrors it."""
     a, b, c, d = matrix
     is_turned = abs(a) < abs(b)
     across, down = (c, b) if is_turned else (a, d)

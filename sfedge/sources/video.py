@@ -25,7 +25,7 @@ _LOST = 2  # a picture is missing that this one builds on
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """What is known of a decoded picture besides its content."""
+    """Facts about a decoded picture besides its content."""
 
     index: int
     time: float
@@ -80,7 +80,7 @@ class VideoSource(Closing):
 
     @property
     def info(self) -> SourceInfo:
-        """What the container says of itself; the size is that of the upright picture."""
+        """Facts from the container's header; the size is that of the upright picture."""
         return self._info
 
     @property
@@ -201,7 +201,7 @@ class VideoSource(Closing):
             self._damaged.add(tag.index, tag.time)
 
     def _packets_before_start(self) -> int:
-        """How many packets lie before the last key frame at or before `start`."""
+        """Number of packets before the last key frame at or before `start`."""
         key = 0
         for position, (packet, _) in enumerate(self._file.packets()):
             if self._closed.is_set():

@@ -127,7 +127,7 @@ class _ProgressBar:
             self._progress(self._name, min(self._done, self._size), self._size)
 
     def reset(self) -> None:
-        """Begin anew; pooch then fills the bar at once."""
+        """Start over; pooch then fills the bar at once."""
         self._done = 0
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What holds a file, a device or a thread closes itself at the end of a `with` block."""
+"""Context managers that release a file, a device or a thread at the end of a `with` block."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType

@@ -1,4 +1,4 @@
-"""What this machine is, and how much memory the program has taken."""
+"""Facts about this machine, and the memory of this process."""
 
 import platform
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What Python's reader of zips raises on damaged and hostile ones, besides `OSError`."""
+"""The exceptions of Python's `zipfile` on damaged and hostile files, besides `OSError`."""
 
 import lzma
 import struct

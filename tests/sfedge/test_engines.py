@@ -280,8 +280,8 @@ def test_a_file_that_is_no_graph_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"x": np.full((1, 2, 3), np.nan, np.float32)}, "'y' holds values that are not numbers"),
-        ({"x": np.full((1, 2, 3), 3e38, np.float32)}, "'y' holds values that are not numbers"),
+        ({"x": np.full((1, 2, 3), np.nan, np.float32)}, "'y' contains values that are not numbers"),
+        ({"x": np.full((1, 2, 3), 3e38, np.float32)}, "'y' contains values that are not numbers"),
         ({"x": np.zeros((1, 2, 4), np.float32)}, "the run failed"),
         ({"x": np.zeros((1, 2, 3), np.float64)}, "the run failed"),
         ({}, "the run failed"),

@@ -355,7 +355,7 @@ def test_weights_that_give_no_numbers_are_an_error_not_an_answer(tmp_path: Path)
     small.weights["rows"][2, 3] = np.inf
     with (
         open_bundle(small.write(tmp_path / "small", claims=small_bundle.make())) as bundle,
-        pytest.raises(EngineError, match="'logits' holds values that are not numbers"),
+        pytest.raises(EngineError, match="'logits' contains values that are not numbers"),
     ):
         Model(bundle, engine="cpu")
 

@@ -337,8 +337,8 @@ def test_weights_that_are_missing_are_an_error(bundle: Bundle, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"x": np.full((1, 2, 3), np.nan, np.float32)}, "'y' holds values that are not numbers"),
-        ({"x": np.full((1, 2, 3), 3e38, np.float32)}, "'y' holds values that are not numbers"),
+        ({"x": np.full((1, 2, 3), np.nan, np.float32)}, "'y' contains values that are not numbers"),
+        ({"x": np.full((1, 2, 3), 3e38, np.float32)}, "'y' contains values that are not numbers"),
         ({"x": np.zeros((1, 2, 4), np.float32)}, r"the run failed \(.*1\.2\.4.*incompatible"),
         ({"x": np.zeros((1, 2, 3), np.float64)}, r"the run failed \('x' is float64, not float32"),
         ({"x": np.zeros((2, 2, 3), np.float32)}, r"the run failed \(it takes 1 sample, not 2"),

@@ -263,7 +263,7 @@ def test_a_device_that_fails_in_a_run_is_told(
         ),
         ({"inputs": [["features", 0, [-1, 16, 7]]]}, r"input 'features' is \[None, 16, 7\]"),
         ({"outputs": [["pixels", 0, [-1, 4, 5]]]}, "output 'pixels' is unknown"),
-        ({"location": TensorLocation.HOST}, "'features' does not lie on the device"),
+        ({"location": TensorLocation.HOST}, "'features' is not in the device's memory"),
         ({"profile": {"features": [[1, 16, 6], [1, 16, 6], [2, 16, 6]]}}, "'features' takes"),
     ],
 )
