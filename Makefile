@@ -23,7 +23,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell sfedge training export desktop benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md
 
-# What docs/performance.md tells, measured anew; wants a machine that does nothing else.
+# Measures the figures of docs/performance.md again; needs an otherwise idle machine.
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.detectors

@@ -1,4 +1,4 @@
-"""Made crowds: coloured figures on known paths, with the faults that detectors have."""
+"""Made crowds: coloured figures on known paths, with the errors that detectors make."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ class Walker:
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class Errors:
     """How the made detectors fail, and how often those of bodies and hands run."""
 
     missed: float = 0.0
@@ -84,9 +84,9 @@ def _hidden(walker: Walker, walkers: Sequence[Walker], time: float) -> float:
 
 
 def detect(
-    walkers: Sequence[Walker], index: int, faults: Faults, rng: np.random.Generator
+    walkers: Sequence[Walker], index: int, errors: Errors, rng: np.random.Generator
 ) -> list[Detection]:
-    """What made detectors see in a frame, with their faults; nobody hidden is seen."""
+    """What made detectors see in a frame, with their errors; nobody hidden is seen."""
     time = index / RATE
     found = {w: w.boxes(time) for w in walkers}
     result = []
@@ -97,11 +97,11 @@ def detect(
         in_front = [b for w, b in found.items() if b and w.scale > walker.scale]
         hidden = _hidden(walker, walkers, time)
         body_hidden = max((intersection(body, b) / body.area for _, b in in_front), default=0.0)
-        if hidden < HIDDEN and rng.random() >= faults.missed:
-            result.append(Detection("face", _shaken(face, faults.noise, rng), 0.9))
-        if index % faults.every == 0 and body_hidden < 0.6 and rng.random() >= faults.missed:
-            result.append(Detection("person", _shaken(body, faults.noise / 2, rng), 0.8))
-        if index % faults.every == 0 and hidden < HIDDEN and rng.random() >= faults.missed:
+        if hidden < HIDDEN and rng.random() >= errors.missed:
+            result.append(Detection("face", _shaken(face, errors.noise, rng), 0.9))
+        if index % errors.every == 0 and body_hidden < 0.6 and rng.random() >= errors.missed:
+            result.append(Detection("person", _shaken(body, errors.noise / 2, rng), 0.8))
+        if index % errors.every == 0 and hidden < HIDDEN and rng.random() >= errors.missed:
             x, y = face.centre[0] + face.width, face.y2 + face.height
             size = face.width / 2, face.height / 2
             with suppress(DataError):  # it may lie outside the picture
@@ -113,16 +113,16 @@ def detect(
 def frames(
     walkers: Sequence[Walker],
     seconds: float,
-    faults: Faults,
+    errors: Errors,
     seed: int,
     *,
     has_colour: bool = True,
 ) -> Iterator[tuple[list[Detection], Frame]]:
-    """Each frame with its detections; the same seed gives the same faults."""
+    """Each frame with its detections; the same seed gives the same errors."""
     rng = np.random.default_rng(seed)
     for index in range(int(seconds * RATE)):
         image = draw(walkers, index / RATE, has_colour=has_colour)
-        yield detect(walkers, index, faults, rng), Frame(image, index, index / RATE)
+        yield detect(walkers, index, errors, rng), Frame(image, index, index / RATE)
 
 
 @dataclass

@@ -100,7 +100,7 @@ def goals(
 
     Args:
         rounds: all of them; ratios are taken within a round, then the median.
-        cosines: of the encoder's features, mean, as the bundle's card tells them, by way.
+        cosines: of the encoder's features, mean, as the bundle's card lists them, by way.
         times: seconds of a frame by the number of people; none before they are measured.
     """
     found = []
@@ -149,7 +149,7 @@ def _memory(way: str, runs: Sequence[Run]) -> Goal:
     return Goal("memory", way, f"≤ {most / 1e9:.2f} GB", found, peak <= most)
 
 
-def tell(
+def page_parts(
     rounds: Sequence[Round],
     found: Sequence[Goal],
     times: Mapping[int, float],
@@ -160,7 +160,7 @@ def tell(
     order = [PLAIN, *(w for w in (FP32, INT8, *OPENVINO) if w in ways), HALF, GEMMS]
     parts = [
         f"Medians of {len(rounds)}, every way in turn, each engine's in a process of its own, the "
-        "two in PyTorch one after another in one. The weights are random, which tells about speed "
+        "two in PyTorch one after another in one. The weights are random, which measures speed "
         "only.",
         machine.table(
             ("way", "encoder s", "gesture query s", "17 queries s", "ready after s", "memory GB"),
@@ -177,10 +177,10 @@ def tell(
         "Ratios are against the plain way in the same round, the median of the rounds. Plain "
         "GEMMs are single ones, in ONNX Runtime or PyTorch, whichever is faster.",
     ]
-    return parts + (_tell_crowd(times) if times else [])
+    return parts + (_crowd_part(times) if times else [])
 
 
-def _tell_crowd(times: Mapping[int, float]) -> list[str]:
+def _crowd_part(times: Mapping[int, float]) -> list[str]:
     counts = {n: frame_queries([*TASKS.values()], n) for n in times}
     return [
         machine.table(
@@ -217,7 +217,7 @@ def main(bundle: Path, preset: str, rounds: int, people: int, log: Path | None, 
     measured: list[Round] = []
 
     def write(times: Mapping[int, float]) -> None:
-        parts = tell(measured, goals(measured, cosines, times), times, reasons)
+        parts = page_parts(measured, goals(measured, cosines, times), times, reasons)
         machine.write_page(out, "The full size on a processor", command, facts, parts)
 
     for number in range(rounds):
@@ -247,11 +247,13 @@ def _keep(log: Path | None, result: Mapping[str, Any]) -> None:
 
 
 def _cosines(bundle: Path, ways: Sequence[str]) -> dict[str, float]:
-    """Of the encoder's features in eight bits, by way, where the bundle's card tells them."""
+    """Of the encoder's features in eight bits, by way, where the bundle's card lists them."""
     with open_bundle(bundle) as opened:
-        told = opened.manifest.card.get("agreement", {})
+        agreement = opened.manifest.card.get("agreement", {})
     eight_bits = {way: way.split("/")[1] for way in (INT8, OPENVINO[2]) if way in ways}
-    return {way: told[name]["features"] for way, name in eight_bits.items() if name in told}
+    return {
+        way: agreement[name]["features"] for way, name in eight_bits.items() if name in agreement
+    }
 
 
 def plot(times: Mapping[int, float], path: Path) -> None:

@@ -216,7 +216,7 @@ def main(preset: str, seconds: float, out: Path) -> None:
             ("task", "pixels", "shown", "pictures in full", "pictures at reduced scale"), opened
         ),
         f"Batches of {BATCH} of these five in equal parts: samples a second. By the clock, workers "
-        "share the cores with all else that runs, of which the load above tells, and with the "
+        "share the cores with all else that runs, see the load above, and with the "
         "process that takes their batches. A view's stored features are "
         f"{size / 1e6:#.3g} MB in float32, as here, and half of that in bfloat16; they are read "
         "again and again, so from the system's cache.",

@@ -148,7 +148,7 @@ def main(bundle: Path, rounds: int, out: Path) -> None:
         [
             f"Medians of {rounds} processes of {_REPEATS} runs each, in turns. ONNX Runtime is the "
             "engine `cpu`. Both get the same sample, and outputs are compared with those of "
-            f"{FP32}; the weights may be random, which tells about speed only.",
+            f"{FP32}; the weights may be random, which measures speed only.",
             *(f"{way} was not measured: {reason}" for way, reason in reasons.items()),
             machine.table(
                 (

@@ -87,7 +87,7 @@ def _cut_out(image: Image, face: Box, margins: tuple[float, float, float, float]
     return np.ascontiguousarray(image[rows, columns])
 
 
-def tell(counts: Sequence[Count], people: int) -> list[str]:
+def page_parts(counts: Sequence[Count], people: int) -> list[str]:
     """The counts as a table."""
     whole = Count("all")
     for one in counts:
@@ -121,7 +121,7 @@ def main(paths: tuple[Path, ...], people: int, close_ups: bool, out: Path) -> No
             counts.append(count(path, people, is_close_up=True))
     options = f"--people {people}" + (" --close-ups" if close_ups else "")
     command = f"python -m benchmarks.phantoms {options} PATHS"
-    machine.write_page(out, "People who are not there", command, facts, tell(counts, people))
+    machine.write_page(out, "People who are not there", command, facts, page_parts(counts, people))
     print(out.read_text(encoding="utf-8"))
 
 

@@ -196,7 +196,9 @@ def main(out: Path, **options: Any) -> None:
         watch = Stopwatch(device)
         reference.frame(watch.mark)
         frames.append(watch.seconds())
-    parts = tell(settings, reference, frames, counted, peak(device, _TYPES[settings.precision]))
+    parts = page_parts(
+        settings, reference, frames, counted, peak(device, _TYPES[settings.precision])
+    )
     words = " ".join(f"--{name} {value}" for name, value in asdict(settings).items())
     machine.write_page(
         out, "A frame in PyTorch", f"python -m benchmarks.reference {words}", facts, parts
@@ -204,7 +206,7 @@ def main(out: Path, **options: Any) -> None:
     print(out.read_text(encoding="utf-8"))
 
 
-def tell(
+def page_parts(
     settings: Settings,
     reference: Reference,
     frames: Sequence[Sequence[float]],

@@ -145,7 +145,7 @@ def rows(
     manifest: Manifest, prompts: Mapping[str, int], numbers: Sequence[int], layouts: int
 ) -> list[tuple[str, ...]]:
     """Lines of the table: people side by side as `sfedge bench` has them, then anywhere."""
-    told = [task.name for task in manifest.tasks if task.view == "frame"]
+    names = [task.name for task in manifest.tasks if task.view == "frame"]
     lines = []
     for name, seeds in (("side by side", [-1]), ("anywhere", [*range(layouts)])):
         for number in numbers:
@@ -167,7 +167,7 @@ def rows(
                     f"{machine.median(each.queries for each in found):.0f}",
                     *(
                         f"{machine.median(each.tokens.get(task, 0.0) for each in found):.0%}"
-                        for task in told
+                        for task in names
                     ),
                     f"{spared:.1%}",
                     f"{1 / (1 - spared):.2f} ×",
@@ -195,7 +195,7 @@ def main(bundle: Path, people: int, layouts: int, out: Path) -> None:
         )
     numbers = [n for n in (1, 2, 3, 4, 8, 16, 32, 64) if n <= people]
     lines = rows(manifest, prompts, numbers, layouts)
-    told = [task.name for task in manifest.tasks if task.view == "frame"]
+    names = [task.name for task in manifest.tasks if task.view == "frame"]
     most = max(float(line[-1].split()[0]) for line in lines)
     machine.write_page(
         out,
@@ -210,7 +210,7 @@ def main(bundle: Path, people: int, layouts: int, out: Path) -> None:
             "Then the fraction of the frame's GEMM operations, encoder included, that this saves, "
             "and how much faster the frame could be at best, if time went with operations.",
             machine.table(
-                ("people stand", "people", "queries", *told, "GEMM operations saved", "at best"),
+                ("people stand", "people", "queries", *names, "GEMM operations saved", "at best"),
                 lines,
             ),
             f"So a frame can become {most:.2f} times as fast at best, before what branching itself "

@@ -82,7 +82,7 @@ def measure(video: Path, config: RunConfig, out: Path) -> Run:
     )
 
 
-def tell(run: Run, warm_up: int) -> list[str]:
+def page_parts(run: Run, warm_up: int) -> list[str]:
     """The result in tables.
 
     Args:
@@ -156,7 +156,7 @@ def main(
         run = measure(chosen, config, Path(folder) / "out")
     if not 0 < warm_up < len(run.frames):
         raise click.UsageError(f"--warm-up must lie between 0 and the {len(run.frames)} frames")
-    machine.write_page(out, "Stages of the pipeline", command, facts, tell(run, warm_up))
+    machine.write_page(out, "Stages of the pipeline", command, facts, page_parts(run, warm_up))
     print(out.read_text(encoding="utf-8"))
 
 

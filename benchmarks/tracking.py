@@ -1,4 +1,4 @@
-"""How often people change or share their ids, in made crowds with the faults of detectors."""
+"""How often people change or share their ids, in made crowds with the errors of detectors."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ import click
 import numpy as np
 
 from benchmarks import measured_on as machine
-from benchmarks.crowd import COLOURS, RATE, Faults, Score, Walker, compare, frames
+from benchmarks.crowd import COLOURS, RATE, Errors, Score, Walker, compare, frames
 from sfedge.tracking.track import Tracker
 
-FAULTS = Faults(missed=0.15, noise=0.04)
+ERRORS = Errors(missed=0.15, noise=0.04)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +101,19 @@ SCENES: Mapping[str, Callable[[np.random.Generator], Scene]] = {
 }
 
 
-def follow(scene: Scene, seed: int, faults: Faults = FAULTS, *, has_colour: bool = True) -> Score:
+def follow(scene: Scene, seed: int, errors: Errors = ERRORS, *, has_colour: bool = True) -> Score:
     """What the tracker makes of a scene."""
     tracker = Tracker()
     history = [
         (frame.time, tracker.update(found, frame).people)
         for found, frame in frames(
-            scene.walkers, scene.seconds, faults, seed, has_colour=has_colour
+            scene.walkers, scene.seconds, errors, seed, has_colour=has_colour
         )
     ]
     return compare(scene.walkers, history)
 
 
-def tell(runs: int) -> str:
+def page_parts(runs: int) -> str:
     """Every scene in so many variants, in different clothes and all in the same."""
     rows = []
     for name, make in SCENES.items():
@@ -145,12 +145,12 @@ def main(runs: int, out: Path) -> None:
     """Count how often the tracker changes or mixes up ids."""
     facts = machine.describe()
     parts = [
-        f"Drawn figures at {RATE:g} frames per second. Of all detections {FAULTS.missed:.0%} are "
-        f"missed; boxes are shaken by {FAULTS.noise:.0%} of their size; bodies and hands are "
-        f"looked for in every {FAULTS.every}th frame. {runs} variants of each scene. People have "
+        f"Drawn figures at {RATE:g} frames per second. Of all detections {ERRORS.missed:.0%} are "
+        f"missed; boxes are shaken by {ERRORS.noise:.0%} of their size; bodies and hands are "
+        f"looked for in every {ERRORS.every}th frame. {runs} variants of each scene. People have "
         "the same skin, and clothes of different colours or the same. Followed is the share of "
         "visible faces with a track on them, which misses those that no detector found.",
-        tell(runs),
+        page_parts(runs),
     ]
     machine.write_page(out, "Ids", f"python -m benchmarks.tracking --runs {runs}", facts, parts)
     print(out.read_text(encoding="utf-8"))

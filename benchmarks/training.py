@@ -37,14 +37,14 @@ _ON_GPU = (
 _SHEETS = {"H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12}
 
 
-def tell(
+def page_parts(
     settings: Settings,
     memories: dict[str, Memory | None],
     timing: Timing,
     full: dict[str, int],
 ) -> list[str]:
     """The result in tables, and what was compared."""
-    asked = _told(mixed_tasks(settings.batch))
+    asked = _listed(mixed_tasks(settings.batch))
     plain_rows, rows = timing.tokens
     parts = [
         f"Preset `{settings.preset}`, its widths, {settings.layers} blocks of the language model "
@@ -100,7 +100,7 @@ def _packages() -> str:
     return ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
 
 
-def _told(tasks: Sequence[str]) -> str:
+def _listed(tasks: Sequence[str]) -> str:
     return ", ".join(f"{tasks.count(task)} {task}" for task in dict.fromkeys(tasks))
 
 
@@ -157,13 +157,13 @@ def main(out: Path, **options: Any) -> None:
     """
     facts = machine.describe()
     settings = Settings(**options)
-    told = " ".join(f"--{name} {value}" for name, value in asdict(settings).items())
+    words = " ".join(f"--{name} {value}" for name, value in asdict(settings).items())
     memories = {variant: _apart(measure_memory, settings, variant) for variant in VARIANTS}
     fitting = [variant for variant, memory in memories.items() if memory is not None]
     timing = _apart(measure_time, settings, fitting)
-    parts = tell(settings, memories, timing, count_full_size(settings.preset))
+    parts = page_parts(settings, memories, timing, count_full_size(settings.preset))
     machine.write_page(
-        out, "A training step", f"python -m benchmarks.training {told}", facts, parts
+        out, "A training step", f"python -m benchmarks.training {words}", facts, parts
     )
     print(out.read_text(encoding="utf-8"))
 

@@ -243,4 +243,4 @@ def _own(field: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status tells no {field}")
+    raise OSError(f"/proc/self/status has no {field}")

@@ -14,7 +14,7 @@ SOUND_RATE = 48_000
 
 
 def numbered(number: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]:
-    """A picture that tells its number after any coding, and whether it is upright.
+    """A picture whose number can be read after any coding, and whether it is upright.
 
     The top half shows the number in black and white columns, the highest bit left, over a row that
     is white left and black right; the bottom half has a colour of its own.
@@ -66,7 +66,7 @@ def write_clip(
     """Write a clip of numbered frames.
 
     Args:
-        path: its suffix tells the container, unless `file_format` does.
+        path: its suffix selects the container, unless `file_format` does.
         times: seconds of each frame, or how many frames at `rate`.
         display_matrix: nine numbers, 16.16 fixed point, as MP4 stores them.
         pixel_aspect: width over height of a pixel.

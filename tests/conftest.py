@@ -14,7 +14,7 @@ import sfedge  # noqa: F401 - turns off the reports of libraries that tests impo
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-# A busy machine is no fault of the code.
+# A busy machine must not fail a test.
 settings.register_profile("sfedge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sfedge")
 

@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from sfedge_training.loop.checkpoint import Progress, load_learnt, load_progress, save_progress
+from sfedge_training.loop.checkpoint import Progress, load_learned, load_progress, save_progress
 from sfedge_training.loop.recipe import Recipe
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     torch.manual_seed(0)
     alone = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     alone[0].requires_grad_(False)
-    load_learnt(run, alone, Recipe())
+    load_learned(run, alone, Recipe())
     for tensor, of in zip(whole(model), alone.parameters(), strict=True):
         assert torch.equal(tensor, of)
     dist.destroy_process_group()

@@ -118,10 +118,10 @@ def test_goals_are_met_or_missed_by_the_figures() -> None:
     queries = {n: len(frame_queries([*TASKS.values()], n)) for n in (1, 4)}
     times = {1: 1.0 * queries[1], 4: 1.2 * queries[4]}
     found = full_size.goals(rounds(), {"cpu/int8-cpu": 0.9995, "openvino/int8-qdq": 0.99}, times)
-    told = {(goal.what, goal.way): goal for goal in found}
-    assert len(told) == len(found)
-    assert told["gesture query, fp32", "cpu/fp32"].found == "2.93 ×"
-    assert told["frame of 17 queries, fp32", "openvino/fp32"].found == "1.94 ×"
+    by_goal = {(goal.what, goal.way): goal for goal in found}
+    assert len(by_goal) == len(found)
+    assert by_goal["gesture query, fp32", "cpu/fp32"].found == "2.93 ×"
+    assert by_goal["frame of 17 queries, fp32", "openvino/fp32"].found == "1.94 ×"
     assert [(goal.what, goal.way) for goal in found if goal.is_met] == [
         ("gesture query, fp32", "openvino/fp32"),
         ("gesture query, bf16", full_size.HALF),
@@ -141,7 +141,7 @@ def test_goals_are_met_or_missed_by_the_figures() -> None:
 def test_a_page_can_be_written_before_all_is_measured() -> None:
     (first, *_) = rounds()
     text = "\n\n".join(
-        full_size.tell([first], full_size.goals([first], {}, {}), {}, {"a/b": "why"})
+        full_size.page_parts([first], full_size.goals([first], {}, {}), {}, {"a/b": "why"})
     )
     (_, *ways), (_, *goals) = tables(text + "\n")
     assert len(ways) == 7

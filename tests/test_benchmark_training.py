@@ -1,4 +1,4 @@
-"""The plain loop and this project compute the same, and the command tells what each takes."""
+"""The plain loop and this project compute the same, and the command reports what each takes."""
 
 from pathlib import Path
 

@@ -37,7 +37,7 @@ _TEXT: dict[str, Any] = {
     "max_position_embeddings": 2048,
     "bos_token_id": None,
     "eos_token_id": None,
-    "initializer_range": 0.3,  # random, but not all alike: a frozen head must tell words apart
+    "initializer_range": 0.3,  # random, but not all alike: a frozen head must distinguish words
 }
 _CHAT = (
     "<|im_start|>system\nYou answer.<|im_end|>\n"

@@ -1,4 +1,4 @@
-"""What the tests of vision towers show them: a photograph, and weights that tell places apart."""
+"""Inputs for tests of vision towers: a photograph, and weights that distinguish places."""
 
 import numpy as np
 import skimage.data

@@ -71,7 +71,9 @@ def pack(folder: Path, target: Path) -> Path:
                 entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _ZIP_TIME)
                 entry.external_attr = 0o644 << 16
                 entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.file_size = path.stat().st_size  # tells zipfile when it needs Zip64
+                entry.file_size = (
+                    path.stat().st_size
+                )  # so that zipfile knows whether it needs Zip64
                 with path.open("rb") as file, archive.open(entry, "w") as packed:
                     shutil.copyfileobj(file, packed)
     return target

@@ -1,4 +1,4 @@
-"""Connected cameras, from the files in which Linux tells of them."""
+"""Connected cameras, from the files in which Linux lists them."""
 
 from pathlib import Path
 

@@ -77,12 +77,12 @@ def test_a_models_self_test_is_told_before_the_run_and_can_be_stopped(
     worker = Worker(str(two_people.video), config)
     shown_in_order: list[object] = []
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         shown_in_order.append((done, total))
         if is_stopped:
             worker.stop()
 
-    worker.testing.connect(tell)
+    worker.testing.connect(report)
     worker.opened.connect(lambda opened: (shown_in_order.append(opened.model), worker.stop()))
     worker.failed.connect(shown_in_order.append)
     worker.run()

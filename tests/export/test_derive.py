@@ -40,14 +40,14 @@ def test_all_precisions_stand_beside_fp32_and_are_judged(small_precisions: Path)
         bundle.verify()
         manifest = bundle.manifest
     assert manifest.precisions == ("fp32", *PRECISIONS)
-    told = manifest.card["agreement"]
-    assert told["pictures"] == "two photographs and the heads in them"
+    agreement = manifest.card["agreement"]
+    assert agreement["pictures"] == "two photographs and the heads in them"
     for name in PRECISIONS:
-        assert told[name]["views"] == 4
-        assert set(told[name]["tasks"]) == {task.name for task in manifest.tasks}
-        assert told[name]["features"] > 0.998
-        assert told[name]["tasks"]["gesture"]["cosine"] >= PRECISIONS[name].least_cosine
-    assert told["fp16"]["tasks"]["gesture"]["divergence"] < 1e-3
+        assert agreement[name]["views"] == 4
+        assert set(agreement[name]["tasks"]) == {task.name for task in manifest.tasks}
+        assert agreement[name]["features"] > 0.998
+        assert agreement[name]["tasks"]["gesture"]["cosine"] >= PRECISIONS[name].least_cosine
+    assert agreement["fp16"]["tasks"]["gesture"]["divergence"] < 1e-3
     for name in PRECISIONS:
         folder = small_precisions / name
         assert sorted(path.name for path in folder.iterdir()) == sorted(
@@ -152,9 +152,9 @@ def test_pictures_of_a_folder_are_named_in_the_card(
 ) -> None:
     out = tmp_path / "bundle"
     main([str(small_bundle), "--out", str(out), "--pictures", str(pictures)], standalone_mode=False)
-    told = json.loads((out / MANIFEST_NAME).read_text())["card"]["agreement"]
-    assert told["pictures"] == "2 pictures of pictures"
-    assert told["int8-cpu"]["views"] == 2
+    agreement = json.loads((out / MANIFEST_NAME).read_text())["card"]["agreement"]
+    assert agreement["pictures"] == "2 pictures of pictures"
+    assert agreement["int8-cpu"]["views"] == 2
 
 
 def test_every_precision_is_compared(small_precisions: Path, pictures: Path) -> None:

@@ -43,9 +43,9 @@ def test_a_full_size_export_needs_half_as_much_memory_again_as_its_model(tmp_pat
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["size"] > 6e9
-    assert told["peak"] <= 1.5 * told["size"]
+    measured = json.loads(done.stdout.splitlines()[-1])
+    assert measured["size"] > 6e9
+    assert measured["peak"] <= 1.5 * measured["size"]
     assert list(tmp_path.iterdir()) == [out]
     with open_bundle(out) as bundle:
         sizes = {entry.path: entry.size for entry in bundle.manifest.files}
@@ -53,6 +53,6 @@ def test_a_full_size_export_needs_half_as_much_memory_again_as_its_model(tmp_pat
     exact = sum(size for path, size in sizes.items() if path.startswith("fp32/"))
     whole = sum(size for path, size in sizes.items() if path.startswith("int8-cpu/"))
     embeddings, block = 128256 * 2048 * 4, 61e6 * 4
-    assert exact < told["size"] - embeddings + 1.2 * block  # the last block twice, nothing else
+    assert exact < measured["size"] - embeddings + 1.2 * block  # the last block twice, nothing else
     assert whole < exact / 3.5
     assert agreement["features"] >= 0.999

@@ -59,22 +59,22 @@ def test_each_kind_of_operator_counts_as_torch_counts_it(tmp_path: Path) -> None
 def test_the_card_lists_the_gemms_of_each_graph(
     small_bundle: Path, small_model: SocialFusion, graph: str
 ) -> None:
-    told = json.loads((small_bundle / MANIFEST_NAME).read_text())["card"]["products"][graph]
+    listed = json.loads((small_bundle / MANIFEST_NAME).read_text())["card"]["products"][graph]
     path = small_bundle / "fp32" / f"{graph}.onnx"
     tokens = 16
     if graph == "encoder":
-        assert operations(told) == encoder_flops(small_model.encoder)
+        assert operations(listed) == encoder_flops(small_model.encoder)
         return
     if graph == "connector":
         weights = [p for p in small_model.connector.parameters() if p.ndim == 2]
-        assert operations(told) == 2 * tokens * sum(prod(p.shape) for p in weights)
+        assert operations(listed) == 2 * tokens * sum(prod(p.shape) for p in weights)
         return
     lengths = {len(prompt) for prompt in small_model.prompts.values()}
-    assert {int(length) for length in told} == lengths
+    assert {int(length) for length in listed} == lengths
     block = 2 * (48 * 64) + 2 * (48 * 32) + 3 * (48 * 64)  # q and o, k and v, the MLP
     memory = 2 * (48 * 32)
     for length in lengths:
-        rows = told[str(length)]
+        rows = listed[str(length)]
         assert rows == count_gemms(path, length)
         attention = 2 * 4 * 16 * (length + tokens)  # two GEMMs, four heads of 16
         if graph == "trunk":
@@ -118,8 +118,8 @@ def test_what_tiles_leave_out_is_not_counted(tiled: Path, prompt: int) -> None:
 
 
 def test_gemms_are_listed_by_the_prompt_where_that_is_free(tiled: Path) -> None:
-    told = gemms_by_prompt(tiled, [9, 5, 9])
-    assert told == {"5": count_gemms(tiled, 5), "9": count_gemms(tiled, 9)}
+    listed = gemms_by_prompt(tiled, [9, 5, 9])
+    assert listed == {"5": count_gemms(tiled, 5), "9": count_gemms(tiled, 9)}
 
 
 def test_a_graph_of_one_prompt_length_is_listed_once(tiled: Path) -> None:

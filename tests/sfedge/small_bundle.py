@@ -2,7 +2,7 @@
 
 The graphs do what a real bundle's do, at a toy size: patches, pooling, box embedding, attention
 over the prompt's keys and values with additive padding, label rows, a heatmap. The reference
-knows no padding, batches or engines, so that it can tell when those go wrong.
+knows no padding, batches or engines, so that it shows errors in those.
 """
 
 import hashlib

@@ -96,13 +96,13 @@ def test_a_covered_view_leaves_hardly_a_trace_and_a_whole_one_soon_replaces_it()
     covered = replace(false, trust=appearances(image, [mine, near], [])[0].trust)
     assert covered.trust[1] < 0.5
 
-    remembered, learnt = whole, covered
+    remembered, blended = whole, covered
     for _ in range(10):
         remembered = blend(remembered, covered, 0.1)
-        learnt = blend(learnt, whole, 0.1)
+        blended = blend(blended, whole, 0.1)
 
     assert similarity(remembered, whole)[0] > 0.98
-    assert similarity(learnt, whole)[0] > 0.98
+    assert similarity(blended, whole)[0] > 0.98
 
 
 def test_somebody_near_is_told_by_what_the_lower_edge_leaves_of_the_clothes() -> None:

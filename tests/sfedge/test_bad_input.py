@@ -42,13 +42,13 @@ def out(tmp_path: Path) -> Path:
 def assert_refused(finished: Finished, code: int, *parts: str) -> None:
     """One line that names all of `parts`, and nothing but what runs the model before it."""
     usual = ("model ", "sfedge: note: the engine ")
-    told = [line for line in finished.err.splitlines() if not line.startswith(usual)]
+    lines = [line for line in finished.err.splitlines() if not line.startswith(usual)]
     assert finished.code == code, finished.err
     assert finished.out == ""
-    assert len(told) == 1
-    assert told[0].startswith("sfedge: error: ")
+    assert len(lines) == 1
+    assert lines[0].startswith("sfedge: error: ")
     for part in parts:
-        assert part in told[0]
+        assert part in lines[0]
     assert "Traceback" not in finished.err
 
 
@@ -295,7 +295,7 @@ def test_an_unknown_task_is_refused_with_the_nearest(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("frame,kind,left,top,right,bottom\n0,face,0,0,1,1\n", "left"),
         ("frame,kind,x1,y1,x2\n0,face,0,0,1\n", "y2"),
@@ -305,18 +305,18 @@ def test_an_unknown_task_is_refused_with_the_nearest(
     ],
 )
 def test_a_table_of_detections_with_wrong_content_is_refused(
-    command: Command, tmp_path: Path, out: Path, text: str, told: str
+    command: Command, tmp_path: Path, out: Path, text: str, message: str
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 3)
     table = tmp_path / "boxes.csv"
     table.write_text(text)
     finished = command("run", clip, "--out", out, "--detections", table)
-    assert_refused(finished, 1, "boxes.csv", told)
+    assert_refused(finished, 1, "boxes.csv", message)
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--interval", "-1"), "--interval"),
         (("--interval", "often"), "'often' is not a valid float"),
@@ -328,10 +328,10 @@ def test_a_table_of_detections_with_wrong_content_is_refused(
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_read(
-    command: Command, out: Path, options: tuple[str, ...], told: str
+    command: Command, out: Path, options: tuple[str, ...], message: str
 ) -> None:
     finished = command("run", "clip.mp4", "--out", out, *options)
-    assert_refused(finished, 2, told)
+    assert_refused(finished, 2, message)
     assert not out.exists()
 
 

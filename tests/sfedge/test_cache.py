@@ -74,19 +74,19 @@ def test_the_cache_lies_where_the_user_says_or_the_platform_has_caches(
 
 
 def test_a_download_arrives_whole_and_tells_how_far_it_is(address: str, tmp_path: Path) -> None:
-    target, told = tmp_path / "new" / "file.bin", []
+    target, reported = tmp_path / "new" / "file.bin", []
     cache.fetch(
         f"{address}/whole",
         target,
         sha256=SHA256,
         size=len(CONTENT),
-        progress=lambda what, done, total: told.append((what, done, total)),
+        progress=lambda what, done, total: reported.append((what, done, total)),
     )
     assert target.read_bytes() == CONTENT
     assert cache.file_sha256(target) == SHA256
     assert [*target.parent.iterdir()] == [target]
-    assert told[-1] == ("file.bin", len(CONTENT), len(CONTENT))
-    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert reported[-1] == ("file.bin", len(CONTENT), len(CONTENT))
+    assert [done for _, done, _ in reported] == sorted(done for _, done, _ in reported)
 
 
 @pytest.mark.parametrize("page", ["cut", "long", "other", "absent"])

@@ -73,7 +73,7 @@ def test_the_version_is_told(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("rnu", "x"), "no command is called 'rnu'. Did you mean 'run'?"),
         (("run",), "Missing argument 'SOURCE'. Try 'sfedge run --help'."),
@@ -82,14 +82,14 @@ def test_the_version_is_told(command: Command) -> None:
     ],
 )
 def test_a_command_that_is_written_wrongly_gets_one_line_and_a_hint(
-    command: Command, words: tuple[str, ...], told: str
+    command: Command, words: tuple[str, ...], message: str
 ) -> None:
     finished = command(*words)
     assert finished.code == 2
     assert finished.out == ""
     (line,) = finished.err.splitlines()
     assert line.startswith("sfedge: error: ")
-    assert told in line
+    assert message in line
 
 
 def test_a_traceback_is_shown_only_with_debug(command: Command, tmp_path: Path) -> None:
@@ -186,13 +186,13 @@ def test_a_run_prints_json_where_a_program_reads_it(
         *("--start", "0:00.5", "--end", "1", "--interval", "0", "--every-frame", "--live"),
     )
     assert finished.code == 0, finished.err
-    told = json.loads(finished.out)
-    assert told["outputs"]["records"] == "out/sway.jsonl"
-    rows = list(read_records(told["outputs"]["records"]))
-    assert rows[-1] == {"type": "summary", "file": str(scene.video), **told["summary"]}
+    printed = json.loads(finished.out)
+    assert printed["outputs"]["records"] == "out/sway.jsonl"
+    rows = list(read_records(printed["outputs"]["records"]))
+    assert rows[-1] == {"type": "summary", "file": str(scene.video), **printed["summary"]}
     assert rows[0]["settings"]["live"] is True
     assert all(0.5 <= row["time"] < 1 for row in rows if row["type"] == "frame")
-    assert told["seconds"]["ask"] > 0
+    assert printed["seconds"]["ask"] > 0
 
 
 def test_the_options_of_the_library_are_those_of_the_command(
@@ -263,9 +263,9 @@ def test_a_break_of_a_camera_is_said_when_it_begins_and_when_it_ends(
 
     monkeypatch.setattr("sfedge.runtime.pipeline.open_session", open_camera)
     finished = command("run", "0", "--out", tmp_path)
-    told = [line for line in finished.err.splitlines() if "frames" in line]
-    assert told[0] == "sfedge: warning: no frames since 0.2 s: the cable was pulled."
-    assert told[1].startswith("sfedge: warning: frames again from 0.")
+    notes = [line for line in finished.err.splitlines() if "frames" in line]
+    assert notes[0] == "sfedge: warning: no frames since 0.2 s: the cable was pulled."
+    assert notes[1].startswith("sfedge: warning: frames again from 0.")
 
 
 def test_a_run_on_two_onnx_runtimes_says_that_they_clash(

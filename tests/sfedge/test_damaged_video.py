@@ -1,4 +1,4 @@
-"""Damaged, cut off and foreign files: what can be read is read, and the rest is told."""
+"""Damaged, cut off and foreign files: what can be read is read, and the rest is reported."""
 
 import re
 from pathlib import Path

@@ -301,7 +301,7 @@ def test_a_wrong_description_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
+def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     path.write_text('{"input": {"fit": "crop"}, "threshold": "high"}')
     with pytest.raises(DetectorError) as caught:

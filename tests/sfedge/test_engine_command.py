@@ -72,11 +72,16 @@ def test_what_onnx_runtime_keeps_is_listed_verified_and_removed(
         name = f"{bundle.sha256[:12]}/trt-ep-fp16"
     row = listed(command)[name]
     assert (row["backend"], row["precision"], row["bytes"]) == ("trt-ep", "fp16", 3000)
-    assert (row["bundle"], row["state"]) == ("small", "ready")  # the native engines tell the name
+    assert (row["bundle"], row["state"]) == (
+        "small",
+        "ready",
+    )  # the native engines' record has the name
     assert f"{name}  small  0.0 MB  ready (ONNX Runtime's own" in command("engine", "list").out
-    told = command("engine", "verify")
-    assert told.code == 0
-    assert f"{name}  ready (ONNX Runtime's own, which checks itself whether it fits)" in told.out
+    verified = command("engine", "verify")
+    assert verified.code == 0
+    assert (
+        f"{name}  ready (ONNX Runtime's own, which checks itself whether it fits)" in verified.out
+    )
     assert f"Removed {name}; 0.0 MB" in command("engine", "remove", name).out
     assert not folder.exists()
     assert native.exists()

@@ -10,7 +10,7 @@ def test_the_processor_has_a_name() -> None:
     assert machine.cpu_name().strip()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it of one program")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports it for one process")
 def test_peak_memory_grows_with_what_is_held_and_stays() -> None:
     before = machine.peak_memory()
     assert before is not None

@@ -1,6 +1,6 @@
 """MediaPipe's library in a process of its own: what goes through the pipe, and how it fails.
 
-An executable that answers as told stands for its interpreter; one slow test runs the library.
+A script with prepared answers replaces its interpreter; one slow test runs the library.
 """
 
 import platform

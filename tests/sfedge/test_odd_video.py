@@ -136,7 +136,7 @@ def test_exif_data_in_mjpeg_is_no_fault(
     frames, losses, _ = read(path)
     assert len(frames) == 5
     turn = {1: lambda x: x, 3: lambda x: np.rot90(x, 2), 6: lambda x: np.rot90(x, -1)}
-    # FFmpeg tells the orientation of JPEG from its release 8 on; before, they lie as stored.
+    # FFmpeg reports the orientation of JPEG from its release 8 on; before, it is ignored.
     candidates = [turn[orientation](stored), stored]
     errors = [
         np.abs(frames[0].image.astype(int) - one).mean()

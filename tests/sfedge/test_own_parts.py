@@ -1,4 +1,4 @@
-"""A pipeline of a program's own parts, and the page that tells of them."""
+"""A pipeline of a program's own parts, and the page that documents them."""
 
 import logging
 import re

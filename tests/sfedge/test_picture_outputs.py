@@ -115,9 +115,9 @@ def test_no_video_writes_none(command: Any, album: Path, tmp_path: Path) -> None
     words = ("--out", out, "--detections", boxes, "--no-video", "--json")
     finished = command("run", album, *words)
     assert finished.code == 0, finished.err
-    told = json.loads(finished.out)
-    assert (told["outputs"]["video"], told["outputs"]["pictures"]) == (None, None)
-    assert "draw" not in told["seconds"]
+    printed = json.loads(finished.out)
+    assert (printed["outputs"]["video"], printed["outputs"]["pictures"]) == (None, None)
+    assert "draw" not in printed["seconds"]
     assert sorted(path.suffix for path in out.iterdir()) == [".csv", ".json", ".jsonl"]
 
 

@@ -71,7 +71,7 @@ def test_questions_keep_the_interval_and_older_answers_are_carried_with_their_ag
 
 
 def test_two_runs_give_the_same_answers(scene: Scene) -> None:
-    def told(results: list[FrameResult]) -> list[object]:
+    def facts(results: list[FrameResult]) -> list[object]:
         return [
             (
                 result.tracks,
@@ -80,7 +80,7 @@ def test_two_runs_give_the_same_answers(scene: Scene) -> None:
             for result in results
         ]
 
-    assert told(run(scene)[0]) == told(run(scene)[0])
+    assert facts(run(scene)[0]) == facts(run(scene)[0])
 
 
 def test_an_answer_ends_when_its_person_has_left(scene: Scene) -> None:

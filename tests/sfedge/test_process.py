@@ -286,9 +286,9 @@ def test_answers_carry_the_names_that_the_boxes_came_with(scene: Scene, tmp_path
     table = tmp_path / "named.csv"
     table.write_text("\n".join([head, *(f"{rest},{names[track]}" for rest, track in cells)]))
     outcome = run(scene, tmp_path / "out", end=0.3, detections=table)
-    rows_told = [r for r in read_records(outcome.files.records) if r["type"] == "prediction"]
-    told = {(row["task"], *row["names"]) for row in rows_told}
-    assert told == {("gaze", "Eileen"), ("gaze", "Grace"), ("domain", "Eileen", "Grace")}
+    predictions = [r for r in read_records(outcome.files.records) if r["type"] == "prediction"]
+    named = {(row["task"], *row["names"]) for row in predictions}
+    assert named == {("gaze", "Eileen"), ("gaze", "Grace"), ("domain", "Eileen", "Grace")}
 
 
 def test_no_run_writes_over_what_it_reads(scene: Scene, tmp_path: Path) -> None:
@@ -387,11 +387,11 @@ def test_a_folder_that_is_removed_ends_the_run_at_the_next_frame(
 def test_a_bar_with_the_time_that_remains_is_shown_where_it_is_asked_for(
     scene: Scene, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def told(session: Session, progress: bool | None) -> str:
+    def shown(session: Session, progress: bool | None) -> str:
         with session:
             process(session, tmp_path, progress=progress)
         return capfd.readouterr().err
 
     settings: dict[str, Any] = {"detections": scene.detections, "tasks": ["domain"], "end": 0.5}
-    assert "5/5" in told(sfedge.open(scene.video, **settings), True)
-    assert told(sfedge.open(scene.video, **settings), None) == ""
+    assert "5/5" in shown(sfedge.open(scene.video, **settings), True)
+    assert shown(sfedge.open(scene.video, **settings), None) == ""

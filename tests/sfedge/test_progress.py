@@ -38,9 +38,9 @@ def test_a_log_gets_a_line_a_minute(
     settings: dict[str, Any] = {"detections": scene.detections, "tasks": ["domain"], "end": 0.5}
     with sfedge.open(scene.video, every=every, **settings) as session:
         process(session, tmp_path)
-    told = capfd.readouterr().err.splitlines()
-    assert len(told) == lines
-    for number, line in enumerate(told, 1):
+    printed = capfd.readouterr().err.splitlines()
+    assert len(printed) == lines
+    for number, line in enumerate(printed, 1):
         assert line.startswith(f"sfedge: sway.mp4: {number} of {lines} frames, ")
         assert ("left" in line) == (number < lines)
 

@@ -196,8 +196,8 @@ def test_a_person_s_gesture_is_the_surest_that_is_one(
     first, second = gesture(1, "no_gesture", 0.99, (1,)), gesture(2, "fist", 0.6, (1,))
     writer.write(result(1, SEEN, (track(1),), (first, second, gesture(3, "stop", 0.5, (1,)))))
     writer.write(result(2, SEEN, (track(1),), (), (first,)))
-    told = [row for row in read_records(paths[0]) if row["type"] == "frame"]
-    assert [row["people"][0]["gesture"] for row in told] == ["fist", "no_gesture"]
+    found_rows = [row for row in read_records(paths[0]) if row["type"] == "frame"]
+    assert [row["people"][0]["gesture"] for row in found_rows] == ["fist", "no_gesture"]
 
 
 def test_every_row_names_its_picture_whatever_bytes_are_in_the_name(
@@ -215,8 +215,8 @@ def test_every_row_names_its_picture_whatever_bytes_are_in_the_name(
     writer.finish(SUMMARY)
     writer.close()
     found = [json.loads(line) for line in paths[0].read_text(encoding="utf-8").splitlines()]
-    told = [(row["type"][0], row["file"], row.get("shot")) for row in found]
-    assert told == [
+    found_rows = [(row["type"][0], row["file"], row.get("shot")) for row in found]
+    assert found_rows == [
         ("r", "clip.mp4", None),
         *(("f", "a.jpg", 0), ("p", "a.jpg", 0)),
         *(("f", "\\xffnew.jpg", 1), ("p", "\\xffnew.jpg", 1)),

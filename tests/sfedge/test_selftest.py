@@ -60,17 +60,17 @@ class Noisy:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The graphs that the engines "exact" and "noisy" have run."""
-    told: list[str] = []
+    runs: list[str] = []
 
     def engine(noise: float) -> EngineKind:
         def build(graph: Path, contract: GraphIO, folder: Path) -> Engine:
-            return Noisy(ort.build_cpu(graph, contract, folder), contract.name, told, noise)
+            return Noisy(ort.build_cpu(graph, contract, folder), contract.name, runs, noise)
 
         return EngineKind(precisions=("fp32",), check=ort.check_cpu, build=build)
 
     monkeypatch.setitem(ENGINES, "exact", engine(0.0))
     monkeypatch.setitem(ENGINES, "noisy", engine(0.1))
-    return told
+    return runs
 
 
 def test_the_picture_is_the_one_whose_answers_bundles_hold() -> None:
@@ -100,24 +100,24 @@ def test_only_tasks_that_are_new_are_asked(bundle: Bundle, runs: list[str]) -> N
     with Model(bundle, engine="exact", tasks=["gaze", "relation"]):
         assert runs.count("trunk") == 1
     (record,) = selftest.cache.cache_folder().glob("selftests/*.json")
-    told = json.loads(record.read_text())
-    assert set(told["distances"]) == {"gaze", "domain", "relation"}
-    assert max(told["distances"].values()) < 1e-4
+    record_read = json.loads(record.read_text())
+    assert set(record_read["distances"]) == {"gaze", "domain", "relation"}
+    assert max(record_read["distances"].values()) < 1e-4
 
 
-def test_how_far_the_test_is_is_told_where_it_runs(bundle: Bundle, runs: list[str]) -> None:
-    told: list[tuple[int, int, int]] = []
+def test_how_far_the_test_is_is_reported_where_it_runs(bundle: Bundle, runs: list[str]) -> None:
+    reported: list[tuple[int, int, int]] = []
 
-    def tell(done: int, total: int) -> None:
-        told.append((done, total, runs.count("trunk")))
+    def report(done: int, total: int) -> None:
+        reported.append((done, total, runs.count("trunk")))
 
-    with Model(bundle, engine="exact", tasks=["gaze", "domain", "relation"], testing=tell):
-        assert told == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
-    told.clear()
-    with Model(bundle, engine="exact", tasks=["gaze", "domain"], testing=tell):
-        assert told == []
-    with Model(bundle, engine="exact", testing=tell):
-        assert told[-1] == (3, 3, 6)  # the tasks that are new
+    with Model(bundle, engine="exact", tasks=["gaze", "domain", "relation"], testing=report):
+        assert reported == [(0, 3, 0), (1, 3, 1), (2, 3, 2), (3, 3, 3)]
+    reported.clear()
+    with Model(bundle, engine="exact", tasks=["gaze", "domain"], testing=report):
+        assert reported == []
+    with Model(bundle, engine="exact", testing=report):
+        assert reported[-1] == (3, 3, 6)  # the tasks that are new
 
 
 def test_a_test_that_is_broken_off_counts_for_nothing(bundle: Bundle, runs: list[str]) -> None:

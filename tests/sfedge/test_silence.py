@@ -97,7 +97,7 @@ def run_all(folder: Path, commands: Mapping[str, Sequence[str]]) -> Runs:
     """Run commands as a user with an empty home, except for the detector networks."""
     for name in ("home", "temporary", "runtime", "work"):
         (folder / name).mkdir(mode=0o700, exist_ok=True)
-    environment = {  # nothing that tells a library that it is tested, such as CI
+    environment = {  # nothing that reveals a test to a library, such as CI
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "temporary"),
@@ -156,7 +156,7 @@ def controls(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 def strangers(files: Sequence[Path]) -> list[str]:
-    """Files that docs/privacy.md does not name; `work` is where the commands were told to write."""
+    """Files that docs/privacy.md does not name; `work` is the commands' output folder."""
     section = (ROOT / "docs" / "privacy.md").read_text().split("## All files")[1].split("\n## ")[0]
     named = [Path("home", place) for place in re.findall(r"`~/([^`]+)`(?=.*\|.*\|)", section)]
     assert Path("home/.cache/sfedge/networks") in named

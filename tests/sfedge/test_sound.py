@@ -1,4 +1,4 @@
-"""What is lost of a source's sound: it is told, and the picture and the rest of the sound stay."""
+"""Lost sound of a source: it is reported, and the picture and the rest of the sound stay."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FASTSTART = {"movflags": "faststart"}
 
 
 def write(path: Path, audio_from: Path | str | None, frames: int = 60) -> tuple[str, ...]:
-    """Write so many numbered frames with this sound; what is told of it."""
+    """Write `frames` numbered frames with this sound; returns the reported losses."""
     with VideoWriter(path, width=320, height=240, frame_rate=30, audio_from=audio_from) as writer:
         for number in range(frames):
             writer.write(numbered(number), number / 30)
@@ -50,7 +50,7 @@ def test_a_sound_track_that_is_cut_off_does_not_stop_the_picture(tmp_path: Path)
     data = source.read_bytes()
     source.write_bytes(data[: len(data) * 2 // 3])
     write(tmp_path / "out.mp4", source)  # all of its pictures
-    with open_source(str(source)) as opened:  # which reads the same file, and tells it
+    with open_source(str(source)) as opened:  # which reads the same file, and reports it
         assert len(list(opened)) < 60
         assert "the file is cut off" in " ".join(opened.losses)
 

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.crowd import COLOURS, FACE, RATE, Faults, Walker
+from benchmarks.crowd import COLOURS, FACE, RATE, Errors, Walker
 from benchmarks.tracking import Scene, crossing, follow, meeting, milling, returning
 from sfedge.core.boxes import Box, clamped
 from sfedge.core.structures import Detection, Frame, Track
 from sfedge.tracking.track import Tracker
 
-CLEAN = Faults()
+CLEAN = Errors()
 FACE_A, FACE_B = Box(0.20, 0.30, 0.25, 0.39), Box(0.70, 0.30, 0.75, 0.39)
 
 

@@ -326,9 +326,9 @@ def test_a_stale_engine_is_named_and_not_loaded(
 ) -> None:  # fmt: skip
     target = trt if place == "trt" else sys.modules["tensorrt"]
     monkeypatch.setattr(target, name, (lambda: value) if place == "trt" else value)
-    told = refusal(bundle)
-    assert "its engines are stale" in told
-    assert re.search(message, told)
+    refused = refusal(bundle)
+    assert "its engines are stale" in refused
+    assert re.search(message, refused)
     assert choose_engine(bundle).name == "cpu"  # "auto" does not load it, either
     assert re.search(message, choose_engine(bundle).note)
 
@@ -338,10 +338,12 @@ def test_engines_of_an_earlier_bundle_are_told_as_stale_and_not_loaded(
 ) -> None:
     other = small_bundle.make(seed=1).write(tmp_path / "other")
     with open_bundle(other) as changed:
-        told = refusal(changed)
-        assert "its engines are stale: they were built of another version of bundle 'small'" in told
-        assert f"({bundle.sha256[:12]}…, now it is {changed.sha256[:12]}…)" in told
-        assert str(built) in told
+        refused = refusal(changed)
+        assert (
+            "its engines are stale: they were built of another version of bundle 'small'" in refused
+        )
+        assert f"({bundle.sha256[:12]}…, now it is {changed.sha256[:12]}…)" in refused
+        assert str(built) in refused
         assert "another version of bundle 'small'" in choose_engine(changed).note
         with pytest.raises(EngineError, match="another version of bundle 'small'"):
             choose_engine(changed, "tensorrt", precision="fp32")
@@ -459,12 +461,14 @@ def test_what_onnx_runtime_compiled_is_not_loaded_where_others_could_write(
 ) -> None:
     target = (kept / place).resolve()
     target.chmod(0o770)
-    with pytest.raises(EngineError, match="other users may write it, so it is not loaded") as told:
+    with pytest.raises(
+        EngineError, match="other users may write it, so it is not loaded"
+    ) as raised:
         ort_device.build_trt(
             bundle.graph_path("fp32", "trunk"), graph_io(bundle.manifest)["trunk"], kept
         )
-    assert told.value.where == str(target)
-    assert fix.format(id=f"{bundle.sha256[:12]}/trt-ep-fp32", place=target) in told.value.fix
+    assert raised.value.where == str(target)
+    assert fix.format(id=f"{bundle.sha256[:12]}/trt-ep-fp32", place=target) in raised.value.fix
     assert target.stat().st_mode & 0o777 == 0o770  # it is not made to look well
 
 
@@ -479,9 +483,9 @@ def test_what_another_user_compiled_is_not_loaded(
         return os.stat_result(status)
 
     monkeypatch.setattr(Path, "lstat", owned)
-    with pytest.raises(EngineError, match="other users may write it") as told:
+    with pytest.raises(EngineError, match="other users may write it") as raised:
         compiled.check_private(kept)
-    assert told.value.where == str(other)
+    assert raised.value.where == str(other)
 
 
 @pytest.mark.parametrize("name", ["", "trunk_0.engine"])

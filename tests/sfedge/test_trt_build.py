@@ -123,15 +123,15 @@ def test_a_tensorrt_that_does_not_load_is_not_called_missing(
 @pytest.mark.parametrize("box_embedding", ["after", "before"])
 def test_all_graphs_are_built_and_recorded(tmp_path: Path, cache: Path, box_embedding: str) -> None:
     source = small_bundle.make(box_embedding).write(tmp_path / "bundle")
-    told: dict[str, list[float]] = {}
+    reported: dict[str, list[float]] = {}
     with open_bundle(source) as bundle:
         engines, folder = build_engines(
             bundle, backend="tensorrt-rtx", precision="fp32", max_batch=3,
-            progress=lambda graph, share: told.setdefault(graph, []).append(share),
+            progress=lambda graph, share: reported.setdefault(graph, []).append(share),
         )  # fmt: skip
     assert folder.is_relative_to(cache)
-    assert [item.graph for item in engines.engines] == list(told) == list(GRAPHS)
-    for shares in told.values():
+    assert [item.graph for item in engines.engines] == list(reported) == list(GRAPHS)
+    for shares in reported.values():
         assert shares == sorted(shares)
         assert shares[0] < 0.2
         assert shares[-1] == 1.0
@@ -263,11 +263,11 @@ def test_the_workspace_reaches_the_builder(
 ) -> None:
     result = invoke("build", folder, "--backend", "tensorrt", "--workspace", 64, "--json")
     assert result.exception is None, result.exception
-    told = json.loads(result.stdout)
-    plan = json.loads(Path(told["folder"], "trunk.engine").read_bytes())
+    built_engines = json.loads(result.stdout)
+    plan = json.loads(Path(built_engines["folder"], "trunk.engine").read_bytes())
     assert plan["workspace"] == 64 << 20
     assert plan["profile"]["tokens"] == [[1, 4, 5], [4, 4, 5], [8, 4, 5]]
-    assert told["machine"] == {
+    assert built_engines["machine"] == {
         "builder": "tensorrt 10.3.0",
         "driver": "540.4.0",
         "device": {"name": "Orin", "capability": "8.7"},
@@ -320,9 +320,9 @@ def test_stale_and_all_are_removed_on_request(
 ) -> None:  # fmt: skip
     build_engines(bundle, backend="tensorrt", precision="fp32")
     monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "10.16.2")
-    told = json.loads(invoke("remove", "--stale", "--json").stdout)
-    assert told["removed"] == [f"{bundle.sha256[:12]}/tensorrt-fp32"]
-    assert told["bytes"] > 0
+    removed = json.loads(invoke("remove", "--stale", "--json").stdout)
+    assert removed["removed"] == [f"{bundle.sha256[:12]}/tensorrt-fp32"]
+    assert removed["bytes"] > 0
     build_engines(bundle, backend="tensorrt", precision="fp32")
     assert invoke("remove", "--all").return_value is None
     assert list(compiled.folders()) == []
