@@ -24,8 +24,8 @@ from benchmarks.people_pictures import (
 )
 from sfedge.core.boxes import FULL, Box, iou, to_pixels
 from sfedge.core.structures import Frame, Image, Kind
-from sfedge.detect import networks
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
 from sfedge.detect.tiling import face_square, tiles
 

@@ -18,11 +18,11 @@ from PIL import Image as Pillow
 from benchmarks import measured_on as machine
 from sfedge.core.boxes import iou
 from sfedge.core.structures import Detection, Frame, Image
-from sfedge.detect import networks
-from sfedge.detect.landmarks import FoundFace, FoundHand, FoundPose, Networks, Values
-from sfedge.detect.mediapipe_library import MediaPipeLibrary
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
-from sfedge.detect.single_shot import overlaps
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Networks, Values
+from sfedge.detect.mediapipe.mediapipe_library import MediaPipeLibrary
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.mediapipe.single_shot import overlaps
 from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
 
 _SAME = 0.3  # intersection over union from which two finds are of one thing

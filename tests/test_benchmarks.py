@@ -85,8 +85,8 @@ def test_ids_are_counted_in_every_scene(run: Callable[..., str]) -> None:
 LIBRARY = """
 import json, sys
 import numpy as np
-from sfedge.detect import networks
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 
 def say(**answer):
     print(json.dumps(answer), flush=True)

@@ -1,5 +1,6 @@
 """Every command in README and docs is one that its program takes, options and values included."""
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -69,3 +70,11 @@ def test_the_docs_call_every_program() -> None:
 def test_a_wrong_option_is_found() -> None:
     with pytest.raises(click.UsageError):
         parse(cli, ["run", "video.mp4", "--no-such-option"], "sfedge")
+
+
+def test_modules_that_the_docs_run_are_there() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")]
+    modules = {name for text in texts for name in re.findall(r"(?<=\s)-m ([a-z][\w.]+)", text)}
+    assert "sfedge_training" in modules
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    assert not missing

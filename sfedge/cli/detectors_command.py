@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from sfedge.detect import DETECTORS, networks
+from sfedge.detect import DETECTORS
+from sfedge.detect.conversion import networks
 from sfedge.system.cache import Progress
 
 _EPILOG = """\b

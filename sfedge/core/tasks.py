@@ -4,9 +4,11 @@ The six tasks of the paper (prompts, labels and answers of its appendix D) are t
 `tasks.json`. A bundle carries its own tasks in the same form.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Literal, get_args
 
@@ -78,6 +80,15 @@ def task_from_json(data: Mapping[str, Any], *, where: str = "") -> Task:
     Raises:
         DataError: a field is missing, of a wrong type or out of range.
     """
+    known = [field.name for field in dataclasses.fields(Task)]
+    for name in data:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            raise DataError(
+                f"a task has the unknown field {name!r}",
+                where=where,
+                fix=f"Did you mean {near[0]!r}?" if near else f"Fields are {', '.join(known)}.",
+            )
     try:
         fields = _defaults(data) | dict(data)
         task = Task(
@@ -106,6 +117,10 @@ def task_from_json(data: Mapping[str, Any], *, where: str = "") -> Task:
     return task
 
 
+def _not_one_of(what: str, value: object, kinds: Any) -> str:
+    return f"{what} {value!r} is none of {', '.join(get_args(kinds))}"
+
+
 def _problems(task: Task) -> list[str]:
     is_glyph = 1 <= len(task.glyph) <= _MOST_GLYPH and task.glyph.isprintable()
     is_phrase = task.phrase.strip() and not set("{}") & set(task.phrase.replace("{label}", ""))
@@ -113,10 +128,13 @@ def _problems(task: Task) -> list[str]:
         text
         for is_wrong, text in (
             (not task.name.isidentifier(), "its name is not made of letters, digits and _"),
-            (task.view not in get_args(View), f"view {task.view!r}"),
-            (task.output not in get_args(Output), f"output {task.output!r}"),
-            (task.condition not in get_args(Condition), f"condition {task.condition!r}"),
-            (task.mark not in get_args(Mark), f"mark {task.mark!r}"),
+            (task.view not in get_args(View), _not_one_of("view", task.view, View)),
+            (task.output not in get_args(Output), _not_one_of("output", task.output, Output)),
+            (
+                task.condition not in get_args(Condition),
+                _not_one_of("condition", task.condition, Condition),
+            ),
+            (task.mark not in get_args(Mark), _not_one_of("mark", task.mark, Mark)),
             (len(task.labels) != len(task.answers), "labels and answers differ in number"),
             (task.output == "label" and len(task.labels) < 2, "fewer than two labels"),
             (task.output == "heatmap" and bool(task.labels), "a heatmap with labels"),

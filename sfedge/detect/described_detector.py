@@ -13,7 +13,7 @@ from sfedge.core.boxes import from_pixels
 from sfedge.core.errors import DataError, DetectorError, EngineError
 from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.detector_file import Description, read_description
-from sfedge.detect.single_shot import overlaps
+from sfedge.detect.mediapipe.single_shot import overlaps
 from sfedge.engines.ort import physical_cores
 from sfedge.engines.small_network import SmallNetwork, open_network
 

@@ -33,8 +33,8 @@ class DetectorKind:
 
 
 def _build_default(setup: Setup) -> Detector:
-    from sfedge.detect import networks
-    from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+    from sfedge.detect.conversion import networks
+    from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
     from sfedge.detect.tiled_detector import TiledDetector
 
     files = networks.fetch(networks.DETECTING, offline=setup.offline, progress=setup.progress)
@@ -42,8 +42,8 @@ def _build_default(setup: Setup) -> Detector:
 
 
 def _build_library(setup: Setup) -> Detector:
-    from sfedge.detect import networks
-    from sfedge.detect.mediapipe_library import MediaPipeLibrary
+    from sfedge.detect.conversion import networks
+    from sfedge.detect.mediapipe.mediapipe_library import MediaPipeLibrary
     from sfedge.detect.tiled_detector import TiledDetector
 
     files = networks.fetch_sources(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sfedge.core.boxes import FULL, Box, from_pixels, to_pixels
 from sfedge.core.errors import DataError
 from sfedge.core.structures import Detection, Frame, Image
-from sfedge.detect.landmarks import Networks, Range
-from sfedge.detect.person_box import Corners, measure_pose
+from sfedge.detect.mediapipe.landmarks import Networks, Range
+from sfedge.detect.mediapipe.person_box import Corners, measure_pose
 from sfedge.detect.tiling import (
     Candidate,
     body_squares,

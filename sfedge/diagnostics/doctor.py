@@ -187,7 +187,7 @@ def _check_tensorrt(report: Report) -> None:
 
 
 def _check_networks(report: Report) -> None:
-    from sfedge.detect import networks
+    from sfedge.detect.conversion import networks
 
     report.cache = str(cache_folder())
     try:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from sfedge.detect import networks
-from sfedge.detect.landmarks import Networks
-from sfedge.detect.mediapipe_library import MediaPipeLibrary
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.landmarks import Networks
+from sfedge.detect.mediapipe.mediapipe_library import MediaPipeLibrary
 
 Picture = NDArray[np.uint8]
 FILE = Path(__file__).with_suffix(".json")

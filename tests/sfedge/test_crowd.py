@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sfedge.core.structures import Frame
-from sfedge.detect import networks
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import TiledDetector
 from sfedge.tracking.track import Tracker
 

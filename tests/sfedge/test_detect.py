@@ -10,10 +10,11 @@ from PIL import Image
 from sfedge.core.boxes import Box, from_pixels, iou, union
 from sfedge.core.errors import DetectorError
 from sfedge.core.structures import Frame, Kind
-from sfedge.detect import build_detector, networks
+from sfedge.detect import build_detector
+from sfedge.detect.conversion import networks
 from sfedge.detect.detector import Detector
-from sfedge.detect.face_mesh import FaceMesh
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.mediapipe.face_mesh import FaceMesh
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import BODY_INTERVAL, TiledDetector
 
 Picture = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sfedge.detect import networks
+from sfedge.detect.conversion import networks
 
 
 @pytest.fixture(scope="module")

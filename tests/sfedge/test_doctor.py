@@ -14,7 +14,7 @@ from sfedge.bundle import bundle as bundle_module
 from sfedge.cli.doctor_command import doctor as doctor_command
 from sfedge.cli.info_command import info as info_command
 from sfedge.core.tasks import TASKS
-from sfedge.detect import networks
+from sfedge.detect.conversion import networks
 from sfedge.diagnostics.doctor import Report, examine
 from sfedge.engines import ENGINES, openvino, ort
 from sfedge.engines.trt_build import build_engines

@@ -9,9 +9,9 @@ import pytest
 from mediapipe_reference import FILE, GROUND, draw_hand, pictures, results
 from numpy.typing import NDArray
 
-from sfedge.detect import networks
-from sfedge.detect.hand_finder import HandFinder
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.hand_finder import HandFinder
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 
 REFERENCE = json.loads(FILE.read_text())["found"]
 POINTS = 0.001  # of the extent of a face, hand or body: a quarter of the network's pixel

@@ -7,8 +7,8 @@ import sfedge
 from sfedge.core.boxes import Box
 from sfedge.core.structures import Detection, Frame, Prediction
 from sfedge.core.tasks import TASKS
-from sfedge.detect import networks
-from sfedge.detect.mediapipe_networks import MediaPipeNetworks
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import TiledDetector
 from sfedge.tracking.look_back import Found, LookBack
 

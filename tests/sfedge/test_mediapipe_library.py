@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from sfedge.core.boxes import iou
 from sfedge.core.errors import DetectorError
 from sfedge.core.structures import Detection, Frame
-from sfedge.detect import build_detector, mediapipe_library, networks
-from sfedge.detect.mediapipe_library import PYTHON, SILENT, MediaPipeLibrary
+from sfedge.detect import build_detector
+from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe import mediapipe_library
+from sfedge.detect.mediapipe.mediapipe_library import PYTHON, SILENT, MediaPipeLibrary
 
 GREETING = """
 import json, sys

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sfedge.core.errors import DetectorError, OutputError, UnknownNameError
-from sfedge.detect import networks, tflite_files, wheel
+from sfedge.detect.conversion import networks, tflite_files, wheel
 from sfedge.system.cache import file_sha256
 
 NOWHERE = "http://127.0.0.1:9/"  # a port that nobody serves

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sfedge.detect.regions import Region, angle_between, around, cut_out
+from sfedge.detect.mediapipe.regions import Region, angle_between, around, cut_out
 
 WIDTH, HEIGHT = 240, 160
 

@@ -15,7 +15,7 @@ from network_trap import Outcome
 from scenes import Scene
 
 from sfedge.core.errors import EngineError
-from sfedge.detect import networks
+from sfedge.detect.conversion import networks
 from sfedge.engines import ENGINES
 from sfedge.system import telemetry
 

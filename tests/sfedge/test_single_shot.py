@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfedge.core.boxes import Box, iou
-from sfedge.detect.regions import Region
-from sfedge.detect.single_shot import RawDetection, decode, make_anchors, overlaps
+from sfedge.detect.mediapipe.regions import Region
+from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors, overlaps
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,15 @@ def test_names_are_put_in_the_papers_order_and_others_behind_as_they_came() -> N
         *("posture", "mood"),
     )
     assert RunConfig(tasks=("posture", "gaze")).tasks == ("gaze", "posture")
+
+
+def test_an_unknown_field_of_an_entry_is_refused_with_the_nearest_name() -> None:
+    entry = TASKS["gesture"].to_json() | {"urgencey": 1.0}
+    with pytest.raises(DataError, match=r"unknown field 'urgencey'.*Did you mean 'urgency'"):
+        task_from_json(entry)
+
+
+def test_a_wrong_view_is_refused_with_those_that_there_are() -> None:
+    entry = TASKS["gesture"].to_json() | {"view": "body"}
+    with pytest.raises(DataError, match="view 'body' is none of face, person, hand, frame"):
+        task_from_json(entry)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sfedge.core.boxes import Box, clamped, union
 from sfedge.core.structures import Detection
-from sfedge.detect.person_box import measure_pose
+from sfedge.detect.mediapipe.person_box import measure_pose
 from sfedge.detect.tiling import Candidate, body_squares, face_square, fuse, hand_squares, tiles
 
 _sides = st.integers(16, 9000)

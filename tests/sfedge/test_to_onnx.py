@@ -12,9 +12,9 @@ from onnx import numpy_helper
 from PIL import Image
 
 from sfedge.core.errors import EngineError
-from sfedge.detect import networks
-from sfedge.detect.tflite import read_tflite
-from sfedge.detect.to_onnx import to_onnx
+from sfedge.detect.conversion import networks
+from sfedge.detect.conversion.tflite import read_tflite
+from sfedge.detect.conversion.to_onnx import to_onnx
 from sfedge.engines.onnx_file import Node, write_onnx
 from sfedge.engines.openvino import open_plain
 from sfedge.engines.small_network import open_network

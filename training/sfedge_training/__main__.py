@@ -181,7 +181,7 @@ def train_command(
     """Run the recipe on DATA: connector, box embedding, gaze head and LoRA are trained.
 
     DATA holds one folder for each dataset, in its native layout. A run that was stopped goes on
-    where it was. `accelerate launch -m training train …` shares it among several GPUs.
+    where it was. `accelerate launch -m sfedge_training train …` shares it among several GPUs.
     """
     chosen = {name: settings.pop(name) for name in MODEL_OPTIONS}
     recipe = recipe_of(settings)

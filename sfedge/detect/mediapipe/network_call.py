@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sfedge.core.errors import DetectorError, EngineError
 from sfedge.core.structures import Image
-from sfedge.detect.regions import Region, cut_out
+from sfedge.detect.mediapipe.regions import Region, cut_out
 from sfedge.engines.small_network import open_network
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from sfedge.core.errors import DetectorError, unknown_name
-from sfedge.detect import tflite_files, wheel
-from sfedge.detect.tflite_files import TFLiteFile, sources_in
-from sfedge.detect.to_onnx import to_onnx
+from sfedge.detect.conversion import tflite_files, wheel
+from sfedge.detect.conversion.tflite_files import TFLiteFile, sources_in
+from sfedge.detect.conversion.to_onnx import to_onnx
 from sfedge.system import cache
 from sfedge.system.cache import FetchError, Progress
 
@@ -83,7 +83,7 @@ NETWORKS: Mapping[str, Network] = {
         sha256="562b19e89daea0c4fedef4630dfae4d3bb054fd3819c569b930a92dc2a1446c0",
     ),
 }
-# Those that a run needs; the mesh and irises serve `sfedge.detect.face_mesh`.
+# Those that a run needs; the mesh and irises serve `sfedge.detect.mediapipe.face_mesh`.
 DETECTING = (
     "face-short-range", "face-full-range", "palm", "hand-landmarks", "person", "pose-landmarks",
 )  # fmt: skip

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfedge.core.structures import Image
-from sfedge.detect.landmarks import FoundPose, Values
-from sfedge.detect.network_call import NetworkCall
-from sfedge.detect.regions import Region, angle_between, around
-from sfedge.detect.single_shot import RawDetection, decode, make_anchors
+from sfedge.detect.mediapipe.landmarks import FoundPose, Values
+from sfedge.detect.mediapipe.network_call import NetworkCall
+from sfedge.detect.mediapipe.regions import Region, angle_between, around
+from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors
 
 _PERSON_SIZE, _POSE_SIZE = 224, 256
 _OVERLAP = 0.5

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from sfedge.core.structures import Image
-from sfedge.detect.landmarks import FoundFace, Values
-from sfedge.detect.network_call import NetworkCall
-from sfedge.detect.regions import Region, angle_between, cut_out
+from sfedge.detect.mediapipe.landmarks import FoundFace, Values
+from sfedge.detect.mediapipe.network_call import NetworkCall
+from sfedge.detect.mediapipe.regions import Region, angle_between, cut_out
 
 _MESH_SIZE, _EYE_SIZE = 192, 64
 _RIGHT_EYE, _LEFT_EYE = 0, 1  # a face's points that tell how it is turned
@@ -44,7 +44,7 @@ class FaceMesh:
     """Finds the points of faces.
 
     Args:
-        mesh: the network `face-mesh` of `sfedge.detect.networks`.
+        mesh: the network `face-mesh` of `sfedge.detect.conversion.networks`.
         iris: the network `iris`.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from sfedge.detect.tflite import Array, Graph, Operator, read_tflite
+from sfedge.detect.conversion.tflite import Array, Graph, Operator, read_tflite
 from sfedge.engines.onnx_file import Attribute, Node, write_onnx
 
 _NCHW, _NHWC = (0, 3, 1, 2), (0, 2, 3, 1)

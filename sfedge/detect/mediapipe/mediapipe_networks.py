@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sfedge.core.structures import Image
-from sfedge.detect.face_finder import FaceFinder
-from sfedge.detect.hand_finder import HandFinder
-from sfedge.detect.landmarks import FoundFace, FoundHand, FoundPose, Range
-from sfedge.detect.pose_finder import PoseFinder
+from sfedge.detect.mediapipe.face_finder import FaceFinder
+from sfedge.detect.mediapipe.hand_finder import HandFinder
+from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Range
+from sfedge.detect.mediapipe.pose_finder import PoseFinder
 
 MOST_HANDS, MOST_PERSONS = 8, 6  # in one picture
 HAND_SCORE = PERSON_SCORE = 0.5  # of a palm or person, and of a hand's or pose's presence
 
 
 class MediaPipeNetworks:
-    """The networks in one thread (see `sfedge.detect.landmarks.Networks`).
+    """The networks in one thread (see `sfedge.detect.mediapipe.landmarks.Networks`).
 
     Args:
-        files: of each network in `sfedge.detect.networks.DETECTING`.
+        files: of each network in `sfedge.detect.conversion.networks.DETECTING`.
 
     Raises:
         DetectorError: a network does not start.

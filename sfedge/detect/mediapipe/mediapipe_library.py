@@ -20,8 +20,13 @@ import numpy as np
 
 from sfedge.core.errors import DetectorError
 from sfedge.core.structures import Image
-from sfedge.detect.landmarks import FoundFace, FoundHand, FoundPose, Range
-from sfedge.detect.mediapipe_networks import HAND_SCORE, MOST_HANDS, MOST_PERSONS, PERSON_SCORE
+from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Range
+from sfedge.detect.mediapipe.mediapipe_networks import (
+    HAND_SCORE,
+    MOST_HANDS,
+    MOST_PERSONS,
+    PERSON_SCORE,
+)
 
 PYTHON = "SFEDGE_MEDIAPIPE_PYTHON"  # variable that names the environment's interpreter
 SILENT = "0.10.33"  # the version that was seen to open no connection
@@ -35,10 +40,10 @@ _LOWEST_FACE = 0.5  # of the faces that it gives; callers ask for no less
 
 
 class MediaPipeLibrary:
-    """MediaPipe's tasks in a process of their own (see `sfedge.detect.landmarks.Networks`).
+    """MediaPipe's tasks in a process of their own (see `landmarks.Networks`).
 
     Args:
-        files: the TFLite file of each network in `sfedge.detect.networks.DETECTING`.
+        files: the TFLite file of each network in `sfedge.detect.conversion.networks.DETECTING`.
         python: the interpreter of an environment with mediapipe; None for the one that the
             environment variable `SFEDGE_MEDIAPIPE_PYTHON` names.
 

@@ -7,10 +7,10 @@ Apache-2.0.
 from pathlib import Path
 
 from sfedge.core.structures import Image
-from sfedge.detect.landmarks import FoundFace, Range
-from sfedge.detect.network_call import NetworkCall
-from sfedge.detect.regions import around
-from sfedge.detect.single_shot import decode, make_anchors
+from sfedge.detect.mediapipe.landmarks import FoundFace, Range
+from sfedge.detect.mediapipe.network_call import NetworkCall
+from sfedge.detect.mediapipe.regions import around
+from sfedge.detect.mediapipe.single_shot import decode, make_anchors
 
 _OVERLAP = 0.3
 _LOWEST = 0.5  # what is less sure takes no part in a face's box either

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from sfedge.core.structures import Image
-from sfedge.detect.landmarks import FoundHand, Values
-from sfedge.detect.network_call import NetworkCall
-from sfedge.detect.regions import Region, angle_between, around
-from sfedge.detect.single_shot import RawDetection, decode, make_anchors, overlaps
+from sfedge.detect.mediapipe.landmarks import FoundHand, Values
+from sfedge.detect.mediapipe.network_call import NetworkCall
+from sfedge.detect.mediapipe.regions import Region, angle_between, around
+from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors, overlaps
 
 _PALM_SIZE, _HAND_SIZE = 192, 224
 _OVERLAP = 0.3

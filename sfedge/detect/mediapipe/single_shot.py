@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfedge.detect.regions import Points, Region
+from sfedge.detect.mediapipe.regions import Points, Region
 
 Values = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""The detector networks' files: fetched, verified, and converted from TFLite to ONNX."""

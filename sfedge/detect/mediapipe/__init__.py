@@ -1,0 +1,1 @@
+"""Faces, hands and bodies by MediaPipe's networks, as ONNX or through MediaPipe's library."""
