@@ -198,7 +198,7 @@ def test_sources_are_fetched_where_only_the_results_are_there(
 def test_two_processes_may_fetch_at_once(empty: Path, parts: dict[str, bytes]) -> None:
     with _store(parts) as address:
         code = (
-            "from sfedge.detect import networks, tflite_files, wheel\n"
+            "from sfedge.detect.conversion import networks, tflite_files, wheel\n"
             f"tflite_files.GOOGLE, wheel.download = {address!r}, None\n"  # the store alone is asked
             "networks.fetch()"
         )
