@@ -168,7 +168,7 @@ def answer_text(answer: Prediction, age: float, shown: Track | Hand) -> str:
     doubt = f"{_TIGHT}?" if answer.is_unsure else ""
     if answer.point is not None and answer.peak is not None:
         x, y = answer.point
-        said = f"{x:.0%}, {y:.0%}, peak{_TIGHT}{answer.peak:.0%}"
+        said = f"{x:.0%}, {y:.0%}, peak{_TIGHT}{answer.peak:.2f}"
     else:
         label = answer.label or ""
         chance = (answer.probabilities or {}).get(label, 0.0)

@@ -20,9 +20,10 @@ class Words:
         self._tasks = {task.name: task for task in tasks}
 
     def whole(self, answer: Prediction) -> str:
-        """An answer in words, with its probability; "?" where it is unsure."""
+        """An answer in words, a label with its probability; "?" where it is unsure."""
         said = self._tasks[answer.task].words(answer.label)
-        return f"{said} {_probability(answer):.0%}{' ?' if answer.is_unsure else ''}"
+        sure = "" if answer.label is None else f" {_probability(answer):.0%}"
+        return f"{said}{sure}{' ?' if answer.is_unsure else ''}"
 
     def short(self, answer: Prediction) -> str:
         """The label, after the task's glyph where it does not speak for itself."""

@@ -291,9 +291,11 @@ def _remarks(report: "RunReport", config: RunConfig) -> Iterator[str]:
     if report.people == 0 and not any(report.answers.values()):
         yield "no person was found, so nothing was asked."
     if report.left_out:
+        few = config.max_people
+        asked = "the largest is" if few == 1 else f"the {few} largest are"
         yield (
-            f"people were left out, up to {report.left_out} in a frame: only the "
-            f"{config.max_people} largest are asked about (--max-people)."
+            f"people were left out, up to {report.left_out} in a frame: only {asked} asked about "
+            "(--max-people)."
         )
 
 

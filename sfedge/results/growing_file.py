@@ -6,6 +6,20 @@ from pathlib import Path
 
 from sfedge.core.errors import OutputError
 
+_SPACE = "Free some space or name another folder with --out."
+_PERMISSION = "Check that you may write there, or name another folder with --out."
+_FIXES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "The disk is read-only; name another folder with --out.",
+    errno.ENOENT: "Leave the folder and its files in place until the run has ended, and run again.",
+    errno.EEXIST: "There is a file of that name; name another folder with --out.",
+    errno.ENOTDIR: "A part of the path is a file; name another folder with --out.",
+    errno.ENAMETOOLONG: "Name a folder with a shorter path with --out.",
+}
+
 
 class GrowingFile:
     """A new file in place of an older one; every write is on its way to the disk when it returns.
@@ -65,9 +79,9 @@ class GrowingFile:
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
-    """The error to raise where `path` cannot be written."""
+    """The error to raise where `path` cannot be written, with the fix that fits its cause."""
     return OutputError(
         f"cannot be written ({error.strerror or error})",
         where=str(path),
-        fix="Free some space or name another folder with --out.",
+        fix=_FIXES.get(error.errno or 0, "Check the disk, or name another folder with --out."),
     )

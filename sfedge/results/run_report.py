@@ -21,7 +21,7 @@ class RunReport:
     answers: Mapping[str, int]  # by task
     losses: tuple[str, ...]  # sentences on what could not be read
     warnings: tuple[str, ...] = ()  # sentences on what was read in another way than it is stored
-    ended: str  # why the run ended; "" while it goes on
+    ended: str  # why the run ended, as in docs/records.md; "" while it goes on
     is_complete: bool  # nothing is missing: read to its end (a camera: stopped), without loss
     seconds: Mapping[str, float]  # spent in each stage
 

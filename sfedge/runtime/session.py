@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     import pandas
 
 END_OF_SOURCE = "end of source"
+END_OF_RANGE = "end of range"  # a live source was shown up to `end`
 STOPPED = "stopped"
+
+_CLOCK_LEAD = 0.25  # seconds
 
 # In files, everything that can be asked is asked in each interval. An answer that was not renewed
 # for this long could not be: a face was turned away. Live, a slow model's answers hold at any age;
@@ -148,7 +151,8 @@ class Session(Closing):
         losses = self._source.losses
         if self._is_busy:
             losses += (f"the model's last answer did not come within {PATIENCE:.0f} s",)
-        is_whole = self._ended == END_OF_SOURCE or (self.is_endless and self._ended == STOPPED)
+        is_whole = self._ended in (END_OF_SOURCE, END_OF_RANGE)
+        is_whole |= self.is_endless and self._ended == STOPPED
         return self._tally.report(
             frames=capture.captured if capture else self._tally.frames,
             skipped=capture.skipped if capture else 0,
@@ -279,9 +283,11 @@ class Session(Closing):
     def _run_live(self) -> Iterator[FrameResult]:
         self._asker = asker = Asker(self._model)
         self._capture = capture = Capture(self._source, self._control)
+        is_past_end = False
         for frame in capture:
             self._notice(math.inf if frame is None else frame.time)
             if self._is_over(capture.clock if frame is None else frame.time):
+                is_past_end = True
                 break
             if frame is None:
                 asker.check()
@@ -302,6 +308,9 @@ class Session(Closing):
                     asker.ask(frame, queries)
             yield self._result(frame, scene, answers)
         ended = self._ending
+        # The source may end by itself at that time, by a clock that is a little ahead of ours.
+        if ended == END_OF_SOURCE and (is_past_end or self._is_over(capture.clock + _CLOCK_LEAD)):
+            ended = END_OF_RANGE
         capture.close()
         self._is_busy = not asker.finish(self._patience)
         self._tally.seconds["ask"] = asker.seconds

@@ -139,7 +139,7 @@ def test_an_unsure_answer_carries_a_question_mark() -> None:
         task="gaze", people=(1,), frame=0, time=0, point=(0.25, 0.5), peak=0.08, is_unsure=True
     )
     ada = result_of().tracks[1]
-    assert plain(answer_text(gaze, 0.0, ada)) == "25%, 50%, peak 8% ? · 0.0 s"
+    assert plain(answer_text(gaze, 0.0, ada)) == "25%, 50%, peak 0.08 ? · 0.0 s"
 
 
 def test_a_gesture_says_with_which_hand_it_is_made() -> None:

@@ -275,7 +275,7 @@ def test_a_tag_says_who_it_is_and_every_answer_with_its_probability(written: Wri
     assert written[:5] == [
         "1",
         "neutral 70%",
-        "gaze 90%",
+        "gaze",
         "gesture call 70%",
         "looking at me 70%",
     ]

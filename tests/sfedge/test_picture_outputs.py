@@ -164,3 +164,40 @@ def test_names_of_other_bytes_are_kept_apart(command: Any, tmp_path: Path) -> No
     assert [row["file"] for row in rows if row["type"] == "frame"] == ["\\xfe.png", "\\xff.png"]
     assert len(list((out / "caf_.annotated").iterdir())) == 2
     assert sfedge.read_records
+
+
+@pytest.mark.parametrize(
+    ("size", "extra", "fix"),
+    [
+        (0.5, [], "Give pictures such as JPEG, PNG or WebP; these may be damaged."),
+        (1.0, ["--start", "3"], "They count in pictures: the first one is at 0, the second at 1."),
+    ],
+    ids=["damaged", "out of range"],
+)
+def test_a_photograph_that_is_not_read_is_told_in_the_words_of_pictures(
+    command: Any, tmp_path: Path, size: float, extra: list[str], fix: str
+) -> None:
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: int(size * path.stat().st_size)])
+    (tmp_path / "boxes.csv").write_text(PERSON)
+    boxes = tmp_path / "boxes.csv"
+    done = command("run", path, "--out", tmp_path / "out", "--detections", boxes, *extra)
+    assert done.code == 1
+    assert fix in done.err
+    assert "video" not in done.err
+
+
+@pytest.mark.parametrize(("most", "words"), [(1, "the largest is"), (2, "the 2 largest are")])
+def test_people_who_are_left_out_are_told_of_in_good_english(
+    command: Any, tmp_path: Path, most: int, words: str
+) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    rows = "".join(f"0,person,.{i},.1,.{i + 2},.9\n" for i in (0, 3, 6))
+    (tmp_path / "boxes.csv").write_text(f"frame,kind,x1,y1,x2,y2\n{rows}")
+    boxes, out = tmp_path / "boxes.csv", tmp_path / "out"
+    run = ("run", tmp_path / "a.png", "--out", out, "--detections", boxes)
+    done = command(*run, "--max-people", str(most))
+    assert done.code == 0, done.err
+    assert f"up to {3 - most} in a frame: only {words} asked about (--max-people)." in done.err

@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from sfedge.core.frame_result import FrameResult
 from sfedge.core.structures import Frame, Gap, Hand, Prediction, Track
 from sfedge.core.tasks import TASKS
 from sfedge.results import records, rows
+from sfedge.results.growing_file import output_error
 from sfedge.results.record_writer import RecordWriter
 from sfedge.results.records import CutRecordsWarning, read_records
 from sfedge.sources.source import SourceInfo
@@ -418,6 +420,25 @@ def test_a_full_disk_is_an_error_that_says_so(paths: tuple[Path, Path]) -> None:
     with pytest.raises(OutputError, match=r"/dev/full: cannot be written \(No space left"):
         writer.start(first_row())
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EDQUOT, "Free some space"),
+        (errno.EACCES, "may write there"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOENT, "Leave the folder"),
+        (errno.EIO, "Check the disk"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_with_the_fix_that_fits(code: int, fix: str) -> None:
+    error = output_error(OSError(code, os.strerror(code)), Path("out/clip.csv"))
+    assert error.where == str(Path("out/clip.csv"))
+    assert os.strerror(code) in error.what
+    assert fix in error.fix
+    assert ("space" in error.fix) == (code in (errno.ENOSPC, errno.EDQUOT))
 
 
 @pytest.mark.parametrize("what", ["clip.jsonl", "clip.csv", "."])

@@ -209,12 +209,22 @@ def test_a_live_run_ends_by_the_clock_when_the_camera_has_died() -> None:
     assert isinstance(notes.lines[-1], Gap)
     assert notes.lines[-1].reason == "the camera is gone"
     assert run.gaps == (notes.lines[-1],)
-    assert report.ended == "end of source"
+    assert report.ended == "end of range"
     assert not report.is_complete
 
 
 def test_frames_of_a_live_source_at_or_after_the_end_are_not_shown() -> None:
     with pipeline(Camera(50), end=0.2) as run:
         assert max(result.time for result in run) < 0.2
-        assert run.report.ended == "end of source"
+        assert run.report.ended == "end of range"
+        assert run.report.is_complete
+
+
+@pytest.mark.parametrize(("end", "ended"), [(0.2, "end of range"), (5.0, "end of source")])
+def test_a_live_source_that_keeps_the_range_itself_is_told_from_one_that_ended(
+    end: float, ended: str
+) -> None:
+    with pipeline(Camera(10), end=end) as run:  # its frames end at 0.2 s
+        assert len(list(run)) <= 10
+        assert run.report.ended == ended
         assert run.report.is_complete
