@@ -172,3 +172,14 @@ def test_an_old_mean_counts_for_three_time_constants(gap: float, goes_on: bool) 
     old = math.exp(-gap) if goes_on else 0.0
     assert after.probabilities is not None
     assert after.probabilities["neutral"] == pytest.approx(0.01 + 0.92 * old)
+
+
+def test_hands_of_nobody_whose_ids_change_without_end_do_not_fill_the_memory() -> None:
+    gesture = TASKS["gesture"]
+    smoother = Smoother([gesture], 0.5)
+    values = dict.fromkeys(gesture.labels, 1 / len(gesture.labels))
+    for index in range(2000):
+        time = index / 10
+        asked = Prediction("gesture", (), index, time, gesture.labels[0], values, hands=(index,))
+        smoother.update([asked], time)
+        assert len(smoother._means) <= 1 + 3 * 0.5 * 10
