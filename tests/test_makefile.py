@@ -45,7 +45,7 @@ def test_missing_libraries_end_make_test_before_anything_is_set_up(tmp_path: Pat
     (tmp_path / "tests" / "install_libraries.py").write_text("raise SystemExit('libabsent9')\n")
     before = set(tmp_path.rglob("*"))
 
-    words = ["make", "test", f"PYTHON={sys.executable}"]
+    words = ["make", "--no-print-directory", "test", f"PYTHON={sys.executable}"]
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
 
     assert ended.returncode != 0
