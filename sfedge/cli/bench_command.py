@@ -28,25 +28,25 @@ Examples:
     type=click.Choice(get_args(EngineName)),
     default="auto",
     show_default=True,
-    help="What runs the model.",
+    help="Engine that runs the model.",
 )
-@click.option("--precision", help="Of the bundle.  [default: what suits the engine best]")
+@click.option("--precision", help="Of the bundle.  [default: the one that suits the engine best]")
 @click.option(
     "--people",
     type=click.IntRange(1, 64),
     default=3,
     show_default=True,
-    help=f"In the frame; of their pairs, the {_MAX_PAIRS} nearest are asked about.",
+    help=f"In the frame; of their pairs, the {_MAX_PAIRS} nearest are included.",
 )
-@click.option("--tasks", metavar="NAME,…", help="What to ask.  [default: all of the bundle's]")
+@click.option("--tasks", metavar="NAME,…", help="Tasks to run.  [default: all of the bundle's]")
 @click.option(
     "--seconds",
     type=click.FloatRange(0.0, 3600.0),
     default=5.0,
     show_default=True,
-    help="To measure for; three frames are timed in any case.",
+    help="Duration of the measurement; at least three frames are timed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the measurements as JSON.")
 def bench(
     bundle: Path | None,
     engine: EngineName,
@@ -56,7 +56,7 @@ def bench(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Time what BUNDLE takes for all queries of a frame.
+    """Measure how long BUNDLE takes for all queries of a frame.
 
     BUNDLE is a folder or a zip; without one, the demo model is timed. The frame is made in code,
     and detectors are not part of it: this is the model alone.
@@ -92,7 +92,7 @@ def _lines(found: "Benchmark") -> list[str]:
             "latency",
             f"p50 {_time(found.median)}, p95 {_time(found.slowest)}; {len(found.frames)} frames",
         ),
-        ("throughput", f"{found.rate:.3g} queries a second"),
+        ("throughput", f"{found.rate:.3g} queries per second"),
         ("ready", f"after {_time(found.opened)}{_tested(found)}"),
         ("memory", _memory(found)),
         ("work", _work(found)),
@@ -122,7 +122,7 @@ def _memory(found: "Benchmark") -> str:
 def _work(found: "Benchmark") -> str:
     if found.work is None:
         return "not listed in this bundle; export it again"
-    text = f"{found.work / 1e9:.3g} GFLOP a frame, {found.work / found.median / 1e9:.3g} GFLOP/s"
+    text = f"{found.work / 1e9:.3g} GFLOP per frame, {found.work / found.median / 1e9:.3g} GFLOP/s"
     if found.share is None:
         return text
     return f"{text}: {found.share:.0%} of plain fp32 GEMMs of these sizes"

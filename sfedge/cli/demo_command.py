@@ -23,7 +23,7 @@ import click
 @click.option("--offline", is_flag=True, help="Never fetch anything.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def demo(out: Path, seconds: float, offline: bool, as_json: bool) -> int:
-    """Run the main job on a clip of two people that is made on the spot.
+    """Run on a generated clip of two people.
 
     The clip is put together from photographs that scikit-image and matplotlib carry.
     """

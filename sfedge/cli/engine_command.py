@@ -37,7 +37,7 @@ def engine() -> None:
 @click.option(
     "--backend",
     type=click.Choice(list(BACKENDS)),
-    help="What compiles and runs them. [the first that is installed]",
+    help="Library that compiles and runs them. [the first that is installed]",
 )
 @click.option("--precision", help="One that the bundle has. [fp16, else bf16, else fp32]")
 @click.option(
@@ -56,7 +56,7 @@ def engine() -> None:
 @click.option(
     "--timing-cache",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File that keeps what TensorRT measures. [one in the user's cache]",
+    help="File for TensorRT's measurements. [one in the user's cache]",
 )
 @_json_option
 def build(
@@ -81,8 +81,8 @@ def build(
         precision = precision or trt_build.default_precision(opened, backend)
         click.echo(
             f"{backend} builds {opened.manifest.name} in {precision}. "
-            f"{_room(trt_build.memory_to_build(opened, precision))} "
-            f"{_held(trt_build.memory_to_run(opened, precision, max_batch))}",
+            f"{_memory_to_build(trt_build.memory_to_build(opened, precision))} "
+            f"{_memory_to_run(trt_build.memory_to_run(opened, precision, max_batch))}",
             err=True,
         )
         engines, folder = trt_build.build_engines(
@@ -95,7 +95,7 @@ def build(
             progress=progress,
         )
     if as_json:
-        click.echo(json.dumps(_told(engines, folder), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(_as_json(engines, folder), indent=1, ensure_ascii=False))
         return
     device = engines.machine.device
     where = device.name if device else "any device its builder knows"
@@ -108,7 +108,7 @@ def build(
 @engine.command(name="list")
 @_json_option
 def list_(as_json: bool) -> None:
-    """Show what was built and whether it runs here; sums are not looked at."""
+    """List the compiled engines and whether they run here, without checking their hashes."""
     rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -122,7 +122,7 @@ def list_(as_json: bool) -> None:
 @engine.command()
 @_json_option
 def verify(as_json: bool) -> int:
-    """Check every engine to the last bit; exit code 1 where one may not be loaded.
+    """Check the hash of every engine; exit code 1 where one may not be loaded.
 
     What the engine trt-ep keeps is ONNX Runtime's own: here is looked only at who may write it.
     """
@@ -139,7 +139,7 @@ def verify(as_json: bool) -> int:
 
 @engine.command()
 @click.argument("ids", metavar="[ID]…", nargs=-1)
-@click.option("--stale", is_flag=True, help="Remove what does not run here.")
+@click.option("--stale", is_flag=True, help="Remove engines that do not run here.")
 @click.option("--all", "is_all", is_flag=True, help="Remove all.")
 @_json_option
 def remove(ids: tuple[str, ...], stale: bool, is_all: bool, as_json: bool) -> None:
@@ -176,7 +176,7 @@ def _row(folder: Path, *, is_thorough: bool) -> dict[str, Any]:
     row = _found(folder)
     try:
         engines = compiled.read(folder)
-        row |= _told(engines, folder)
+        row |= _as_json(engines, folder)
         row["state"] = state(engines) or "ready"
         if is_thorough:
             for built in engines.engines:
@@ -224,11 +224,11 @@ def _state(row: Mapping[str, Any]) -> str:
     return f"{row['state']} ({note})" if note else str(row["state"])
 
 
-def _told(engines: compiled.EngineSet, folder: Path) -> dict[str, Any]:
+def _as_json(engines: compiled.EngineSet, folder: Path) -> dict[str, Any]:
     return {**asdict(engines), "folder": str(folder)}
 
 
-def _room(needed: int) -> str:
+def _memory_to_build(needed: int) -> str:
     """The memory that a build needs and what is free, in sentences."""
     text = f"The build needs about {needed / 1e9:.1f} GB of memory"
     free = trt_build.memory_free()
@@ -239,10 +239,10 @@ def _room(needed: int) -> str:
     return f"{text}, {free / 1e9:.1f} GB are free."
 
 
-def _held(size: int) -> str:
+def _memory_to_run(size: int) -> str:
     return (
-        f"The engines will hold {size / 1e9:.1f} GB of the device's memory, and what TensorRT "
-        "works in."
+        f"The engines will take {size / 1e9:.1f} GB of the device's memory, plus TensorRT's "
+        "workspace."
     )
 
 

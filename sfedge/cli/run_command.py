@@ -66,7 +66,7 @@ def seconds(text: str | float) -> float:
 @click.option(
     "--tasks",
     metavar="NAME,…",
-    help=f"What to ask, of what the model knows: {', '.join(TASKS)}. [all]",
+    help=f"Tasks to run, of those in the model: {', '.join(TASKS)}. [all]",
 )
 @click.option(
     "--bundle",
@@ -78,7 +78,7 @@ def seconds(text: str | float) -> float:
     type=click.Choice(get_args(EngineName)),
     default=_DEFAULTS.engine,
     show_default=True,
-    help="What runs the model.",
+    help="Engine that runs the model.",
 )
 @click.option(
     "--precision",
@@ -97,7 +97,7 @@ def seconds(text: str | float) -> float:
     metavar="SECONDS|FRAMES",
     default=str(_DEFAULTS.every),
     show_default=True,
-    help="Look at a frame every so often only: 0.5s, or 10 for each tenth frame.",
+    help="Process one frame per interval: 0.5s, or 10 for every tenth frame.",
 )
 @click.option(
     "--start",
@@ -112,28 +112,28 @@ def seconds(text: str | float) -> float:
     metavar="NAME|FILE.json",
     default=_DEFAULTS.detector,
     show_default=True,
-    help="What finds faces, hands and persons; see `sfedge detectors`.",
+    help="Detector of faces, hands and persons; see `sfedge detectors`.",
 )
 @click.option(
     "--detections",
     type=click.Path(path_type=Path),
-    help="Table of boxes that takes the place of the detectors.",
+    help="Table of boxes that replaces the detectors.",
 )
 @click.option(
     "--egocentric", is_flag=True, help="The camera is worn: hands of its wearer are marked."
 )
-@click.option("--no-pairs", is_flag=True, help="Ask nothing about pairs of people.")
+@click.option("--no-pairs", is_flag=True, help="Run no queries about pairs of people.")
 @click.option(
     "--max-people",
     type=int,
     default=_DEFAULTS.max_people,
     show_default=True,
-    help="Most people to ask about in a frame, the largest first.",
+    help="Most people per frame, the largest first.",
 )
 @click.option(
     "--max-pairs",
     type=int,
-    help=f"Most pairs to ask about in a frame, the nearest first. [{_DEFAULTS.max_pairs}]",
+    help=f"Most pairs per frame, the nearest first. [{_DEFAULTS.max_pairs}]",
 )
 @click.option(
     "--smoothing",

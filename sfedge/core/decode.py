@@ -1,4 +1,4 @@
-"""From a task's logits to its answer: the one way, for training, export and running."""
+"""From a task's logits to its answer: the one function for training, export and inference."""
 
 from dataclasses import replace
 from typing import NamedTuple

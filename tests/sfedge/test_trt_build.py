@@ -136,7 +136,7 @@ def test_all_graphs_are_built_and_recorded(tmp_path: Path, cache: Path, box_embe
         assert shares[0] < 0.2
         assert shares[-1] == 1.0
     record = json.loads((folder / "engines.json").read_text())
-    assert record["schema"] == 2
+    assert record["schema"] == 3
     assert (record["backend"], record["precision"]) == ("tensorrt-rtx", "fp32")
     assert record["max_batch"] == 3
     assert record["bundle_sha256"] == bundle.sha256
