@@ -80,8 +80,14 @@ class MissingExtraError(SfedgeError):
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "") -> NoReturn:
     """Raise UnknownNameError for `name`, suggesting the nearest known one."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    near = nearest_name(name, names)
+    hint = f"Did you mean {near!r}? " if near else ""
     raise UnknownNameError(
         f"no {kind} is called {name!r}", where=where, fix=f"{hint}Known: {', '.join(names)}."
     )
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` most resembles; None where none is similar."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return near[0] if near else None

@@ -100,7 +100,7 @@ def build_detector(
 
     Raises:
         UnknownNameError: there is no such detector.
-        ConfigError: detections are given to another detector.
+        ConfigError: detections are given to another detector, or the name is that of an ONNX file.
         DetectorError: a network is missing, does not start or is described wrongly.
         DataError: the detections have wrong content.
     """
@@ -125,4 +125,11 @@ def build_detector(
         from sfedge.detect.described_detector import open_described
 
         return open_described(Path(name))
+    if name.lower().endswith(".onnx"):
+        raise ConfigError(
+            f"{name} is a network without a description",
+            where="--detector",
+            fix="Describe it in a JSON file and name that file: "
+            'docs/detectors.md, "An ONNX detector of your own".',
+        )
     unknown_name("detector", name, [*DETECTORS, "FILE.json"], where="--detector")

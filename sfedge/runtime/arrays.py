@@ -176,31 +176,47 @@ def detections_of(found: Sequence[Detection] | Boxes) -> Sequence[Detection]:
     """Detections from what a detector has found, given as they are or as arrays by kind.
 
     Raises:
-        DetectorError: an array has another shape, or contains values that are no boxes.
+        DetectorError: it is neither; an array has another shape, or contains values that are no
+            boxes.
     """
-    if not isinstance(found, Mapping):
-        return found
-    return [
-        detection
-        for kind, boxes in found.items()
-        for detection in _detections(kind, np.asarray(boxes, np.float64))
-    ]
+    if isinstance(found, Mapping):
+        return [
+            detection for kind, boxes in found.items() for detection in _detections(kind, boxes)
+        ]
+    if not isinstance(found, Iterable):
+        raise _not_detections(_described(found))
+    detections = tuple(found)
+    for item in detections:
+        if not isinstance(item, Detection):
+            raise _not_detections(f"{_described(item)} among its detections")
+    return detections
 
 
-def _detections(kind: Kind, rows: NDArray[np.float64]) -> Iterator[Detection]:
+def _not_detections(what: str) -> DetectorError:
+    return DetectorError(
+        f"the detector returned {what}",
+        fix="Expected is a sequence of Detection, empty where nothing is found, or a mapping from "
+        "kinds to arrays of boxes.",
+    )
+
+
+def _detections(kind: Kind, boxes: object) -> Iterator[Detection]:
     where = f"boxes of kind {kind!r}"
     if kind not in _KINDS:
         raise DetectorError(
             "no such kind is known", where=where, fix=f"Known: {', '.join(_KINDS)}."
         )
+    expected = "Expected is (N, 4): x1 y1 x2 y2; or (N, 5) with the score."
+    try:
+        rows: NDArray[np.float64] = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DetectorError(
+            f"{_described(boxes)} is no array of numbers", where=where, fix=expected
+        ) from error
     if rows.size == 0:
         return
     if rows.ndim != 2 or rows.shape[1] not in (4, 5):
-        raise DetectorError(
-            f"the shape is {rows.shape}",
-            where=where,
-            fix="Expected is (N, 4): x1 y1 x2 y2; or (N, 5) with the score.",
-        )
+        raise DetectorError(f"the shape is {rows.shape}", where=where, fix=expected)
     for *corners, score in rows if rows.shape[1] == 5 else np.insert(rows, 4, 1.0, axis=1):
         if not 0 <= score <= 1:
             raise DetectorError(f"the score {score:g} is not in 0 to 1", where=where)

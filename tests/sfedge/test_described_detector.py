@@ -368,6 +368,11 @@ def test_a_detector_that_is_not_known_is_told_with_the_known_ones() -> None:
         build_detector("mediapipe-onx", width=1, height=1)
 
 
+def test_a_bare_network_is_told_to_need_a_description() -> None:
+    with pytest.raises(ConfigError, match=r"face\.onnx is a network .*JSON file.*detectors\.md"):
+        build_detector("face.onnx", width=1, height=1)
+
+
 def test_detections_and_another_detector_contradict_each_other(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--detector names mediapipe"):
         build_detector("mediapipe", detections=tmp_path, width=1, height=1)

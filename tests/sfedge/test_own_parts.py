@@ -209,9 +209,16 @@ def test_arrays_of_boxes_are_detections(
         ({"face": np.array([[np.nan, 0.2, 0.3, 0.4]])}, "not a number"),
         ({"face": np.array([[0.1, 0.2, 0.3, 0.4, 7]])}, "the score 7 is not in 0 to 1"),
         ({"dog": np.zeros((0, 4))}, "no such kind is known. Known: face, hand, person"),
+        ({"face": "left"}, "boxes of kind 'face': 'left' is no array of numbers"),
+        ({"face": None}, r"the shape is \(\)"),
+        (None, "the detector returned None. Expected is a sequence of Detection"),
+        (7, "the detector returned 7"),
+        ([None], "the detector returned None among its detections"),
+        ("face", "the detector returned 'f' among its detections"),
+        (np.zeros((1, 4)), "among its detections. Expected is a sequence of Detection"),
     ],
 )
-def test_arrays_that_are_no_boxes_are_errors(found: object, sentence: str) -> None:
+def test_what_is_no_detection_is_an_error(found: object, sentence: str) -> None:
     class Wrong:
         def detect(self, frame: Frame) -> object:
             return found
