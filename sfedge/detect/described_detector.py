@@ -18,6 +18,7 @@ from sfedge.engines.ort import physical_cores
 from sfedge.engines.small_network import SmallNetwork, open_network
 
 Values = NDArray[np.float64]
+_ROUNDING = 1e-3  # of scores as float16
 _MOST = 300  # finds of one frame, the surest
 
 
@@ -90,7 +91,7 @@ class DescribedDetector:
             with suppress(DataError):  # wholly outside
                 placed = from_pixels(*box, width=width, height=height)
                 kind = self._description.classes[int(number)]
-                detections.append(Detection(kind, placed, min(score, 1.0)))
+                detections.append(Detection(kind, placed, min(max(score, 0.0), 1.0)))
         return detections
 
     def close(self) -> None:
@@ -158,52 +159,76 @@ class DescribedDetector:
     def _raw(self, outputs: Mapping[str, Values]) -> tuple[Values, Values, Values]:
         """Boxes (N, 4) as they come, scores (N,) and class numbers (N,)."""
         described = self._description
-        if described.rows is None:
+        labels = None
+        if described.rows is not None:
+            table = self._matrix(outputs[described.rows], described.rows, described.columns)
+            boxes = table[:, :4]
+        else:
             assert described.boxes is not None
             assert described.scores is not None
             boxes = self._matrix(outputs[described.boxes], described.boxes, 4)
-            values = outputs[described.scores]
-            if values.size == len(boxes):  # one score each, (1, N), (N,) or (1, N, 1)
-                values = values.reshape(-1, 1)
+            table = outputs[described.scores]
+            if described.columns == 1 and table.size == len(boxes):  # (1, N), (N,) or (1, N, 1)
+                table = table.reshape(-1, 1)
             else:
-                values = self._matrix(values, described.scores, 1)
-            if len(values) != len(boxes):
-                raise self._unfit(f"{len(boxes)} boxes have {len(values)} rows of scores")
-            labels = None if described.labels is None else outputs[described.labels].reshape(-1)
-        else:
-            least = 4 + (1 if described.score == "class" else 2)
-            rows = self._matrix(outputs[described.rows], described.rows, least)
-            boxes, values, labels = rows[:, :4], rows[:, 4:], None
-        if described.is_logit:
-            count = 1 if described.score == "score,class" else values.shape[1]
-            values = values.copy()
-            values[:, :count] = 1 / (1 + np.exp(-np.clip(values[:, :count], -100, 100)))
+                table = self._matrix(table, described.scores, described.columns)
+            if len(table) != len(boxes):
+                raise self._unfit(f"{len(boxes)} boxes have {len(table)} rows of scores")
+            if described.labels is not None:
+                labels = outputs[described.labels].reshape(-1)
+                if labels.shape != (len(boxes),):
+                    raise self._unfit(f"{len(boxes)} boxes have {len(labels)} labels")
+        first, count = described.score_columns
         if described.score == "score,class":
-            return boxes, values[:, 0], values[:, 1]
-        if described.score == "objectness*class":
-            values = values[:, :1] * values[:, 1:]
+            labels, count = table[:, first + 1], 1
+        values = self._probabilities(table, first, count)
+        if described.objectness is not None:
+            values = values * self._probabilities(table, described.objectness, 1)
         if labels is not None:
-            if labels.shape != (len(boxes),):
-                raise self._unfit(f"{len(boxes)} boxes have {len(labels)} labels")
             return boxes, values[:, 0], labels
         return boxes, values.max(axis=1), values.argmax(axis=1).astype(np.float64)
 
-    def _matrix(self, array: Values, name: str, least: int) -> Values:
-        """(N, values) of an output, which has at least so many values for each find."""
+    def _probabilities(self, table: Values, first: int, count: int) -> Values:
+        """Columns of scores, from 0 to 1."""
+        values = table[:, first : first + count]
+        if self._description.is_logit:
+            values = 1 / (1 + np.exp(-np.clip(values, -100, 100)))
+        is_wrong = ~((values >= -_ROUNDING) & (values <= 1 + _ROUNDING))  # also where not a number
+        if is_wrong.any():
+            name = self._description.rows or self._description.scores
+            row, column = np.argwhere(is_wrong)[0].tolist()
+            raise self._unfit(
+                f"output {name!r} has the score {values[row, column]:.4g} in column "
+                f"{first + column}, and scores are from 0 to 1",
+                "Scores before the sigmoid need output.logits, (1, values, N) needs "
+                "output.transposed, and beside columns of landmarks output.score_columns says "
+                "which are scores.",
+            )
+        return values
+
+    def _matrix(self, array: Values, name: str, columns: int) -> Values:
+        """(N, columns) of an output."""
         shape = array.shape
         if array.ndim == 3 and shape[0] == 1:
             array = array[0]
         if array.ndim == 2 and self._description.is_transposed:
             array = array.T
-        if array.ndim != 2 or array.shape[1] < least:
+        if array.ndim != 2 or array.shape[1] != columns:
+            wanted = (
+                f"(1, {columns}, N)" if self._description.is_transposed else f"(1, N, {columns})"
+            )
             raise self._unfit(
-                f"output {name!r} is {_sizes(shape)}, which is not (1, N, {least} or more); "
-                "output.transposed swaps the last two"
+                f"output {name!r} is {_sizes(shape)}, the description says {wanted}",
+                "output.transposed swaps the last two; where there are further classes, or columns "
+                "of landmarks, output.columns says how many columns there are and "
+                "output.score_columns which are scores.",
             )
         return array
 
-    def _unfit(self, why: str) -> DetectorError:
-        return DetectorError(f"the network does not fit its description: {why}", where=self._where)
+    def _unfit(self, why: str, fix: str = "") -> DetectorError:
+        return DetectorError(
+            f"the network does not fit its description: {why}", where=self._where, fix=fix
+        )
 
 
 def _as_corners(boxes: Values, form: str) -> Values:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from sfedge.core.errors import DetectorError
+from sfedge.core.errors import DetectorError, nearest_name
 from sfedge.core.structures import Kind
 from sfedge.engines.small_network import ENGINES
 from sfedge.system.cache import file_sha256
@@ -39,6 +39,9 @@ class Description:
     box: str  # xyxy, cxcywh or xywh
     unit: str  # pixels of the input, or fractions of it
     score: str  # class, objectness*class or score,class
+    columns: int  # values in a row of `rows`, or of `scores`
+    objectness: int | None  # its column
+    score_columns: tuple[int, int]  # first and count: a score for each class, or score and class
     is_logit: bool  # scores come before the sigmoid
     classes: Mapping[int, Kind]
     nms: float | None  # intersection over union above which two finds are one; None: inside
@@ -50,6 +53,10 @@ _Check = Callable[[Any], bool]
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _one_of(*names: str) -> tuple[_Check, str]:
@@ -134,6 +141,14 @@ FIELDS: Mapping[str, Mapping[str, tuple[Any, _Check, str]]] = {
         "box": ("xyxy", *_one_of("xyxy", "cxcywh", "xywh")),
         "unit": ("pixels", *_one_of("pixels", "fractions")),
         "score": ("class", *_one_of("class", "objectness*class", "score,class")),
+        "columns": (None, lambda v: _is_whole(v, 1), "a whole number above 0"),
+        "score_columns": (
+            None,
+            lambda v: (
+                isinstance(v, list) and len(v) == 2 and _is_whole(v[0], 0) and _is_whole(v[1], 1)
+            ),
+            "[first, count], columns counted from 0",
+        ),
         "logits": (False, *_FLAG),
     },
 }
@@ -162,8 +177,12 @@ def read_description(path: Path) -> Description:
     inside = {name: _values(name, top[name], faults) for name in ("input", "output")}
     if not faults:
         faults = _contradictions(inside["output"])
+    if not faults:
+        classes = {int(number): kind for number, kind in top["classes"].items()}
+        columns, objectness, score_columns = _columns(inside["output"], max(classes) + 1, faults)
     if faults:
-        raise DetectorError("; ".join(faults), where=str(path), fix=_GUIDE)
+        fix = f"{_hint({'': content, **{name: top[name] for name in inside}})}{_GUIDE}"
+        raise DetectorError("; ".join(faults), where=str(path), fix=fix)
     size, output = inside["input"]["size"], inside["output"]
     return Description(
         file=_network(path, top["file"], top["sha256"]),
@@ -183,8 +202,11 @@ def read_description(path: Path) -> Description:
         box=output["box"],
         unit=output["unit"],
         score=output["score"],
+        columns=columns,
+        objectness=objectness,
+        score_columns=score_columns,
         is_logit=output["logits"],
-        classes={int(number): kind for number, kind in top["classes"].items()},
+        classes=classes,
         nms=None if top["nms"] == "inside" else float(top["nms"]),
         threshold=float(top["threshold"]),
     )
@@ -196,7 +218,7 @@ def _values(part: str, content: Any, faults: list[str]) -> dict[str, Any]:
     lead = f"{part}." if part else ""
     if not isinstance(content, dict):
         return {name: default for name, (default, _, _) in fields.items()}
-    faults += [f"{lead}{name} is no field" for name in content if name not in fields]
+    faults += [f"unknown field '{lead}{name}'" for name in content if name not in fields]
     values = {}
     for name, (default, is_right, words) in fields.items():
         value = content.get(name, default)
@@ -206,6 +228,57 @@ def _values(part: str, content: Any, faults: list[str]) -> dict[str, Any]:
             faults.append(f"{lead}{name} is {json.dumps(value)}, not {words}")
         values[name] = value
     return values
+
+
+def _hint(content: Mapping[str, Any]) -> str:
+    """What unknown fields were perhaps meant to be, a sentence and a space, or ""."""
+    known = _full_names(FIELDS)
+    near = [nearest_name(name, known) for name in _full_names(content) if name not in known]
+    meant = ", ".join(repr(name) for name in near if name is not None)
+    return f"Did you mean {meant}? " if meant else ""
+
+
+def _full_names(parts: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{part}.{name}" if part else name
+        for part, fields in parts.items()
+        if isinstance(fields, dict)
+        for name in fields
+    ]
+
+
+def _columns(
+    output: Mapping[str, Any], classes: int, faults: list[str]
+) -> tuple[int, int | None, tuple[int, int]]:
+    """Columns in all, that of the objectness, and first and count of those of the scores.
+
+    Without landmarks or the like, the scores are all that follows the box and the objectness.
+    """
+    has_objectness = output["score"] == "objectness*class"
+    before = (0 if output["rows"] is None else 4) + has_objectness
+    columns, given = output["columns"], output["score_columns"]
+    fixed = 2 if output["score"] == "score,class" else 1 if output["labels"] is not None else None
+    if given is not None:
+        first, count = given
+    else:
+        first = before
+        count = fixed or (classes if columns is None else max(columns - before, 0))
+    if columns is None:
+        columns = first + count
+    if first < before:
+        faults.append(
+            f"output.score_columns begins at {first}, within the box or objectness, "
+            f"columns 0 to {before - 1}"
+        )
+    if fixed is not None and count != fixed:
+        faults.append(f"output.score_columns has {count} columns, not {fixed}")
+    if fixed is None and count < classes:
+        faults.append(f"classes has the number {classes - 1}, but there are {count} score columns")
+    if first + count > columns:
+        faults.append(
+            f"output.columns is {columns}, but output.score_columns reach to {first + count}"
+        )
+    return columns, before - 1 if has_objectness else None, (first, count)
 
 
 def _contradictions(output: Mapping[str, Any]) -> list[str]:

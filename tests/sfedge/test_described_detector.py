@@ -104,6 +104,28 @@ def make_network(path: Path, form: str = "yolov8", *, layout: str = "NCHW") -> N
     onnx.save(model, str(path))
 
 
+def make_fixed(path: Path, rows: NDArray[np.float64]) -> None:
+    """A network of 64 x 64 pixels that gives the same values, named "found", for every picture."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["picture"], ["mean"], keepdims=1, axes=[1, 2, 3]),
+            helper.make_node("Reshape", ["mean", "one"], ["flat"]),
+            helper.make_node("Mul", ["flat", "none"], ["zero"]),
+            helper.make_node("Add", ["rows", "zero"], ["found"]),
+        ],
+        "fixed",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor_value_info("found", TensorProto.FLOAT, rows.shape)],
+        [
+            numpy_helper.from_array(rows.astype(np.float32), "rows"),
+            numpy_helper.from_array(np.zeros(1, np.float32), "none"),
+            numpy_helper.from_array(np.int64([1]), "one"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
+
+
 FORMS: dict[str, dict[str, Any]] = {
     "yolov8": {"rows": "output0", "transposed": True, "box": "cxcywh"},
     "yolov5": {"rows": "output", "box": "cxcywh", "score": "objectness*class"},
@@ -183,7 +205,7 @@ def test_boxes_come_back_to_the_frame_however_it_was_fitted(
     [
         {"layout": "NHWC"},
         {"order": "BGR"},
-        {"mean": [30, 30, 30], "scale": 225},
+        {"mean": [30, 30, 30], "scale": 285},
     ],
 )
 def test_the_picture_goes_in_as_described(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -197,29 +219,10 @@ def test_the_picture_goes_in_as_described(changes: dict[str, Any], tmp_path: Pat
 def test_neighbours_that_overlap_are_one_only_where_the_network_does_not_do_it(
     tmp_path: Path,
 ) -> None:
-    network = tmp_path / "pair.onnx"
     rows = np.array(
         [[[10, 10, 50, 50, 0.9, 0], [12, 10, 52, 50, 0.8, 0], [12, 10, 52, 50, 0.7, 1]]]
     )
-    constant = numpy_helper.from_array(rows.astype(np.float32), "rows")
-    graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["picture"], ["mean"], keepdims=1, axes=[1, 2, 3]),
-            helper.make_node("Reshape", ["mean", "one"], ["flat"]),
-            helper.make_node("Mul", ["flat", "none"], ["zero"]),
-            helper.make_node("Add", ["rows", "zero"], ["found"]),
-        ],
-        "pair",
-        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, 64, 64])],
-        [helper.make_tensor_value_info("found", TensorProto.FLOAT, [1, 3, 6])],
-        [
-            constant,
-            numpy_helper.from_array(np.zeros(1, np.float32), "none"),
-            numpy_helper.from_array(np.int64([1]), "one"),
-        ],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(network))
+    make_fixed(tmp_path / "pair.onnx", rows)
     path = tmp_path / "pair.json"
     for nms, scores in ((0.5, [0.9, 0.7]), ("inside", [0.9, 0.8, 0.7])):
         path.write_text(
@@ -235,6 +238,90 @@ def test_neighbours_that_overlap_are_one_only_where_the_network_does_not_do_it(
         )
         detections = found(path, np.zeros((64, 64, 3), np.uint8))
         assert [one.score for one in detections] == pytest.approx(scores)
+
+
+# Two faces of 20 pixels, and 98 places without one; landmarks are in pixels around each centre.
+CENTRES = np.random.default_rng(3).uniform(10, 54, (100, 2))
+CENTRES[:2] = (16, 20), (44, 40)
+BOXES = np.concatenate([CENTRES, np.full((100, 2), 20.0)], axis=1)
+SCORES = np.zeros((100, 1))
+SCORES[:2, 0] = 0.9, 0.6
+POINTS = np.tile(CENTRES, 5)
+YOLOV8_FACE = np.concatenate([BOXES, SCORES, np.insert(POINTS, [2, 4, 6, 8, 10], 0.99, 1)], 1).T
+YOLOV5_FACE = np.concatenate([BOXES, np.full((100, 1), 0.8), POINTS, SCORES], axis=1)
+OF_YOLOV8 = {"transposed": True, "columns": 20, "score_columns": [4, 1]}
+OF_YOLOV5 = {"score": "objectness*class", "score_columns": [15, 1]}
+
+
+def describe_fixed(folder: Path, rows: NDArray[np.float64], **output: Any) -> Path:
+    make_fixed(folder / "fixed.onnx", rows[None])
+    description = {
+        "file": "fixed.onnx",
+        "input": {"size": 64},
+        "output": {"rows": "found", "box": "cxcywh", **output},
+        "classes": {"0": "face"},
+        "threshold": 0.3,
+    }
+    path = folder / "fixed.json"
+    path.write_text(json.dumps(description))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "output", "scores"),
+    [(YOLOV8_FACE, OF_YOLOV8, [0.9, 0.6]), (YOLOV5_FACE, OF_YOLOV5, [0.72, 0.48])],
+)
+def test_columns_of_landmarks_are_no_scores(
+    rows: NDArray[np.float64], output: dict[str, Any], scores: list[float], tmp_path: Path
+) -> None:
+    detections = found(describe_fixed(tmp_path, rows, **output), np.zeros((64, 64, 3), np.uint8))
+    assert [one.score for one in detections] == pytest.approx(scores)
+    assert {one.kind for one in detections} == {"face"}
+    for one, (x, y) in zip(detections, CENTRES, strict=False):
+        box = Box((x - 10) / 64, (y - 10) / 64, (x + 10) / 64, (y + 10) / 64)
+        assert iou(one.box, box) > 0.99
+
+
+def test_other_columns_of_classes_need_no_name(tmp_path: Path) -> None:
+    rows = np.concatenate([BOXES, np.zeros((100, 80))], axis=1)
+    rows[0, 4], rows[1, 4], rows[1, 60] = 0.9, 0.6, 0.7  # the second is surer to be something else
+    detections = found(describe_fixed(tmp_path, rows, columns=84), np.zeros((64, 64, 3), np.uint8))
+    assert [one.score for one in detections] == pytest.approx([0.9])
+
+
+@pytest.mark.parametrize(
+    ("rows", "output", "message"),
+    [
+        (YOLOV8_FACE, {"transposed": True}, r"is \(1, 20, 100\), the description says \(1, 5, N\)"),
+        (YOLOV8_FACE, {"transposed": True, "columns": 20}, "the score .* in column 5,"),
+        (YOLOV8_FACE, {**OF_YOLOV8, "transposed": False}, r"the description says \(1, N, 20\)"),
+        (YOLOV8_FACE / 64, {**OF_YOLOV8, "transposed": False}, r"description says \(1, N, 20\)"),
+        (YOLOV5_FACE, {"score": "objectness*class"}, r"the description says \(1, N, 6\)"),
+        (YOLOV5_FACE, {"score": "objectness*class", "columns": 16}, "the score 16 in column 5"),
+        (YOLOV5_FACE, {**OF_YOLOV5, "transposed": True}, r"the description says \(1, 16, N\)"),
+        (YOLOV8_FACE[:5], {"transposed": True, "box": "xyxy", "score": "score,class"}, "6, N"),
+        (np.concatenate([BOXES, SCORES * 9 - 4], axis=1), {}, "score 4.1 in column 4.*logits"),
+        (np.concatenate([BOXES, SCORES * np.nan], axis=1), {}, "the score nan in column 4"),
+    ],
+)
+def test_what_is_no_score_is_refused_when_the_detector_is_opened(
+    rows: NDArray[np.float64], output: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DetectorError, match=message) as caught:
+        open_described(describe_fixed(tmp_path, rows, **output))
+    assert "\n" not in str(caught.value)
+    for cause in ("output.transposed", "landmarks", "output.score_columns"):
+        assert cause in str(caught.value)
+
+
+def test_what_is_no_score_is_refused_in_every_frame(tmp_path: Path) -> None:
+    picture, *_ = squares(SIZE, SIZE, CELL)
+    detector = open_described(describe(tmp_path, input={"size": SIZE, "scale": 100}))
+    assert detector.detect(Frame(np.zeros_like(picture), 0, 0.0)) == []
+    with pytest.raises(
+        DetectorError, match=r"the score 2\.55 in column 4.*output\.logits.*output\.transposed"
+    ):
+        detector.detect(Frame(picture, 1, 0.1))
 
 
 def test_only_the_listed_classes_from_the_threshold_on_count(tmp_path: Path) -> None:
@@ -275,7 +362,10 @@ def test_the_command_takes_a_description(tmp_path: Path, command: Any, astronaut
         ({"nms": "outside"}, 'nms is "outside", not a number up to 1, or "inside"'),
         ({"threshold": 2}, "threshold is 2, not a number from 0 to 1"),
         ({"engine": "tpu"}, 'engine is "tpu", not one of auto, cpu, openvino, cuda'),
-        ({"colour": 1}, "colour is no field"),
+        ({"colour": 1}, "unknown field 'colour'"),
+        ({"nmss": 1}, r"json: unknown field 'nmss'\. Did you mean 'nms'\? docs/"),
+        ({"scale": 1}, "unknown field 'scale'. Did you mean 'input.scale'"),
+        ({"input": {"size": 160, "layuot": 1}}, r"'input\.layuot'\. Did you mean 'input\.layout'"),
         ({"input": {}}, "input.size is missing"),
         ({"input": 5}, "input is 5, not an object"),
         ({"input": {"size": [1, 2]}}, r"input.size is \[1, 2\], not a number of pixels"),
@@ -286,6 +376,24 @@ def test_the_command_takes_a_description(tmp_path: Path, command: Any, astronaut
         ({"output": {"boxes": "output0"}}, "output.scores is missing"),
         ({"output": {"rows": "output0", "scores": "x"}}, "output.scores is not needed"),
         ({"output": {"rows": "output0", "score": "best"}}, "output.score is"),
+        ({"output": {**FORMS["yolov8"], "columns": 0}}, "output.columns is 0, not a whole number"),
+        ({"output": {**FORMS["yolov8"], "score_columns": 4}}, r"is 4, not \[first, count\]"),
+        (
+            {"output": {**FORMS["yolov8"], "score_columns": [3, 2]}},
+            "3, within the box or objectness, columns 0 to 3",
+        ),
+        ({"output": {**FORMS["yolov8"], "score_columns": [4, 1]}}, "number 1, but .* 1 score col"),
+        ({"output": {**FORMS["yolov8"], "columns": 5}}, "number 1, but .* 1 score column"),
+        ({"output": {**FORMS["nms"], "score_columns": [4, 1]}}, "has 1 columns, not 2"),
+        (
+            {"output": {**FORMS["yolov8"], "columns": 6, "score_columns": [5, 2]}},
+            "output.columns is 6, but output.score_columns reach to 7",
+        ),
+        ({"output": {**FORMS["yolov8"], "transposed": False}}, r"the description says \(1, N, 6\)"),
+        (
+            {"classes": {"0": "face"}},
+            r"is \(1, 6, 100\), the description says \(1, 5, N\).*columns",
+        ),
     ],
 )
 def test_a_wrong_description_is_told_in_one_line(
@@ -310,13 +418,22 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
-def test_the_example_of_the_documents_is_a_right_description(tmp_path: Path) -> None:
+def test_the_examples_of_the_documents_are_right_descriptions(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
-    example = page.split("```json")[1].split("```")[0]
+    section = page.split("## An ONNX detector of your own")[1].split("\n## ")[0]
+    plain, *outputs = [part.split("```")[0] for part in section.split("```json")[1:]]
     (tmp_path / "yolov8n-face.onnx").touch()
-    (tmp_path / "face.json").write_text(example)
-    described = read_description(tmp_path / "face.json")
+    path = tmp_path / "face.json"
+    path.write_text(plain)
+    described = read_description(path)
     assert (described.classes, described.size, described.box) == ({0: "face"}, (640, 640), "cxcywh")
+    assert (described.columns, described.score_columns) == (5, (4, 1))
+    read = []
+    for output in outputs:
+        path.write_text(json.dumps({**json.loads(plain), **json.loads(f"{{{output}}}")}))
+        described = read_description(path)
+        read.append((described.columns, described.objectness, described.score_columns))
+    assert read == [(20, None, (4, 1)), (16, 4, (15, 1))]
 
 
 def test_the_documents_list_all_fields() -> None:
