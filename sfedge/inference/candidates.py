@@ -11,6 +11,8 @@ from sfedge.core.tasks import Task
 from sfedge.inference.conditions import CONDITIONS, raised_hands
 from sfedge.inference.crop import free_hand_query, hand_queries, query_for
 
+_CLEARLY = 1.2  # times as large as one who was chosen before, and another takes the place
+
 _Item = TypeVar("_Item", Track, Hand)
 
 
@@ -29,44 +31,54 @@ class Caps:
     egocentric: bool = False
 
 
-def candidates(
-    tasks: Sequence[Task], scene: Scene, time: float, caps: Caps, aspect: float
-) -> list[Query]:
-    """Every query that may be asked now, by task, then by people, then by hands without a person.
+class Candidates:
+    """Finds every question that may be asked about a frame, within the caps.
+
+    Who was among the largest stays chosen until another is clearly larger, or until they leave; so
+    in a crowd of equal sizes the same people are asked again and again, and their answers last.
 
     Args:
         tasks: what to ask, in this order.
-        scene: who is in the frame; those who were not seen in it are not asked about.
-        time: of the frame.
         caps: how much is asked.
-        aspect: the picture's width divided by its height, in pixels.
     """
-    seen = people_seen(scene, time)
-    chosen = _largest(seen, caps.max_people)
-    hands = _largest([h for h in scene.hands if h.last_seen == time], caps.max_people)
-    pairs = sorted(combinations(chosen, 2), key=_closeness)[: caps.max_pairs]
-    queries: list[Query] = []
-    for task in tasks:
-        may_ask = CONDITIONS[task.condition]
-        if task.is_about_hands:
-            able = [track for track in chosen if may_ask(track)]
-            for track in able:
-                queries += hand_queries(task, track, raised_hands(track), aspect)
-            queries += [free_hand_query(task, hand, aspect) for hand in hands]
-            continue
-        if task.people == 2:
-            asked: Sequence[tuple[Track, ...]] = pairs
-        else:
-            is_for_all = caps.egocentric and task.everyone_if_egocentric
-            asked = [(track,) for track in (seen if is_for_all else chosen)]
-        found = [query_for(task, people) for people in asked if all(map(may_ask, people))]
-        queries += [query for query in found if query is not None]
-    return queries
 
+    def __init__(self, tasks: Sequence[Task], caps: Caps) -> None:
+        self._tasks, self._caps = tuple(tasks), caps
+        self._people, self._hands = _Largest(caps.max_people), _Largest(caps.max_people)
 
-def people_seen(scene: Scene, time: float) -> list[Track]:
-    """Those who were seen in this frame, by id."""
-    return sorted((t for t in scene.people if t.last_seen == time), key=lambda track: track.id)
+    def find(self, scene: Scene, time: float, aspect: float) -> list[Query]:
+        """The questions of the next frame, by task, then by people, then by hands of nobody.
+
+        Args:
+            scene: who is in the frame; those who were not seen in it are not asked about.
+            time: of the frame.
+            aspect: the picture's width divided by its height, in pixels.
+        """
+        seen = _people_seen(scene, time)
+        chosen = self._people.choose(seen, scene.people)
+        hands = self._hands.choose([h for h in scene.hands if h.last_seen == time], scene.hands)
+        pairs = sorted(combinations(chosen, 2), key=_closeness)[: self._caps.max_pairs]
+        queries: list[Query] = []
+        for task in self._tasks:
+            may_ask = CONDITIONS[task.condition]
+            if task.is_about_hands:
+                able = [track for track in chosen if may_ask(track)]
+                for track in able:
+                    queries += hand_queries(task, track, raised_hands(track), aspect)
+                queries += [free_hand_query(task, hand, aspect) for hand in hands]
+                continue
+            if task.people == 2:
+                asked: Sequence[tuple[Track, ...]] = pairs
+            else:
+                is_for_all = self._caps.egocentric and task.everyone_if_egocentric
+                asked = [(track,) for track in (seen if is_for_all else chosen)]
+            found = [query_for(task, people) for people in asked if all(map(may_ask, people))]
+            queries += [query for query in found if query is not None]
+        return queries
+
+    def left_out(self, scene: Scene, time: float) -> int:
+        """How many people in sight at this frame are beyond `max_people`."""
+        return max(len(_people_seen(scene, time)) - self._caps.max_people, 0)
 
 
 def slot(query: Query) -> AnswerKey:
@@ -78,14 +90,29 @@ def slot(query: Query) -> AnswerKey:
     return task, people, hands if query.task.view == "hand" or not people else ()
 
 
-def _largest(items: Sequence[_Item], most: int) -> list[_Item]:
-    """The `most` largest of them, sorted by id."""
-    ordered = sorted(items, key=lambda item: (-_area(item), item.id))
-    return sorted(ordered[:most], key=lambda item: item.id)
+class _Largest:
+    """The largest of some people or hands, of whom those chosen before come first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._chosen: set[int] = set()  # ids, also of those who are not seen for a moment
+
+    def choose(self, seen: Sequence[_Item], present: Sequence[_Item]) -> list[_Item]:
+        """As many of those `seen` as may be, by id; of those `present` some may not be seen."""
+        ordered = sorted(seen, key=lambda item: (-self._weight(item), item.id))
+        chosen = sorted(ordered[: self._most], key=lambda item: item.id)
+        hidden = {item.id for item in present} - {item.id for item in seen}
+        self._chosen = {item.id for item in chosen} | (self._chosen & hidden)
+        return chosen
+
+    def _weight(self, item: Track | Hand) -> float:
+        area = item.person.area if isinstance(item, Track) else item.box.area
+        return area * (_CLEARLY if item.id in self._chosen else 1.0)
 
 
-def _area(item: Track | Hand) -> float:
-    return item.person.area if isinstance(item, Track) else item.box.area
+def _people_seen(scene: Scene, time: float) -> list[Track]:
+    """Those who were seen in this frame, by id."""
+    return sorted((t for t in scene.people if t.last_seen == time), key=lambda track: track.id)
 
 
 def _closeness(pair: tuple[Track, Track]) -> tuple[float, int, int]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sfedge.core.boxes import Box, iou
 from sfedge.core.structures import AnswerKey, Query, Scene
 from sfedge.core.tasks import Task
-from sfedge.inference.candidates import Caps, candidates, people_seen, slot
+from sfedge.inference.candidates import Candidates, Caps, slot
 
 _MATE_URGENCY = 0.5  # of the most urgent: so urgent, a query comes along when its view is encoded
 _KEPT = 60.0  # seconds after which a query that can't be asked now counts as never asked
@@ -36,7 +36,7 @@ class IntervalPlanner:
         max_pairs: int,
         egocentric: bool = False,
     ) -> None:
-        self._tasks, self._caps = tuple(tasks), Caps(max_people, max_pairs, egocentric)
+        self._candidates = Candidates(tasks, Caps(max_people, max_pairs, egocentric))
         self._interval = interval
         self._tick: int | None = None
         self._asked: set[AnswerKey] = set()  # slots since the last tick
@@ -54,14 +54,14 @@ class IntervalPlanner:
         if tick is None or tick != self._tick:
             self._tick = tick
             self._asked.clear()
-        queries = candidates(self._tasks, scene, time, self._caps, aspect)
+        queries = self._candidates.find(scene, time, aspect)
         queries = [query for query in queries if slot(query) not in self._asked]
         self._asked.update(slot(query) for query in queries)
         return queries
 
     def left_out(self, scene: Scene, time: float) -> int:
         """Number of people in sight at this frame beyond `max_people`."""
-        return max(len(people_seen(scene, time)) - self._caps.max_people, 0)
+        return self._candidates.left_out(scene, time)
 
     def forget(self, people: Iterable[int]) -> None:
         """Ask of these people as if for the first time; for ids that the tracker has ended."""
@@ -93,7 +93,7 @@ class BudgetPlanner:
     def __init__(
         self, tasks: Sequence[Task], *, max_people: int, max_pairs: int, egocentric: bool = False
     ) -> None:
-        self._tasks, self._caps = tuple(tasks), Caps(max_people, max_pairs, egocentric)
+        self._candidates = Candidates(tasks, Caps(max_people, max_pairs, egocentric))
         self._asked: dict[AnswerKey, _Asked] = {}  # by slot
 
     def plan(self, scene: Scene, time: float, limit: int, *, aspect: float = 1.0) -> list[Query]:
@@ -108,7 +108,7 @@ class BudgetPlanner:
         self._asked = {
             key: asked for key, asked in self._asked.items() if 0 <= time - asked.time <= _KEPT
         }
-        queries = candidates(self._tasks, scene, time, self._caps, aspect)
+        queries = self._candidates.find(scene, time, aspect)
         places = {slot(query): _places(query, scene) for query in queries}
         urgency = {slot(query): self._urgency(query, places, time) for query in queries}
         # Stable: ties by task and people; what was never asked is first among equals.
@@ -126,7 +126,7 @@ class BudgetPlanner:
 
     def left_out(self, scene: Scene, time: float) -> int:
         """Number of people in sight at this frame beyond `max_people`."""
-        return max(len(people_seen(scene, time)) - self._caps.max_people, 0)
+        return self._candidates.left_out(scene, time)
 
     def forget(self, people: Iterable[int]) -> None:
         """Ask of these people as if for the first time; for ids that the tracker has ended."""

@@ -438,3 +438,62 @@ def test_the_order_of_the_tracks_does_not_matter(live: bool) -> None:
     tracks = [someone(i, 0.0, x=0.2 * i, raised=True) for i in (1, 2, 3, 4)]
 
     assert plan(tracks) == plan(tracks[::-1])
+
+
+@given(
+    st.lists(st.lists(st.floats(0.98, 1.02), min_size=30, max_size=30), min_size=2, max_size=8),
+    st.integers(1, 8),
+    st.integers(1, 30),
+    st.booleans(),
+)
+@settings(max_examples=25)
+def test_in_a_crowd_of_equal_sizes_the_same_people_are_asked_all_the_time(
+    sizes: list[list[float]], most: int, count: int, live: bool
+) -> None:
+    def run() -> list[list[int]]:
+        one = (TASKS["expression"],)
+        budget = BudgetPlanner(one, max_people=most, max_pairs=2)
+        interval = planner(one, interval=0.0, max_people=most, max_pairs=2)
+        asked = []
+        for time, row in enumerate(sizes):
+            people = [someone(i, time, x=0.03 * i, size=size) for i, size in enumerate(row[:count])]
+            found = scene(*people)
+            queries = budget.plan(found, time, 99) if live else interval.plan(found, time)
+            asked.append(sorted(query.people[0] for query in queries))
+        return asked
+
+    asked = run()
+
+    assert len(asked[0]) == min(most, count)
+    assert asked == [asked[0]] * len(sizes)
+    assert asked == run()
+
+
+def test_one_who_is_not_seen_for_a_moment_lends_the_place_and_nobody_else_loses_one() -> None:
+    plan = planner((TASKS["expression"],), interval=0.0, max_people=2).plan
+    sizes = [1.0, 0.99, 0.98, 0.97]
+    asked = []
+    for time in range(6):
+        seen = [time - 1 if i == 0 and time in (2, 3) else time for i in range(4)]
+        people = [someone(i, seen[i], x=0.2 * i, size=sizes[i]) for i in range(4)]
+        asked.append([query.people[0] for query in plan(scene(*people), time)])
+
+    assert asked == [[0, 1], [0, 1], [1, 2], [1, 2], [0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(("size", "asked"), [(1.05, (1, 2)), (1.15, (2, 3))])
+def test_one_who_is_clearly_larger_takes_the_place_of_the_smallest(
+    size: float, asked: tuple[int, ...]
+) -> None:
+    plan = planner((TASKS["expression"],), interval=0.0, max_people=2).plan
+    people = [someone(1, 0.0), someone(2, 0.0, x=0.3, size=1.01)]
+    plan(scene(*people), 0.0)
+    people = [replace(track, last_seen=1.0) for track in people]
+
+    queries = plan(scene(*people, someone(3, 1.0, x=0.6, size=size)), 1.0)  # area: its square
+
+    assert tuple(query.people[0] for query in queries) == asked
+    assert [q.people for q in plan(scene(someone(1, 2.0), someone(3, 2.0, x=0.6)), 2.0)] == [
+        (1,),
+        (3,),
+    ]  # who left has no place
