@@ -118,7 +118,7 @@ def page_parts(run: Run, warm_up: int) -> list[str]:
                 ("frames per second, once warm", f"{steady:.1f}"),
                 ("frames per second of the run, with start and end", f"{_rate(run):.1f}"),
                 ("s to open source, model and networks", f"{run.opened:.2f}"),
-                ("s from the last frame until all files are whole", f"{_end(run):.2f}"),
+                ("s from the last frame until all files are complete", f"{_end(run):.2f}"),
                 ("peak memory, MiB", f"{run.memory / 2**20:.0f}"),
             ],
         ),
