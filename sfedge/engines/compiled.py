@@ -190,7 +190,7 @@ def checked_file(engines: EngineSet, folder: Path, graph: str) -> Path:
     except OSError as error:
         raise EngineError(f"it cannot be read ({error.strerror})", where=str(path)) from error
     if found != built.sha256:
-        raise EngineError("its sum is not that of the engine that was built", where=str(path))
+        raise EngineError("its sha256 is not that of the engine that was built", where=str(path))
     return path
 
 

@@ -33,7 +33,7 @@ def check_precision(precision: str) -> None:
     """Raise EngineError where the processor does not compute in a precision of a bundle."""
     if precision == "bf16" and "BF16" not in capabilities():
         raise EngineError(
-            "it does not compute in bf16, so OpenVINO would run these graphs as something else",
+            "it does not compute in bf16, so OpenVINO would run these graphs in another precision",
             where=cpu_name() or "the processor",
             fix="Take a bundle with fp32, another --precision of this one, or the engine cpu.",
         )

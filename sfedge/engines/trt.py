@@ -94,7 +94,7 @@ def check_built(backend: str, folder: Path, model: str = "") -> None:
         if (other := compiled.of_another_version(folder, model)) is None:
             raise
         raise EngineError(
-            "its engines are stale: they were built of another version of bundle "
+            "its engines are stale: they were built from another version of bundle "
             f"{model!r} ({other.bundle_sha256[:12]}…, now it is {folder.parent.name[:12]}…)",
             where=str(compiled.folder_of(other.bundle_sha256, backend, other.precision)),
             fix=REBUILD,

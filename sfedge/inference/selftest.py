@@ -127,7 +127,7 @@ def check_once(
         differences = ", ".join(f"{name} by {distance:.2g}" for name, distance in wrong.items())
         raise EngineError(
             f"its answers to the self-test of {bundle.manifest.name!r} are wrong, so it is not "
-            f"used: of their size they differ {differences}; {choice.precision} may differ by "
+            f"used: relative differences are {differences}; {choice.precision} may differ by "
             f"{limit:g}",
             where=device,
             fix="Update the driver and the engine's library (`sfedge doctor` names them), or "

@@ -235,10 +235,10 @@ def _check_parts(
         if part is not None and not callable(getattr(part, method, None)):
             raise UsageError(f"a {name} has a method {method!r}", where=type(part).__name__)
     if detector is not None and config.detections is not None:
-        raise UsageError("detections= and detector= both say where people are", fix="Give one.")
+        raise UsageError("detections= and detector= exclude each other", fix="Give one.")
     if model is not None and config.bundle is not None:
-        raise UsageError("bundle= and model= both say what answers", fix="Give one.")
+        raise UsageError("bundle= and model= exclude each other", fix="Give one.")
     if source is None and parsed_every(config.every) != (1, 0.0):
-        raise UsageError("every= chooses among a source's frames", fix="Leave it out with step.")
+        raise UsageError("every= needs a source", fix="Leave it out with step.")
     if source is None and config.detections is not None:
         raise UsageError("boxes from a file need a source", fix="Give a detector of your own.")

@@ -60,7 +60,7 @@ def open_source(
     try:
         is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
     except (OSError, ValueError) as error:
-        raise SourceError(f"cannot be looked at ({error})", where=shown(address)) from error
+        raise SourceError(f"cannot be accessed ({error})", where=shown(address)) from error
     if not is_there:
         raise SourceError(
             "there is no such file or folder",

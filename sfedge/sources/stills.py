@@ -224,7 +224,7 @@ def _tiff_of_floats(path: Path) -> tuple[Pillow.Image, str]:
     with quiet_opencv():
         values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
-        raise ValueError("its kind of values is not known")
+        raise ValueError("its pixel type is not known")
     image, note = scaled(np.asarray(values))
     colours = image[:, :, 2::-1] if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
     return Pillow.fromarray(np.ascontiguousarray(colours)), note

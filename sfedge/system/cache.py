@@ -46,7 +46,7 @@ def within(place: Path) -> Iterator[None]:
         raise OutputError(
             f"cannot be read or written ({error.strerror or error})",
             where=str(place),
-            fix="Make room there, allow access to it, or name another folder in SFEDGE_CACHE.",
+            fix="Free disk space there, allow access to it, or name another folder in SFEDGE_CACHE.",
         ) from error
 
 
@@ -104,7 +104,7 @@ def fetch(
                 raise FetchError(f"no answer ({error})", where=url) from error
             except (ValueError, OverflowError) as error:  # another hash, or more than the size
                 raise FetchError(
-                    f"what was sent is not the pinned {target.name} ({size} bytes, "
+                    f"the download is not the pinned {target.name} ({size} bytes, "
                     f"sha256 {sha256[:12]}…)",
                     where=url,
                 ) from error

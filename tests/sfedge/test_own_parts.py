@@ -137,7 +137,7 @@ def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
         pipeline(IMAGE, bundle=tmp_path)
     with pytest.raises(UsageError, match="boxes from a file need a source"):
         sfedge.Pipeline(detections=tmp_path / "boxes.csv")
-    with pytest.raises(UsageError, match="every= chooses among a source's frames"):
+    with pytest.raises(UsageError, match="every= needs a source"):
         sfedge.Pipeline(every=2)
     with pytest.raises(UsageError, match="object: a detector has a method 'detect'"):
         pipeline(IMAGE, object())

@@ -340,7 +340,8 @@ def test_engines_of_an_earlier_bundle_are_told_as_stale_and_not_loaded(
     with open_bundle(other) as changed:
         refused = refusal(changed)
         assert (
-            "its engines are stale: they were built of another version of bundle 'small'" in refused
+            "its engines are stale: they were built from another version of bundle 'small'"
+            in refused
         )
         assert f"({bundle.sha256[:12]}…, now it is {changed.sha256[:12]}…)" in refused
         assert str(built) in refused
@@ -375,7 +376,7 @@ def flip(path: Path) -> None:
 
 def test_an_engine_with_a_flipped_bit_is_refused(bundle: Bundle, built: Path) -> None:
     flip(built / "trunk.engine")
-    assert "its sum is not that of the engine that was built" in refusal(bundle)
+    assert "its sha256 is not that of the engine that was built" in refusal(bundle)
 
 
 def test_a_missing_engine_is_refused(bundle: Bundle, built: Path) -> None:

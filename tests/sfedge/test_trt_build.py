@@ -304,7 +304,7 @@ def test_what_was_built_is_listed_verified_and_removed(
     assert "ready" in invoke("list").stdout  # sums are not looked at
     result = invoke("verify")
     assert result.return_value == 1
-    assert "refused: its sum is not that of the engine" in result.stdout
+    assert "refused: its sha256 is not that of the engine" in result.stdout
 
     assert isinstance(invoke("remove").exception, click.UsageError)
     assert isinstance(invoke("remove", "nothing").exception, UnknownNameError)
