@@ -46,7 +46,7 @@ def within(place: Path) -> Iterator[None]:
         raise OutputError(
             f"cannot be read or written ({error.strerror or error})",
             where=str(place),
-            fix="Free disk space there, allow access to it, or name another folder in SFEDGE_CACHE.",
+            fix="Free disk space there, allow access, or name another folder in SFEDGE_CACHE.",
         ) from error
 
 
