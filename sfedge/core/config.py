@@ -30,7 +30,7 @@ class RunConfig:
     engine: EngineName = "auto"
     precision: str | None = None  # of the bundle's; None for the one that suits the engine best
     interval: float = 0.5  # seconds between two queries of one task about one person (files)
-    every: int | str = 1  # frames looked at: every n-th, or "0.5s" for one per 0.5 s
+    every: int | str = 1  # frames processed: every n-th, or "0.5s" for one per 0.5 s
     start: float = 0.0  # seconds; earlier frames are skipped
     end: float | None = None  # seconds; frames at or after it are not read
     detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
@@ -161,7 +161,7 @@ _IN_OTHER_UNITS = {
 
 
 def parsed_every(every: int | str) -> tuple[int, float] | None:
-    """Frames from one that is looked at to the next, and seconds (1 and 0 for all); None if wrong.
+    """Frames from one that is processed to the next, and seconds (1 and 0 for all); None if wrong.
 
     Args:
         every: a number of frames, or a time as "0.5s"; both may be written as text.

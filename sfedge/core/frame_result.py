@@ -51,7 +51,7 @@ class FrameResult:
 
     @property
     def all_hands(self) -> tuple[Hand, ...]:
-        """Everybody's hands, and those of nobody."""
+        """Everybody's hands, and those without a person."""
         return (*(hand for track in self.tracks for hand in track.hands), *self.hands)
 
     def boxes(self, kind: Kind) -> NDArray[np.float64]:

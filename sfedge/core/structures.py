@@ -89,7 +89,7 @@ class Query:
     """One query about one person, an ordered pair, or a hand without a person, in one frame."""
 
     task: Task
-    people: tuple[int, ...]  # track ids, as many as task.people; none for a hand of nobody
+    people: tuple[int, ...]  # track ids, as many as task.people; none for a hand without a person
     view: Box  # the part of the frame that the encoder sees, margin included
     boxes: tuple[Box, ...]  # as many as task.boxes, in fractions of the view
     hands: tuple[int, ...] = ()  # ids of the hands that the query is about, if it is about any

@@ -94,7 +94,7 @@ def make_private(folder: Path) -> None:
 def check_private(folder: Path) -> None:
     """Raise EngineError where somebody else could have put code into a folder, if it is there.
 
-    Modes of the files in it are not looked at: nobody else gets into the folder.
+    Modes of the files in it are not checked: nobody else can enter the folder.
     """
     is_there = folder.is_symlink() or folder.is_dir()
     remove = f"sfedge engine remove {identifier(folder)}"

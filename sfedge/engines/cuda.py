@@ -1,6 +1,6 @@
 """Memory of an NVIDIA device: samples that stay on it, and the calls that move them.
 
-Every call goes through `cuda.bindings.runtime` (cuda-python), and each status is looked at.
+Every call goes through `cuda.bindings.runtime` (cuda-python), and each status is checked.
 """
 
 import ctypes

@@ -47,7 +47,7 @@ class Candidates:
         self._people, self._hands = _Largest(caps.max_people), _Largest(caps.max_people)
 
     def find(self, scene: Scene, time: float, aspect: float) -> list[Query]:
-        """The questions of the next frame, by task, then by people, then by hands of nobody.
+        """The queries of the next frame, by task, then by people, then by hands without a person.
 
         Args:
             scene: who is in the frame; those who were not seen in it are not asked about.

@@ -55,7 +55,7 @@ class NewestAnswers:
                 or any(_is_held_up(answer, people[person]) for person in answer.people)
             )
         )
-        # A hand of nobody has no owner to come back with.
+        # A hand without a person has no owner to come back with.
         held = {key: a for key, a in held.items() if a.people or hands.issuperset(a.hands)}
         self._answers = held | new  # in this order, so that answers keep their places
         return carried

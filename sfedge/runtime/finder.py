@@ -1,4 +1,4 @@
-"""From frames to what a detector finds in those that are looked at."""
+"""From frames to the detections of those that are processed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -12,11 +12,11 @@ from sfedge.tracking.look_back import Found, LookBack
 
 
 class Finder:
-    """Notices cuts, chooses frames and has them looked at.
+    """Notices cuts, chooses frames and runs the detector on them.
 
     Args:
         detector: finds faces, hands and people.
-        choice: which frames are looked at.
+        choice: of the frames to process.
         timed: counts the time of a stage.
     """
 
@@ -28,7 +28,7 @@ class Finder:
     ) -> None:
         self._detector, self._choice, self._timed = detector, choice, timed
         self._cuts = CutFinder()
-        self._has_cut = False  # since the last frame that was looked at
+        self._has_cut = False  # since the last processed frame
 
     def find(self, frame: Frame) -> Found | None:
         """The detections in a frame; None for a frame that is not to be processed."""
@@ -46,16 +46,16 @@ class Finder:
     def find_all(self, frames: Iterable[Frame]) -> Iterator[Found]:
         """The detections in each frame of a recording, some of them found by looking back."""
         find_face = getattr(self._detector, "find_face", None)
-        hindsight = LookBack(find_face) if callable(find_face) else None
+        look_back = LookBack(find_face) if callable(find_face) else None
         for frame in frames:
             found = self.find(frame)
             if found is None:
                 continue
-            if hindsight is None:
+            if look_back is None:
                 yield found
                 continue
             with self._timed("detect"):
-                complete = hindsight.add(found)
+                complete = look_back.add(found)
             yield from complete
-        if hindsight is not None:
-            yield from hindsight.flush()
+        if look_back is not None:
+            yield from look_back.flush()

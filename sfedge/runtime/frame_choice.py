@@ -1,4 +1,4 @@
-"""Which frames of a source are looked at, where not all are."""
+"""Selects the frames of a source to process."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ class FrameChoice:
         self._starts_scene = False
 
     def take(self, frame: Frame) -> Frame | None:
-        """The frame if it is to be looked at, else None; in order of time."""
+        """The frame if it is to be processed, else None; in order of time."""
         first = self._first = self._first or frame
         index, since = frame.index - first.index, frame.time - first.time + _EARLY
         self._starts_scene = self._starts_scene or frame.starts_scene

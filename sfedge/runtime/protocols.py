@@ -21,7 +21,7 @@ class Detector(Protocol):
 
     If it has a method `reset()`, that is called before the first frame after a cut, and before
     each frame that starts a scene. If it has `find_face(frame, box)`, which returns the faces
-    around a box of a frame, files are looked at with hindsight: a clear face that is new in a frame
+    around a box of a frame, files are searched backwards, too: a clear face that is new in a frame
     is looked for in the frames of the half second before, which are held back.
     """
 

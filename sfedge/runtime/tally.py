@@ -24,7 +24,7 @@ class Tally:
         self.shown = 0
         self.seconds: defaultdict[str, float] = defaultdict(float)  # by stage
         self._people: set[int] = set()
-        self._hands: set[int] = set()  # of nobody
+        self._hands: set[int] = set()  # without a person
         self._shots, self._left_out = 1, 0
         self._answers: Counter[str] = Counter({task.name: 0 for task in tasks})
 
