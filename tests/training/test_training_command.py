@@ -1,6 +1,7 @@
 """The command: real weights where a user has them, what it writes, and what it refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,7 +159,7 @@ def test_a_trained_model_learns_on_with_its_own_settings(drawings: Path, tmp_pat
     torch.testing.assert_close(model.box_embedding, start.box_embedding)
     frozen, before = frozen_state(model), frozen_state(start)
     assert all(torch.equal(frozen[name], before[name]) for name in before)
-    assert card["software"]["commit"][:7] in _git_head()
+    assert (card["software"]["commit"] or "")[:7] == _git_head()[:7]
     for more in (("--preset", "paper"), ("--lora-alpha", "2"), ("--pretrained", "/")):
         with pytest.raises(UsageError, match="decides about"):
             run(*words, *more)
@@ -232,9 +233,12 @@ def test_half_precision_learns_and_leaves_a_whole_model(drawings: Path, tmp_path
 
 
 def _git_head() -> str:
+    """The commit of the checkout; "" where there is no git, or no repository."""
     root = Path(__file__).parents[2]
     words = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout
+    if shutil.which("git") is None:
+        return ""
+    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False).stdout
 
 
 def test_an_encoder_of_another_name_wants_weights_of_its_own(
