@@ -73,6 +73,8 @@ class Pipeline(Session):
         config = configured(config, settings)
         _check_parts(source, config, detector, tracker, model, sinks)
         self._has_source = source is not None
+        if not self._has_source:
+            config = replace(config, live=False)  # `step` returns with the answers
         self._last = -math.inf  # time of the last frame that came through `step`
         bundle: Bundle | None = None
         with ExitStack() as resources:

@@ -16,15 +16,16 @@ from sfedge.core.config import RunConfig
 from sfedge.core.errors import UsageError
 from sfedge.core.frame_result import FrameResult, RunFacts
 from sfedge.core.structures import Frame, Gap, Image, Prediction, Scene
-from sfedge.inference.newest_answers import NewestAnswers
+from sfedge.core.tasks import Task
+from sfedge.inference.answer_history import AnswerHistory
 from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
-from sfedge.inference.smoother import Smoother
 from sfedge.results.run_report import RunReport
 from sfedge.runtime.data_frame import AnswerTable
 from sfedge.runtime.finder import Finder
 from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
-from sfedge.runtime.protocols import Detector, GapSink, Model, Sink, Tracker
+from sfedge.runtime.protocols import Detector, Model, Sink, Tracker
+from sfedge.runtime.source_news import SourceNews
 from sfedge.runtime.tally import Tally
 from sfedge.sources.source import Source, SourceInfo
 from sfedge.system.closing import Closing
@@ -39,12 +40,6 @@ STOPPED = "stopped"
 
 _CLOCK_LEAD = 0.25  # seconds
 
-# In files, everything that can be asked is asked in each interval. An answer that was not renewed
-# for this long could not be: a face was turned away. Live, a slow model's answers hold at any age;
-# the age is shown.
-_HOLD_INTERVALS = 3.0
-_HOLD_SECONDS = 2.0  # but at least
-
 _log = logging.getLogger("sfedge.runtime")
 
 
@@ -54,6 +49,18 @@ class Session(Closing):
     A context manager; the end of the iteration releases everything, too. `stop`, `pause` and
     `resume` may be called from any thread and from a signal handler, all else belongs to the
     thread that iterates. `sfedge.open` and `sfedge.Pipeline` make one.
+
+    Attributes:
+        tasks: what is asked.
+        config: the settings, with the tasks by name also where the model decided them.
+        bundle: of the model; None where the model is the program's own.
+        info: of the source.
+        is_live: whether the newest frame wins. A camera is live, as its frames, read one by one,
+            would get older and older; photographs never are: each is shown with its answers.
+        model_name: name of what answers.
+        notice: the model's limits, to be shown wherever its answers are.
+        device: where the model really runs.
+        engine_note: why an NVIDIA GPU is not used; "" otherwise.
     """
 
     def __init__(
@@ -69,41 +76,24 @@ class Session(Closing):
         self.tasks = tuple(
             task for task in model.tasks if config.tasks is None or task.name in config.tasks
         )
-        # Records and metadata name what was asked, also where the bundle decided it.
         self.config = replace(config, tasks=tuple(task.name for task in self.tasks))
-        self.bundle = bundle  # None where the model is the program's own
+        self.bundle = bundle
         self.info: SourceInfo = source.info
+        is_still = source.info.is_pictures or source.info.frames == 1
+        self.is_live = (source.info.is_live or config.live) and not is_still
         self.model_name = str(getattr(model, "name", type(model).__name__))
-        # The model's limits, to be shown wherever its answers are.
         self.notice = str(getattr(model, "notice", ""))
-        self.device = str(getattr(model, "device", ""))  # where it really runs
-        # Why an NVIDIA GPU is not used; "" otherwise.
+        self.device = str(getattr(model, "device", ""))
         self.engine_note = str(getattr(model, "engine_note", ""))
         self._facts = RunFacts(source.info.name, self.model_name, self.tasks)
-        # Read one by one, the frames of a camera would get older and older.
-        is_live = source.info.is_live or config.live
-        # Photographs have no pace: each is shown with its answers.
-        self.is_live = is_live and not source.info.is_pictures and source.info.frames != 1
         self._source, self._model = source, model
         self._tracker, self._sinks = tracker, list(sinks)
         self._resources = ExitStack()  # closed at the end
-        self._interval_planner = IntervalPlanner(
+        self._planner = _planner_for(self.config, self.tasks, is_live=self.is_live)
+        self._history = AnswerHistory(
             self.tasks,
-            interval=config.interval,
-            max_people=config.max_people,
-            max_pairs=config.max_pairs,
-            egocentric=config.egocentric,
-        )
-        self._budget_planner = BudgetPlanner(
-            self.tasks,
-            max_people=config.max_people,
-            max_pairs=config.max_pairs,
-            egocentric=config.egocentric,
-        )
-        self._smoother = Smoother(self.tasks, config.smoothing)
-        self._left: set[int] = set()  # ids of people who were given up and are not back
-        self._newest = NewestAnswers(
-            math.inf if self.is_live else max(_HOLD_INTERVALS * config.interval, _HOLD_SECONDS)
+            smoothing=config.smoothing,
+            interval=None if self.is_live else config.interval,
         )
         self._annotators: list[annotate.Annotator] | None = None
         self._finder = Finder(detector, FrameChoice(config.every), self.timed)
@@ -113,8 +103,7 @@ class Session(Closing):
         self._patience = PATIENCE
         self._is_busy = False  # the model did not end its last round
         self._tally = Tally(self.tasks)
-        self._gaps: tuple[Gap, ...] = ()
-        self._said: set[str] = set()  # sentences of the source that the log has
+        self._news = SourceNews(source, self._sinks)
         self._ended = ""
         self._is_started = False
         self._shown_at: deque[float] = deque(maxlen=30)  # wall clock of the last live frames
@@ -142,7 +131,7 @@ class Session(Closing):
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Times in which a live source gave no frames; one that lasts has no end."""
-        return self._gaps
+        return self._news.gaps
 
     @property
     def report(self) -> RunReport:
@@ -156,7 +145,7 @@ class Session(Closing):
         return self._tally.report(
             frames=capture.captured if capture else self._tally.frames,
             skipped=capture.skipped if capture else 0,
-            gaps=self._gaps,
+            gaps=self._news.gaps,
             losses=losses,
             warnings=self._source.warnings,
             ended=self._ended,
@@ -251,7 +240,7 @@ class Session(Closing):
             raise
         finally:
             self.close()
-            self._notice(math.inf)
+            self._news.tell()
             ended = self._ended or "ended early"
             _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
@@ -272,7 +261,8 @@ class Session(Closing):
     def _conclude(self, found: Found) -> FrameResult:
         """The result of a frame, with what the model says of it."""
         frame, scene = found.frame, self._follow(found)
-        queries = self._interval_planner.plan(scene, frame.time, aspect=_aspect(frame))
+        assert isinstance(self._planner, IntervalPlanner)
+        queries = self._planner.plan(scene, frame.time, aspect=_aspect(frame))
         answers: list[Prediction] = []
         if queries:
             self._tally.asked += 1
@@ -281,11 +271,13 @@ class Session(Closing):
         return self._result(frame, scene, answers)
 
     def _run_live(self) -> Iterator[FrameResult]:
+        planner = self._planner
+        assert isinstance(planner, BudgetPlanner)
         self._asker = asker = Asker(self._model)
         self._capture = capture = Capture(self._source, self._control)
         is_past_end = False
         for frame in capture:
-            self._notice(math.inf if frame is None else frame.time)
+            self._news.tell(math.inf if frame is None else frame.time)
             if self._is_over(capture.clock if frame is None else frame.time):
                 is_past_end = True
                 break
@@ -300,9 +292,7 @@ class Session(Closing):
             scene = self._follow(found)
             self._tally.seconds["ask"] = asker.seconds
             if asker.is_idle:
-                queries = self._budget_planner.plan(
-                    scene, frame.time, asker.limit, aspect=_aspect(frame)
-                )
+                queries = planner.plan(scene, frame.time, asker.limit, aspect=_aspect(frame))
                 if queries:
                     self._tally.asked += 1
                     asker.ask(frame, queries)
@@ -325,20 +315,6 @@ class Session(Closing):
         """Whether a live source's time is up; by the clock where no frame comes."""
         return self.info.is_live and self.config.end is not None and now >= self.config.end
 
-    def _notice(self, now: float) -> None:
-        """Log new losses and warnings, and give the sinks new gaps before `now`."""
-        for sentence in (*self._source.losses, *self._source.warnings):
-            if sentence not in self._said:
-                self._said.add(sentence)
-                _log.warning("%s: %s", self.info.name, sentence)
-        found = tuple(gap for gap in self._source.gaps if gap.start < now)
-        new = [gap for gap in found if gap not in self._gaps]  # begun or ended since the last look
-        self._gaps = found
-        for gap in new:
-            for sink in self._sinks:
-                if isinstance(sink, GapSink):
-                    sink.gap(gap)
-
     def _frames(self) -> Iterator[Frame]:
         """The frames of a recording, counted, with the time it took to read them."""
         frames = iter(self._source)
@@ -348,24 +324,19 @@ class Session(Closing):
             if frame is None:
                 return
             self._tally.frames += 1
-            self._notice(frame.time)
+            self._news.tell(frame.time)
             yield frame
 
     def _follow(self, found: Found) -> Scene:
         """The people and hands in the frame, and where they are."""
         with self.timed("track"):
             scene = self._tracker.update(found.detections, found.frame, is_cut=found.is_cut)
-        for memory in (self._smoother, self._newest, self._interval_planner, self._budget_planner):
-            memory.forget(scene.ended)
-        self._left = self._left.union(scene.ended).difference(track.id for track in scene.people)
+        self._planner.forget(scene.ended)
+        self._history.follow(scene)
         return scene
 
     def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
-        fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
-        carried = self._newest.update(fresh, scene, frame.time)
-        if fresh:  # of people who have left since they were asked about, too: not to be carried
-            self._smoother.forget(self._left)
-            self._newest.forget(self._left)
+        fresh, carried = self._history.update(answers, scene, frame.time)
         result = FrameResult(
             frame,
             scene.people,
@@ -374,7 +345,7 @@ class Session(Closing):
             shot=scene.shot,
             is_cut=scene.is_cut,
             hands=scene.hands,
-            left_out=self._interval_planner.left_out(scene, frame.time),
+            left_out=self._planner.left_out(scene, frame.time),
             run=self._facts,
         )
         self._tally.count(result)
@@ -390,6 +361,18 @@ class Session(Closing):
         span = self._shown_at[-1] - self._shown_at[0]
         rate = f"{(len(self._shown_at) - 1) / span:.1f} fps, " if span > 0 else ""
         return f"{rate}{self._capture.skipped} frames skipped"
+
+
+def _planner_for(
+    config: RunConfig, tasks: Sequence[Task], *, is_live: bool
+) -> BudgetPlanner | IntervalPlanner:
+    """Live, the most urgent that there is time for is asked; else everything, at an interval."""
+    people, pairs, worn = config.max_people, config.max_pairs, config.egocentric
+    if is_live:
+        return BudgetPlanner(tasks, max_people=people, max_pairs=pairs, egocentric=worn)
+    return IntervalPlanner(
+        tasks, interval=config.interval, max_people=people, max_pairs=pairs, egocentric=worn
+    )
 
 
 def _aspect(frame: Frame) -> float:
