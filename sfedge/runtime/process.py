@@ -170,45 +170,56 @@ class _Results:
             self._video.close()
 
     def _begun(self) -> RecordWriter:
-        if self._records is not None:
-            return self._records
-        session, parts = self._session, self._parts
-        info, config = session.info, session.config
-        writer = RecordWriter(
-            parts.records,
-            parts.table,
+        """The records; at the first call all files are begun."""
+        if self._records is None:
+            records = self._new_records()
+            try:
+                self._start(records)
+                self._open_annotated()
+            except BaseException:
+                with suppress(SfedgeError):
+                    records.close()
+                raise
+            self._records = records
+        return self._records
+
+    def _new_records(self) -> RecordWriter:
+        session = self._session
+        return RecordWriter(
+            self._parts.records,
+            self._parts.table,
             tasks=session.tasks,
             model=session.model_name,
-            source=info.name,
+            source=session.info.name,
             every_frame=self._every_frame,
             wide=self._wide,
         )
-        settings = settings_facts(config)
-        first = run_row(source_facts(session), model_facts(session), settings, self.started)
-        try:
-            writer.start(first)
-            for gap in self._gaps:
-                writer.gap(gap)
-            if parts.annotated is None:
-                pass
-            elif parts.annotated.suffix == ".mp4":
-                self._video = VideoWriter(
-                    parts.annotated,
-                    width=info.width,
-                    height=info.height,
-                    frame_rate=info.frame_rate,
-                    audio_from=info.audio_feed or info.audio_path,
-                    start=config.start,
-                    end=config.end,
-                )
-            else:
-                self._pictures = PictureWriter(parts.annotated)
-        except BaseException:
-            with suppress(SfedgeError):
-                writer.close()
-            raise
-        self._records = writer
-        return writer
+
+    def _start(self, records: RecordWriter) -> None:
+        """Write the first row, and the gaps that came before any frame."""
+        session = self._session
+        settings = settings_facts(session.config)
+        records.start(run_row(source_facts(session), model_facts(session), settings, self.started))
+        for gap in self._gaps:
+            records.gap(gap)
+
+    def _open_annotated(self) -> None:
+        """Open the annotated video or pictures, where they are wanted."""
+        path, info, config = self._parts.annotated, self._session.info, self._session.config
+        if path is None:
+            return
+        if path.suffix != ".mp4":
+            self._pictures = PictureWriter(path)
+            return
+        self._video = VideoWriter(
+            path,
+            width=info.width,
+            height=info.height,
+            frame_rate=info.frame_rate,
+            audio_from=info.audio_feed or info.audio_path,
+            start=config.start,
+            end=config.end,
+        )
 
 
 @contextmanager
