@@ -153,7 +153,7 @@ class MainWindow(QMainWindow):
 
     @property
     def _name(self) -> str:
-        """What plays, as it may be shown."""
+        """The source that plays, as it may be shown."""
         source = self._source or ""
         if source.isdecimal():
             return f"camera {source}"
@@ -230,7 +230,7 @@ class MainWindow(QMainWindow):
         return action
 
     def _release(self) -> None:
-        """Tell the run to end and turn away from it; its thread ends when it can."""
+        """Stop the run and disconnect from it; its thread ends when it can."""
         if self._worker is not None:
             self._worker.stop()
             self._forget_run()
@@ -247,7 +247,7 @@ class MainWindow(QMainWindow):
             del self._ending[thread]
 
     def _is_stale(self) -> bool:
-        """Whether the signal at hand is of a run that was turned away from."""
+        """Whether the current signal is of a run that was released."""
         return self.sender() is not self._worker
 
     def _show_fetching(self, what: str, percent: int) -> None:
@@ -342,6 +342,6 @@ def clock(seconds: float) -> str:
 
 
 def counts(report: RunReport) -> str:
-    """What a run did so far, in words."""
+    """The counts of a run so far, in words."""
     frames = "1 frame" if report.shown == 1 else f"{report.shown} frames"
     return f"{frames} shown, {report.skipped} skipped, {report.asked} asked about"

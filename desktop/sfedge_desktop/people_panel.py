@@ -24,9 +24,9 @@ _TIGHT = "\N{NO-BREAK SPACE}"
 
 
 class PeoplePanel(QWidget):
-    """A table with a column a task, and a row for each person and then for each hand of nobody.
+    """A table with a column a task, and a row for each person and then each hand without one.
 
-    Rows are in the order of ids. Above the table stand the name of the model that answers, and its
+    Rows are in the order of ids. Above the table are the name of the model and its
     limits.
     """
 

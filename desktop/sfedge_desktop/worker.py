@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the window shows of a run from its start."""
+    """The facts of a run that the window shows from its start."""
 
     source: SourceInfo
     model: str
@@ -205,7 +205,7 @@ def qt_image(picture: Image) -> QImage:
 
 
 def internal_error(error: BaseException) -> str:
-    """What the user reads of an error that should not be possible."""
+    """The message of an internal error."""
     return (
         f"Internal error ({type(error).__name__}: {error}). "
         "Start it again with --debug and report what it prints."

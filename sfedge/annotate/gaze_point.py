@@ -1,4 +1,4 @@
-"""Where people look: a tinted heatmap around each peak, and an arrow from the face to it."""
+"""Draws where people look: a tinted heatmap around each peak, and an arrow from the face to it."""
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ class GazeHeatmap:
         _blend(image, mixed, np.minimum(strength, self._theme.heat_opacity))
 
     def _opacity(self, gaze: Prediction, result: FrameResult) -> NDArray[np.float32]:
-        """(G, G), full at a peak that stands out; a flat map says nothing and tints nothing."""
+        """(G, G), full at a clear peak; a flat map tints nothing."""
         assert gaze.heatmap is not None
         peak, ground = float(gaze.heatmap.max()), float(np.median(gaze.heatmap))
         contrast = peak - ground

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels; x2 and y2 lie just outside
+Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels; x2 and y2 are exclusive
 Key = tuple[str, int]  # what a tag is about: "person" or "hand", and the id
 
 _GAPS = (0.0, 1.0, 2.0, 4.0, 6.0)  # distances to try, in texts' heights
@@ -32,7 +32,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tag goes, and how large it is."""
+    """A tag's position and size."""
 
     area: Area
     rung: int  # 0 for the largest
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Obstacles:
-    """What lies in a picture of `width` x `height` pixels, besides the tags."""
+    """The obstacles in a picture of `width` x `height` pixels, besides the tags."""
 
     width: int
     height: int
@@ -60,7 +60,7 @@ class Placer:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew, for a picture that has nothing to do with the one before."""
+        """Reset, for a picture that has nothing to do with the one before."""
         self._slots: dict[Key, int] = {}
         self._certainty: dict[Key, float] = {}
         self._rung = 0
@@ -208,7 +208,7 @@ def grown(area: Area, margin: int) -> Area:
 
 
 def is_free(area: Area, others: Sequence[Area]) -> bool:
-    """Whether an area shares no pixel with any other."""
+    """Whether an area overlaps no other."""
     x1, y1, x2, y2 = area
     return all(x1 >= o[2] or x2 <= o[0] or y1 >= o[3] or y2 <= o[1] for o in others)
 

@@ -62,8 +62,8 @@ def to_point(image: Image, point: tuple[float, float]) -> Point:
     return min(int(point[0] * width), width - 1), min(int(point[1] * height), height - 1)
 
 
-def pieces(start: Point, end: Point, areas: Iterable[Area]) -> list[tuple[Point, Point]]:
-    """The parts of a line that lie outside all areas, in order from its start."""
+def segments(start: Point, end: Point, areas: Iterable[Area]) -> list[tuple[Point, Point]]:
+    """The segments of a line that are outside all areas, in order from its start."""
     hidden = sorted(span for area in areas if (span := _within(start, end, area)) is not None)
     shown, reached = [], 0.0
     for low, high in [*hidden, (1.0, 1.0)]:
@@ -90,7 +90,7 @@ def put_line(
     parts = []
     for dash in range(dashes):
         low, high = dash / dashes, (dash + (_DASH if is_dashed else 1.0)) / dashes
-        parts += pieces(between(start, end, low), between(start, end, high), behind)
+        parts += segments(between(start, end, low), between(start, end, high), behind)
     for ink, wide in ((theme.halo, halo_width(width)), (colour, width)):
         for first, last in parts:
             cv2.line(image, first, last, ink, wide, cv2.LINE_AA)

@@ -11,7 +11,7 @@ from sfedge.core.frame_result import FrameResult
 from sfedge.core.structures import Image, Prediction
 
 _SMALLER = 0.85  # than the tags of few people
-_SPOTS = (0.5, 0.4, 0.6, 0.3, 0.7)  # of the way, where a word may stand
+_SPOTS = (0.5, 0.4, 0.6, 0.3, 0.7)  # of the line's length, where a word may be drawn
 _ROWS = (0.0, 1.0, -1.0, 2.0, -2.0)  # beside the line, in words' heights
 
 
@@ -29,7 +29,7 @@ class PairLinks:
     ) -> None:
         self._theme, self._words = theme, words
         self._taken = taken
-        self.areas: tuple[Area, ...] = ()  # where the words of the last frame stand
+        self.areas: tuple[Area, ...] = ()  # where the words of the last frame are
 
     def draw(self, image: Image, result: FrameResult) -> None:
         """Draw on `image`, in place."""
@@ -103,7 +103,7 @@ def _detail(answer: Prediction) -> tuple[bool, int, float]:
 def _free_area(
     image: Image, start: Point, end: Point, width: int, height: int, blocked: Sequence[Area]
 ) -> Area | None:
-    """Where a word on a line hides nothing and is whole; None if there is no such place."""
+    """The place where a word on a line covers nothing and is whole; None if there is none."""
     for row in _ROWS:
         for spot in _SPOTS:
             x, y = between(start, end, spot)

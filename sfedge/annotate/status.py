@@ -58,7 +58,7 @@ class StatusLine:
                 put_text(image, line, size // 2, y, size, self._theme.text)
 
     def _missing(self, result: FrameResult) -> Iterator[str]:
-        """What the picture does not show."""
+        """The facts that the picture does not show."""
         if count := result.left_out:
             yield f"{count} {'person' if count == 1 else 'people'} not asked about"
         if count := self._tags_left_out():

@@ -1,4 +1,4 @@
-"""A compact tag for each person, and for each hand of nobody: who it is, and what was answered."""
+"""A compact tag for each person, and each hand without a person: its id and its answers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 
 from sfedge.annotate.layout import Area, Key, Obstacles, Place, Placer, Wanted, grown
-from sfedge.annotate.lines import Point, box_px, faces_px, pieces, to_point
+from sfedge.annotate.lines import Point, box_px, faces_px, segments, to_point
 from sfedge.annotate.text import ink_on, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.annotate.words import Words, age_text, says, surest_by_task
@@ -31,7 +31,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """What a tag shows, and where it belongs."""
+    """A tag's text, and where it belongs."""
 
     anchor: Area
     chip: str  # who it is
@@ -184,7 +184,7 @@ class Tags:
         width = self._theme.width_px(image)
         if max(abs(start[0] - end[0]), abs(start[1] - end[1])) <= 3 * width:
             return
-        for first, last in pieces(start, end, faces):
+        for first, last in segments(start, end, faces):
             cv2.line(image, first, last, tag.colour, width, cv2.LINE_AA)
 
 

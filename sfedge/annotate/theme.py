@@ -25,7 +25,7 @@ _ROOMY, _SHRINK, _LEAST = 2, 0.05, 0.7  # texts shrink by a share for each perso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """How drawings look; sizes are pixels of a picture whose shorter side is 720."""
+    """The style of drawings; sizes are pixels of a picture whose shorter side is 720."""
 
     palette: tuple[Colour, ...] = _PALETTE
     text: Colour = (255, 255, 255)  # of a fresh answer
@@ -75,7 +75,7 @@ class Theme:
         return max(round(self.dot_radius * self.scale(image)), 3)
 
     def margin_px(self, image: Image) -> int:
-        """What tags and lines keep away from a face, so that its frame stays whole."""
+        """The distance of tags and lines from a face, so that its frame stays whole."""
         return self.frame_px(image) + 2
 
     def faded(self, colour: Colour, result: FrameResult, prediction: Prediction) -> Colour:

@@ -10,7 +10,7 @@ _NOW = 0.05  # seconds; a younger answer would read 0.0 s
 
 
 class Words:
-    """How the answers to some tasks read.
+    """The words of answers to some tasks.
 
     Args:
         tasks: those of the model that answers.

@@ -1,4 +1,4 @@
-"""What finds people in frames: networks, or boxes from a file."""
+"""Detectors of people in frames: networks, or boxes from a file."""
 
 from sfedge.detect.detector import Detector
 from sfedge.detect.registry import DETECTORS, build_detector

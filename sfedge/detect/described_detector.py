@@ -79,7 +79,7 @@ class DescribedDetector:
         self._decode(*self._fitted(np.zeros((height, width, 3), np.uint8)))  # raises if unfit
 
     def detect(self, frame: Frame) -> list[Detection]:
-        """What the network finds in the frame.
+        """The network's detections in the frame.
 
         Raises:
             DetectorError: the network fails, or gives what its description does not say.

@@ -1,4 +1,4 @@
-"""What every detector offers."""
+"""The interface of every detector."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ class Detector(Protocol):
     """Finds faces, hands and persons; one detector belongs to one thread."""
 
     def detect(self, frame: Frame) -> list[Detection]:
-        """All that is seen in the frame, in no particular order; frames come in order of time."""
+        """The detections in the frame, in no particular order; frames come in order of time."""
         ...
 
     def close(self) -> None:

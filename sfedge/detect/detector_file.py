@@ -78,7 +78,7 @@ _THREE: tuple[_Check, str] = (
 )
 _MISSING = object()
 
-# Field: its default, how to tell a right value, and what that is in words.
+# Field: its default, the check of a value, and the allowed values in words.
 FIELDS: Mapping[str, Mapping[str, tuple[Any, _Check, str]]] = {
     "": {
         "file": (_MISSING, *_NAME),
@@ -157,12 +157,12 @@ FIELDS: Mapping[str, Mapping[str, tuple[Any, _Check, str]]] = {
 def read_description(path: Path) -> Description:
     """The description in a JSON file, with all paths and values checked.
 
-    The network lies in the folder of the JSON file or below; a path that leads out is refused, as
+    The network is in the folder of the JSON file or below; a path that leads out is refused, as
     descriptions may come from others.
 
     Raises:
-        DetectorError: the file cannot be read, a field is missing, unknown or wrong (all faults in
-            one message), or the network is not there, lies elsewhere or is another file.
+        DetectorError: the file cannot be read, a field is missing, unknown or wrong (all problems
+            in one message), or the network is missing, elsewhere or another file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -172,17 +172,17 @@ def read_description(path: Path) -> Description:
         raise DetectorError(f"is no JSON ({error})", where=str(path)) from error
     if not isinstance(content, dict):
         raise DetectorError("holds no JSON object", where=str(path), fix=_GUIDE)
-    faults: list[str] = []
-    top = _values("", content, faults)
-    inside = {name: _values(name, top[name], faults) for name in ("input", "output")}
-    if not faults:
-        faults = _contradictions(inside["output"])
-    if not faults:
+    problems: list[str] = []
+    top = _values("", content, problems)
+    inside = {name: _values(name, top[name], problems) for name in ("input", "output")}
+    if not problems:
+        problems = _contradictions(inside["output"])
+    if not problems:
         classes = {int(number): kind for number, kind in top["classes"].items()}
-        columns, objectness, score_columns = _columns(inside["output"], max(classes) + 1, faults)
-    if faults:
+        columns, objectness, score_columns = _columns(inside["output"], max(classes) + 1, problems)
+    if problems:
         fix = f"{_hint({'': content, **{name: top[name] for name in inside}})}{_GUIDE}"
-        raise DetectorError("; ".join(faults), where=str(path), fix=fix)
+        raise DetectorError("; ".join(problems), where=str(path), fix=fix)
     size, output = inside["input"]["size"], inside["output"]
     return Description(
         file=_network(path, top["file"], top["sha256"]),
@@ -212,20 +212,20 @@ def read_description(path: Path) -> Description:
     )
 
 
-def _values(part: str, content: Any, faults: list[str]) -> dict[str, Any]:
-    """Each field's value or default; what is wrong is added to the faults."""
+def _values(part: str, content: Any, problems: list[str]) -> dict[str, Any]:
+    """Each field's value or default; what is wrong is added to `problems`."""
     fields = FIELDS[part]
     lead = f"{part}." if part else ""
     if not isinstance(content, dict):
         return {name: default for name, (default, _, _) in fields.items()}
-    faults += [f"unknown field '{lead}{name}'" for name in content if name not in fields]
+    problems += [f"unknown field '{lead}{name}'" for name in content if name not in fields]
     values = {}
     for name, (default, is_right, words) in fields.items():
         value = content.get(name, default)
         if value is _MISSING:
-            faults.append(f"{lead}{name} is missing")
+            problems.append(f"{lead}{name} is missing")
         elif name in content and not is_right(value):
-            faults.append(f"{lead}{name} is {json.dumps(value)}, not {words}")
+            problems.append(f"{lead}{name} is {json.dumps(value)}, not {words}")
         values[name] = value
     return values
 
@@ -248,7 +248,7 @@ def _full_names(parts: Mapping[str, Any]) -> list[str]:
 
 
 def _columns(
-    output: Mapping[str, Any], classes: int, faults: list[str]
+    output: Mapping[str, Any], classes: int, problems: list[str]
 ) -> tuple[int, int | None, tuple[int, int]]:
     """Columns in all, that of the objectness, and first and count of those of the scores.
 
@@ -266,16 +266,18 @@ def _columns(
     if columns is None:
         columns = first + count
     if first < before:
-        faults.append(
+        problems.append(
             f"output.score_columns begins at {first}, within the box or objectness, "
             f"columns 0 to {before - 1}"
         )
     if fixed is not None and count != fixed:
-        faults.append(f"output.score_columns has {count} columns, not {fixed}")
+        problems.append(f"output.score_columns has {count} columns, not {fixed}")
     if fixed is None and count < classes:
-        faults.append(f"classes has the number {classes - 1}, but there are {count} score columns")
+        problems.append(
+            f"classes has the number {classes - 1}, but there are {count} score columns"
+        )
     if first + count > columns:
-        faults.append(
+        problems.append(
             f"output.columns is {columns}, but output.score_columns reach to {first + count}"
         )
     return columns, before - 1 if has_objectness else None, (first, count)
@@ -285,14 +287,14 @@ def _contradictions(output: Mapping[str, Any]) -> list[str]:
     if output["rows"] is not None:
         others = [name for name in ("boxes", "scores", "labels") if output[name] is not None]
         return [f"output.rows holds everything, so output.{name} is not needed" for name in others]
-    faults = [
+    problems = [
         f"output.{name} is missing (or output.rows, where one output holds everything)"
         for name in ("boxes", "scores")
         if output[name] is None
     ]
     if output["labels"] is not None and output["score"] != "class":
-        faults.append(f"output.score {output['score']} needs output.rows")
-    return faults
+        problems.append(f"output.score {output['score']} needs output.rows")
+    return problems
 
 
 def _network(description: Path, file: str, sha256: str | None) -> Path:

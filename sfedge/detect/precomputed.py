@@ -29,7 +29,7 @@ _EXPECTED = (
     "x1_px,y1_px,x2_px,y2_px in pixels, and if you like score and track."
 )
 _GRACE = 1e-3  # seconds that a row may be ahead of its frame, since times are rounded
-_STALE = 0.1  # seconds after which a row that no frame took is passed over
+_STALE = 0.1  # seconds after which a row that no frame took is skipped
 
 
 def open_detections(path: Path, *, width: int, height: int, source: str = "") -> Detector:
@@ -42,7 +42,7 @@ def open_detections(path: Path, *, width: int, height: int, source: str = "") ->
         source: name of the video; an Ego4D file of many clips is looked up by its stem.
 
     Raises:
-        DataError: the file is missing or has wrong content; told with its row.
+        DataError: the file is missing or has wrong content; the message names the row.
     """
     if not path.exists():
         raise DataError(
@@ -65,7 +65,7 @@ def open_detections(path: Path, *, width: int, height: int, source: str = "") ->
 
 
 class FrameDetections:
-    """Gives the boxes that stand beside a frame's index."""
+    """Gives the boxes that the file lists for a frame's index."""
 
     def __init__(self, rows: ByFrame) -> None:
         self._rows = rows
@@ -178,7 +178,7 @@ def _check_header(header: Sequence[str], where: str) -> None:
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise DataError(f"unknown column {name!r}", where=where, fix=hint + _EXPECTED)
         if header.count(name) > 1:
-            raise DataError(f"column {name!r} stands there twice", where=where)
+            raise DataError(f"column {name!r} is a duplicate", where=where)
     for name in ("kind", *corners):
         if name not in header:
             raise DataError(f"column {name!r} is missing", where=where, fix=_EXPECTED)
@@ -211,7 +211,7 @@ def _box(corners: Sequence[float], where: str, *, is_pixels: bool = False) -> Bo
     except DataError as error:
         fix = ""
         if not is_pixels and max(corners) > 2:
-            fix = f"Boxes in pixels stand in columns {', '.join(_PIXELS)}."
+            fix = f"Boxes in pixels need the columns {', '.join(_PIXELS)}."
         raise DataError(error.what, where=where, fix=fix) from error
 
 

@@ -14,14 +14,14 @@ PRECOMPUTED = "precomputed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a detector is told about the run."""
+    """The facts about a run that a detector is given."""
 
     detections: Path | None = None  # a file or folder of boxes
     offline: bool = False  # fetch no network; one that is missing is an error
     width: int  # pixels of the upright frames
     height: int
     source: str = ""  # name of the video
-    progress: Progress | None = None  # told of networks being fetched
+    progress: Progress | None = None  # called while networks are fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def build_detector(
         offline: fetch no network; one that is missing is an error.
         width: pixels of the upright frames, for boxes that are given in pixels.
         height: likewise.
-        source: name of the video, by which an Ego4D file tells its clips apart.
-        progress: told of networks being fetched.
+        source: name of the video, which selects the clip in an Ego4D file.
+        progress: called while networks are fetched.
 
     Raises:
         UnknownNameError: there is no such detector.

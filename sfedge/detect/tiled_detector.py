@@ -67,7 +67,7 @@ class TiledDetector:
         self._turn = 0
 
     def detect(self, frame: Frame) -> list[Detection]:
-        """What is seen in this very frame; between two searches for bodies only faces.
+        """The detections in this frame; between two searches for bodies only faces.
 
         Raises:
             DetectorError: a network fails.

@@ -1,4 +1,4 @@
-"""Where tiles and crops of a frame are, and the fusion of what is detected in them."""
+"""Tiles and crops of a frame, and the fusion of their detections."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ class Candidate:
     kind: Kind
     box: Box  # of the frame
     score: float
-    key: Box  # what tells two of them apart: the box itself, a person's head
+    key: Box  # compared to find duplicates: the box itself, a person's head
     side: Side | None = None  # of a hand
 
 
@@ -114,7 +114,7 @@ def fuse(candidates: Sequence[Candidate]) -> list[Detection]:
 
 
 def is_of(face: Box, head: Box) -> bool:
-    """Whether a face lies in a head for the greater part."""
+    """Whether most of a face is inside a head."""
     return intersection(face, head) > 0.5 * face.area
 
 
@@ -142,7 +142,7 @@ def _mean(candidates: Sequence[Candidate]) -> Box:
 def _squares(
     faces: Iterable[Box], side: float, shift: tuple[float, float], width: int, height: int
 ) -> list[Box]:
-    """What of the squares beside faces lies in the frame; side and shift are in faces."""
+    """The parts of the squares beside faces that are in the frame; side and shift are in faces."""
     squares = []
     for face in faces:
         size = max(face.width * width, face.height * height)
@@ -156,7 +156,7 @@ def _squares(
 
 
 def _count(length: float, side: float) -> int:
-    """How many tiles of this side, overlapping enough, cover a length."""
+    """Number of tiles of this side, with the required overlap, that cover a length."""
     return max(math.ceil((length - side) / (side * (1 - _OVERLAP)) - 1e-9), 0) + 1
 
 

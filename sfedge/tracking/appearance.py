@@ -1,4 +1,4 @@
-"""What a person looks like, as colours of head and clothes; kept in memory during a run only."""
+"""A person's appearance, as colours of head and clothes; kept in memory during a run only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from sfedge.tracking.people import Sighting
 
 _LIGHT_BINS, _COLOUR_BINS = 8, 16
 _LIGHT_SHARE = 0.4  # of the similarity; the rest is colour, which shade changes less
-# Head, chest and waist; clothes tell people apart better than hair and skin. The waist stands
-# alone since a picture of somebody near often ends above it.
+# Head, chest and waist; clothes distinguish people better than hair and skin. The waist is
+# separate since a picture of somebody near often ends above it.
 _SHARES = np.array([0.35, 0.4, 0.25])
 
 
@@ -56,7 +56,7 @@ def appearances(
 
 
 def similarity(a: Appearance, b: Appearance) -> tuple[float, float]:
-    """How alike two appearances are, and how far that is to be trusted; both in [0, 1].
+    """Similarity of two appearances, and the confidence in it; both in [0, 1].
 
     The measure is Bhattacharyya's coefficient of the histograms.
     """
@@ -81,7 +81,7 @@ def blend(old: Appearance, new: Appearance, share: float) -> Appearance:
 
 
 def _regions(sighting: Sighting) -> list[tuple[Box | None, float]]:
-    """Head, chest and waist, and the share of each that lies in the picture."""
+    """Head, chest and waist, and the fraction of each that is in the picture."""
     face, person = sighting.face, sighting.person
     if face is not None:
         x, w, h = face.centre[0], face.width, face.height
@@ -106,7 +106,7 @@ def _outline(regions: Sequence[tuple[Box | None, float]]) -> Box | None:
 def _part(x1: float, y1: float, x2: float, y2: float) -> tuple[Box | None, float]:
     try:
         box = clamped(x1, y1, x2, y2)
-    except DataError:  # nothing of it lies in the picture
+    except DataError:  # nothing of it is in the picture
         return None, 0.0
     return box, box.area / ((x2 - x1) * (y2 - y1))
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from sfedge.core.boxes import Box
 from sfedge.core.structures import Image
 
-_SAMPLES = 24  # pixels looked at per side of a box
-_FACE_MARGIN, _HAND_MARGIN = 0.2, 0.1  # of a box: what lies further out is seldom skin
+_SAMPLES = 24  # pixels sampled per side of a box
+_FACE_MARGIN, _HAND_MARGIN = 0.2, 0.1  # of a box: what is further out is seldom skin
 _DARK = 40.0  # lightness of 255 below which colours are mostly noise
-# Skin is told by a and b of CIE L*a*b* over L*, which shade hardly changes. It lies within half
-# the face's distance from grey; in a grey picture all is alike.
+# Skin is recognised by a and b of CIE L*a*b* over L*, which shade hardly changes. It is within
+# half the face's distance from grey; in a grey picture all is alike.
 _SPREAD, _LEAST_SPREAD = 0.5, 0.08
 
 

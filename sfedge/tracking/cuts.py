@@ -1,4 +1,4 @@
-"""Where a recording cuts to another scene, from small pictures of its frames."""
+"""Finds cuts of a recording, from small pictures of its frames."""
 
 import math
 
@@ -30,7 +30,7 @@ class CutFinder:
 
     A frame is compared with the one before: the structure of its quarters, wherever they have
     moved to, and the colours of the whole. Frames in the light of a flash and frames without
-    content are passed over, and the next frame is compared with the one before them. A cut to a
+    content are skipped, and the next frame is compared with the one before them. A cut to a
     much brighter picture is therefore found two frames late.
     """
 
@@ -93,7 +93,7 @@ class _Small:
 
 
 def _difference(old: _Small, new: _Small, limit: float) -> float:
-    """How different two frames are in structure and in colours, whichever is less; 1 is a cut.
+    """Difference of two frames in structure and in colours, the smaller of both; 1 is a cut.
 
     Differences below `limit` may be given higher than they are.
     """
@@ -106,7 +106,7 @@ def _difference(old: _Small, new: _Small, limit: float) -> float:
 
 
 def _alike(one: _Small, other: _Small) -> tuple[float, float]:
-    """Correlation of the quarters of one picture with another, wherever they lie in it.
+    """Correlation of the quarters of one picture with another, wherever they are in it.
 
     Returns:
         Their mean, weighted by contrast, and the highest; both 1 where nothing has any contrast.

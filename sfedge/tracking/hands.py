@@ -1,4 +1,4 @@
-"""Ids for hands over time, those of people and those of nobody in the picture."""
+"""Ids for hands over time, those of people and those without a person in the picture."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -16,10 +16,10 @@ _GAP = 1.0  # seconds unseen after which a hand ends
 # A hand near nobody is believed at a second sight, or at once where it is clear: clothes and
 # furniture are taken for hands at times.
 _SURE = 0.9
-# Distances are told in hands. Arms are quick and hands are looked for a few times a second only.
+# Distances are in sizes of the hand. Arms are quick and hands are detected a few times a second.
 _NEAR, _SPEED, _FAR = 2.0, 10.0, 6.0
 _OTHER_SIDE, _OTHER_OWNER = 0.5, 0.5  # costs
-_LIMIT = 1.2  # a hand that fits worse is another one
+_GATE = 1.2  # gating threshold: a hand with a higher cost is another one
 _SAME_HAND = 0.3  # intersection over union from which a carried hand is the one seen elsewhere
 
 
@@ -28,7 +28,7 @@ class SeenHand:
     """A hand of one frame, and whose it is."""
 
     detection: Detection
-    owner: Target | None  # None of a hand of nobody in the picture
+    owner: Target | None  # None of a hand without a person in the picture
     is_wearers: bool = False
 
 
@@ -38,7 +38,7 @@ class _Followed:
     last_seen: float
     start: tuple[float, float]  # how far the owner had travelled then
     id: int | None = None  # None as long as unproven
-    is_down: bool = False  # its owner was looked at since, and it was not there
+    is_down: bool = False  # its owner was detected since, and it was not there
 
     @property
     def owner(self) -> Target | None:
@@ -47,7 +47,7 @@ class _Followed:
         return owner if owner is not None and owner.id is not None else None
 
     def place(self) -> Place:
-        """Where it should be now: it moves with its owner."""
+        """Its expected place now: it moves with its owner."""
         place, owner = place_of(self.seen.detection.box), self.seen.owner
         if owner is None:
             return place
@@ -75,8 +75,8 @@ class HandTracker:
             time: of the frame.
         """
         kept = [hand for hand in self._hands if time - hand.last_seen <= _GAP]
-        costs = np.array([[_misfit(hand, new, time) for hand in kept] for new in seen])
-        partners = assign(costs.reshape(len(seen), len(kept)), _LIMIT)
+        costs = np.array([[_matching_cost(hand, new, time) for hand in kept] for new in seen])
+        partners = assign(costs.reshape(len(seen), len(kept)), _GATE)
         self._hands = kept
         for new, partner in zip(seen, partners, strict=True):
             hand = self._observe(new, None if partner is None else kept[partner], time)
@@ -88,7 +88,7 @@ class HandTracker:
         self._lower(seen, looked_at, time)
 
     def of(self, owner: Target | None, time: float) -> tuple[Hand, ...]:
-        """The hands of a person, or of nobody in the picture, by id."""
+        """The hands of a person, or those without a person, by id."""
         hands = []
         for hand in self._hands:
             is_shown = not hand.is_down and time - hand.last_seen <= CARRY
@@ -141,8 +141,8 @@ class HandTracker:
             )
 
 
-def _misfit(hand: _Followed, new: SeenHand, time: float) -> float:
-    """How unlike it is that a hand just seen is this one; infinity where it cannot be."""
+def _matching_cost(hand: _Followed, new: SeenHand, time: float) -> float:
+    """Matching cost of a hand just seen and this one; infinity where they cannot match."""
     old, found = hand.seen.detection, new.detection
     if old.track is not None and found.track is not None and old.track != found.track:
         return math.inf

@@ -18,7 +18,7 @@ _NEAR = 1.0  # faces from one frame to the next; farther off is another face
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What was found in a frame."""
+    """The detections of a frame."""
 
     frame: Frame
     detections: tuple[Detection, ...]

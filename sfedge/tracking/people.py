@@ -12,7 +12,7 @@ from sfedge.tracking.assign import assign
 from sfedge.tracking.colours import skin_share
 from sfedge.tracking.place import Place, place_of
 
-# Sizes are told in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
+# Sizes are in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
 # Shoulders are then some 3 faces wide and, from half a face above the brows, a grown-up 7.5 faces
 # tall down to below the hips, which is as far as most pictures of people reach.
 BODY_WIDTH, BODY_HEIGHT, _CROWN = 3.0, 7.5, 0.5
@@ -22,12 +22,12 @@ _REACH = 5.5  # from below the chin to a stretched hand: half the shoulders and 
 _SMALLEST_HAND, _LARGEST_HAND, _LARGEST_HAND_EGOCENTRIC = 0.25, 2.5, 1.8
 _BOTTOM = 0.98  # a box that ends below this is cut by the picture's lower edge
 _SAME_THING = 0.7  # two boxes of one kind that overlap more are one thing found twice
-_INSIDE = 0.75  # a face that lies so far in another one is the same head at another scale
+_INSIDE = 0.75  # a face that is inside another one by this much is the same head at another scale
 _ABOVE = 1.5  # faces from the top of a body, crown and hair included, down to its brows
 _CLEAR_FACE = 0.9  # score of a face that is believed even on somebody else's clothes
 # Where nobody is seen to compare it with, a hand as tall as this in the frame is the wearer's.
 _NEAR_HAND = 0.25
-_FACE_MISFIT, _HAND_MISFIT = 0.6, 1.4  # no worse pair belongs together
+_FACE_GATE, _HAND_GATE = 0.6, 1.4  # gating thresholds of the matching costs
 # A hand without its owner's skin wears a glove, or is another's: it must be nearer. Of one's own
 # hand at least this share has the colour of the face (see `sfedge.tracking.colours`).
 _FOREIGN_SKIN, _SKIN = 0.8, 0.3
@@ -58,10 +58,10 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is seen in one frame, put together."""
+    """The people and hands of one frame, grouped."""
 
     people: tuple[Sighting, ...]
-    hands: tuple[Detection, ...]  # of nobody in the picture
+    hands: tuple[Detection, ...]  # without a person in the picture
     wearers: tuple[Detection, ...]  # hands of the person who wears the camera
 
 
@@ -75,7 +75,7 @@ def group(
 
     Args:
         detections: all of one frame.
-        image: the frame's, for the colours of skin; None to go by the places alone.
+        image: the frame's, for the colours of skin; None to use positions alone.
         egocentric: the camera is worn, so a hand that comes in over the lower edge, or is far
             larger than the faces, is its wearer's and nobody else's.
 
@@ -87,8 +87,8 @@ def group(
     persons = [d for d in detections if d.kind == "person"]
     hands = [d for d in detections if d.kind == "hand"]
 
-    misfit = np.array([[_face_misfit(f, p) for p in persons] for f in faces])
-    partner = assign(misfit.reshape(len(faces), len(persons)), _FACE_MISFIT)
+    costs = np.array([[_face_cost(f, p) for p in persons] for f in faces])
+    partner = assign(costs.reshape(len(faces), len(persons)), _FACE_GATE)
     sightings = [
         _sighting(face, None if i is None else persons[i])
         for face, i in zip(faces, partner, strict=True)
@@ -100,9 +100,9 @@ def group(
     wearers = [hand for hand in hands if egocentric and _is_wearers(hand, sightings)]
     hands = [hand for hand in hands if hand not in wearers]
     largest = _LARGEST_HAND_EGOCENTRIC if egocentric else _LARGEST_HAND
-    misfit = np.array([[_hand_misfit(h, s, largest, image) for s in sightings] for h in hands])
-    misfit = misfit.reshape(len(hands), len(sightings))
-    owner = assign(np.hstack([misfit, misfit]), _HAND_MISFIT)  # each person has two places
+    costs = np.array([[_hand_cost(h, s, largest, image) for s in sightings] for h in hands])
+    costs = costs.reshape(len(hands), len(sightings))
+    owner = assign(np.hstack([costs, costs]), _HAND_GATE)  # each person has two places
     people = tuple(
         replace(
             sighting,
@@ -120,14 +120,14 @@ def group(
 
 
 def person_around(face: Box) -> Box:
-    """Where the body of a face is likely to be, as far as the picture reaches."""
+    """The likely box of a face's body, cut at the picture's edge."""
     x, top = face.centre[0], face.y1 - _CROWN * face.height
     half = BODY_WIDTH / 2 * face.width
     return clamped(x - half, top, x + half, top + BODY_HEIGHT * face.height)
 
 
-def face_misfit(face: Box, person: Box) -> float:
-    """How badly a face sits on a body: 0 is top and centre, infinity is not at all."""
+def face_cost(face: Box, person: Box) -> float:
+    """Matching cost of a face and a body: 0 is top and centre, infinity is not at all."""
     inside = intersection(face, person) / face.area
     depth = (face.centre[1] - person.y1) / person.height
     # A stretched grown-up is 14 faces tall; a close-up shows little more than the face.
@@ -140,14 +140,14 @@ def face_misfit(face: Box, person: Box) -> float:
 
 
 def is_same_head(face: Box, other: Box) -> bool:
-    """Whether one face lies in the other: one head, found at two scales."""
+    """Whether one face is inside the other: one head, found at two scales."""
     return intersection(face, other) > _INSIDE * min(face.area, other.area)
 
 
 def is_raised(hand: Box, face: Box | None, person: Box) -> bool:
     """Whether a hand is held above the waist, as for a gesture, and does not hang down.
 
-    The waist lies about three faces below the chin. Where no face is seen it is taken at 45 % of
+    The waist is about three faces below the chin. Where no face is seen it is taken at 45 % of
     the body, or at two thirds of what the picture shows if the lower edge cuts the body.
     """
     if face is not None:
@@ -175,7 +175,7 @@ def _distinct(detections: Sequence[Detection]) -> list[Detection]:
 
 
 def _is_same_thing(a: Detection, b: Detection) -> bool:
-    """Whether two boxes of one kind show one thing."""
+    """Whether two boxes of one kind are duplicates."""
     is_one_head = a.kind == "face" and is_same_head(a.box, b.box)
     return is_one_head or iou(a.box, b.box) > _SAME_THING
 
@@ -185,12 +185,12 @@ def _has_head_of(person: Detection, sighting: Sighting) -> bool:
     face = sighting.face
     if face is None or not _may_be_one(person.track, sighting.track) or person.track is not None:
         return False
-    fits = face_misfit(face, person.box) < math.inf
+    fits = face_cost(face, person.box) < math.inf
     return fits and face.y1 - person.box.y1 <= _ABOVE * face.height
 
 
 def _is_worn(sighting: Sighting, other: Sighting) -> bool:
-    """Whether a face lies on the clothes of somebody whose own face is clearer."""
+    """Whether a face is on the clothes of somebody whose own face is clearer."""
     face, head = sighting.face, other.face
     if face is None or head is None or sighting.is_person_seen or sighting.track is not None:
         return False
@@ -214,12 +214,12 @@ def _may_be_one(a: str | None, b: str | None) -> bool:
     return a is None or b is None or a == b
 
 
-def _face_misfit(face: Detection, person: Detection) -> float:
+def _face_cost(face: Detection, person: Detection) -> float:
     if face.track is not None and face.track == person.track:
-        return -1.0  # said to be one person, wherever the boxes lie
+        return -1.0  # said to be one person, wherever the boxes are
     if not _may_be_one(face.track, person.track):
         return math.inf
-    return face_misfit(face.box, person.box)
+    return face_cost(face.box, person.box)
 
 
 def _sighting(face: Detection | None, person: Detection | None) -> Sighting:
@@ -234,13 +234,13 @@ def _sighting(face: Detection | None, person: Detection | None) -> Sighting:
     )
 
 
-def _hand_misfit(hand: Detection, sighting: Sighting, largest: float, image: Image | None) -> float:
-    """How badly a hand fits a person, by its place and its skin."""
-    misfit = _hand_displacement(hand, sighting, largest)
-    if image is None or sighting.face is None or not 0 <= misfit <= _HAND_MISFIT:
-        return misfit
+def _hand_cost(hand: Detection, sighting: Sighting, largest: float, image: Image | None) -> float:
+    """Matching cost of a hand and a person, by place and skin."""
+    cost = _hand_displacement(hand, sighting, largest)
+    if image is None or sighting.face is None or not 0 <= cost <= _HAND_GATE:
+        return cost
     share = skin_share(image, sighting.face, hand.box)
-    return misfit + _FOREIGN_SKIN * (1 - min(share / _SKIN, 1.0))
+    return cost + _FOREIGN_SKIN * (1 - min(share / _SKIN, 1.0))
 
 
 def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> float:
@@ -257,7 +257,7 @@ def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> f
     distance = math.hypot(across, down) / _REACH
     if not sighting.is_person_seen:
         return distance + 0.15 if distance <= 1.0 else math.inf
-    # A seen body holds its hands: how far the hand lies outside, in widths and heights of it.
+    # A seen body holds its hands: how far the hand is outside, in widths and heights of it.
     outside = max(
         abs(box.centre[0] - person.centre[0]) / person.width,
         abs(box.centre[1] - person.centre[1]) / person.height,

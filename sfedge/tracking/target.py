@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from sfedge.core.structures import Hand, Track
 from sfedge.tracking.appearance import Appearance, blend, similarity
-from sfedge.tracking.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_misfit, person_around
+from sfedge.tracking.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_cost, person_around
 from sfedge.tracking.place import Place, place_of
 
-STRANGER = 1.1  # a sighting that fits worse is somebody else
+GATING_THRESHOLD = 1.1  # gating threshold: a sighting with a higher matching cost is somebody else
 
-# Distances are told in face widths (about 15 cm), times in seconds.
-CARRY = 0.3  # a box not seen anew is shown this long: detectors of bodies and hands rest between
+# Distances are in face widths (about 15 cm), times in seconds.
+CARRY = 0.3  # a box not seen again is shown this long: detectors of bodies and hands rest between
 _STALE = 1.0  # a body rides this long on a face in sight; older parts are forgotten
 # One clear sight proves a person, else sights in most updates over a while; things that look like
 # faces come and go. On somebody's clothes (`Sighting.is_doubtful`) these must be clear, too.
@@ -27,7 +27,7 @@ _NEWEST = 0.1  # least share of the newest sight in the remembered appearance
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """What the tracker knows of one person; without an id as long as unconfirmed."""
+    """The tracker's state of one person; without an id as long as unconfirmed."""
 
     first_seen: float
     last_seen: float
@@ -133,7 +133,7 @@ class Target:
         return not sighting.is_doubtful or self.total / self.sightings >= _CLEAR_MEAN
 
     def expected(self) -> Sighting | None:
-        """How this person should be seen now; None outside the picture."""
+        """The expected sighting of this person now; None outside the picture."""
         face = self.face.box() if self.face else None
         body = self.body.box() if self.body else None
         if face is None and body is None:
@@ -181,8 +181,8 @@ class Target:
         )
 
 
-def misfit(person: Target, sighting: Sighting, look: Appearance, time: float) -> float:
-    """How unlike it is that a sighting is this person; infinity where it cannot be.
+def matching_cost(person: Target, sighting: Sighting, look: Appearance, time: float) -> float:
+    """Matching cost of a sighting and a person; infinity where they cannot match.
 
     The sum of how far it is from where the person is expected, how long the person was hidden,
     and how different it looks.
@@ -193,7 +193,7 @@ def misfit(person: Target, sighting: Sighting, look: Appearance, time: float) ->
         return math.inf
     reach = min(_NEAR + _SPEED * (time - person.last_seen), _FAR)
     cost = _distance(person, sighting) / reach + _HIDDEN_COST * min(person.hidden, 1.0)
-    if cost > STRANGER or person.appearance is None:
+    if cost > GATING_THRESHOLD or person.appearance is None:
         return cost
     alike, trust = similarity(person.appearance, look)
     return cost + trust * (1 - alike)
@@ -217,8 +217,8 @@ def _distance(person: Target, sighting: Sighting) -> float:
     if box is None:
         return math.inf
     if sighting.face is None:
-        return BODY_WIDTH * face_misfit(box, sighting.person)
-    return BODY_WIDTH * face_misfit(sighting.face, box)
+        return BODY_WIDTH * face_cost(box, sighting.person)
+    return BODY_WIDTH * face_cost(sighting.face, box)
 
 
 def _apart(a: Place, b: Place) -> float:

@@ -11,10 +11,10 @@ from sfedge.tracking.appearance import Appearance, appearances, similarity
 from sfedge.tracking.assign import assign
 from sfedge.tracking.hands import HandTracker, SeenHand
 from sfedge.tracking.people import Group, Sighting, group, is_same_head
-from sfedge.tracking.target import STRANGER, Target, misfit
+from sfedge.tracking.target import GATING_THRESHOLD, Target, matching_cost
 
 _TRIAL = 0.35  # an unconfirmed person out of sight is dropped after this
-_DECISION = 0.5  # a newcomer who may be a returner is looked at this long before getting an id
+_DECISION = 0.5  # a newcomer who may be a returner is observed this long before getting an id
 # The same person gives 0.99 under a shaking box and 0.97 at 15 % less light; two men in dark suits
 # up to 0.94, others up to 0.91 (measured on photographs). Below, or with a rival this close, a
 # newcomer gets a new id; at once where nobody absent comes near.
@@ -89,7 +89,7 @@ class Tracker:
                 partner.observe(sighting, look, time)
         owners: list[Target] = []  # of each sighting
         for sighting, look, partner in zip(sightings, looks, partners, strict=True):
-            owner = partner or _whose_double(sighting, seen)
+            owner = partner or _duplicate_of(sighting, seen)
             if owner is None:
                 owner = Target(time, time, sighting.track)
                 owner.observe(sighting, look, time, is_photograph=frame.starts_scene)
@@ -114,8 +114,8 @@ class Tracker:
         costs = np.full((len(sightings), len(self._people)), math.inf)
         for row, (sighting, look) in enumerate(zip(sightings, looks, strict=True)):
             for column, person in enumerate(self._people):
-                costs[row, column] = misfit(person, sighting, look, time)
-        partners = assign(costs, STRANGER)
+                costs[row, column] = matching_cost(person, sighting, look, time)
+        partners = assign(costs, GATING_THRESHOLD)
         return [None if column is None else self._people[column] for column in partners]
 
     def _follow_hands(self, seen: Group, owners: Sequence[Target], time: float) -> None:
@@ -178,7 +178,7 @@ class Tracker:
         return (person if is_one and person in absent else None), likeness
 
     def _forget(self, time: float) -> list[int]:
-        """End those out of sight for too long, drop those whom nothing can bring back.
+        """End those out of sight for too long, drop those who can no longer return.
 
         Returns:
             The ids that end.
@@ -211,8 +211,8 @@ def _is_settled(person: Target) -> bool:
     return person.sightings >= 4 and person.appearance is not None and person.appearance.is_clear
 
 
-def _whose_double(sighting: Sighting, seen: Sequence[Target]) -> Target | None:
-    """The matched person on whom an unmatched sighting is a second box, if any."""
+def _duplicate_of(sighting: Sighting, seen: Sequence[Target]) -> Target | None:
+    """The matched person of whom an unmatched sighting is a duplicate, if any."""
     if sighting.track is not None:
         return None
     for person in seen:

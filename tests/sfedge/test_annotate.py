@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sfedge import annotate
 from sfedge.annotate import pair_links, status, tags
-from sfedge.annotate.lines import pieces
+from sfedge.annotate.lines import segments
 from sfedge.annotate.status import clock
 from sfedge.annotate.text import ink_on, text_width, wrap
 from sfedge.annotate.theme import Theme
@@ -532,7 +532,7 @@ def test_a_line_passes_behind_areas_and_is_whole_elsewhere(
 ) -> None:
     start, end = (ends[0], ends[1]), (ends[2], ends[3])
     blocks = [(x, y, x + w, y + h) for x, y, w, h in areas]
-    shown = pieces(start, end, blocks)
+    shown = segments(start, end, blocks)
     for step in np.linspace(0, 1, 41):
         x, y = (a + (b - a) * step for a, b in zip(start, end, strict=True))
         inside = any(b[0] + 2 < x < b[2] - 2 and b[1] + 2 < y < b[3] - 2 for b in blocks)

@@ -74,7 +74,7 @@ def test_rows_by_time_go_to_the_first_frame_that_is_not_before_them(tmp_path: Pa
         time: [round(10 * d.box.x1) for d in detector.detect(_frame(i, time))]
         for i, time in enumerate((0.0, 0.04, 0.08, 0.12, 0.2, 0.24, 2.0))
     }
-    # 0.05 is passed over for the newer 0.06, 0.9 is stale at 2.0.
+    # 0.05 is skipped for the newer 0.06, 0.9 is stale at 2.0.
     assert given_at == {0.0: [1], 0.04: [], 0.08: [3], 0.12: [], 0.2: [4], 0.24: [], 2.0: []}
 
 
@@ -90,7 +90,7 @@ GOOD = "frame,kind,x1,y1,x2,y2\n"
         ("kind,x1,y1,x2,y2\n", r"one of the columns frame and time is needed"),
         ("frame,time,kind,x1,y1,x2,y2\n", r"one of the columns frame and time is needed"),
         ("frame,kind,x1,y1,x2,y2,scor\n", r"unknown column 'scor'\. Did you mean 'score'\?"),
-        ("frame,kind,x1,y1,x2,y2,x1\n", r"column 'x1' stands there twice"),
+        ("frame,kind,x1,y1,x2,y2,x1\n", r"column 'x1' is a duplicate"),
         ("frame;kind;x1;y1;x2;y2\n", r"unknown column 'frame;kind;x1;y1;x2;y2'"),
         (GOOD + "0,face,0,0,1,1\n1,face,0,0,1\n", r"boxes\.csv:3: 5 values for 6 columns"),
         (GOOD + "0,head,0,0,1,1\n", r"boxes\.csv:2: column kind holds 'head'.*face, hand, person"),

@@ -1,4 +1,4 @@
-"""The detector networks: what they are, where they come from, and how they reach the cache.
+"""The detector networks: their sources, their conversion and the cache.
 
 MediaPipe ships no networks since version 1. Google publishes them as TFLite files, and the wheel of
 mediapipe 0.10.21 carries the same bytes. From either they are converted to ONNX here. Sources and
@@ -26,9 +26,9 @@ _TIMEOUT = 5.0  # seconds to wait for Google before the wheel is tried
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network and what it is made of."""
+    """A network and its sources."""
 
-    finds: str  # what it is for, as told to the user
+    finds: str  # what it is for, as shown to the user
     source: TFLiteFile
     outputs: tuple[str, ...] | None = None  # of the source's; None for all
     sha256: str  # of the ONNX file that `to_onnx` makes of it
@@ -93,7 +93,7 @@ Status = Literal["ready", "missing", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A network as it stands in the cache."""
+    """A network's state in the cache."""
 
     name: str
     network: Network

@@ -141,7 +141,7 @@ class _Table:
         return bytes(self._table.String(offset)).decode() if offset else ""
 
     def _offset(self, field: int) -> int:
-        """Where a field lies in the file; 0 where it is left out."""
+        """Offset of a field in the file; 0 where it is left out."""
         offset = self._table.Offset(4 + 2 * field)
         return self._table.Pos + offset if offset else 0
 
@@ -183,7 +183,7 @@ def _tensor(table: _Table, buffers: Sequence[Array]) -> Tensor:
 def _dense(values: Array, shape: tuple[int, ...], sparsity: _Table) -> Array:
     """A sparse tensor in full.
 
-    Its values lie at the leaves of a tree with one level for each dimension, in the traversal
+    Its values are at the leaves of a tree with one level for each dimension, in the traversal
     order; further levels are the insides of blocks. A level is dense, with as many children for
     each node, or compressed: the children of node i are those from segments[i] to segments[i + 1].
     """

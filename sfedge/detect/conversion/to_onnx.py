@@ -1,8 +1,8 @@
 """Converts the detector networks from TFLite to ONNX: numpy alone, no TensorFlow.
 
-Constants are folded (weights come in half precision and partly sparse), activations lie as ONNX
-has them (NCHW), and PReLU is written as convolutions, in which ONNX Runtime is two to three times
-as fast.
+Constants are folded (weights come in half precision and partly sparse), activations are in the
+layout of ONNX (NCHW), and PReLU is written as convolutions, in which ONNX Runtime is two to three
+times as fast.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

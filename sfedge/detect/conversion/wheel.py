@@ -40,7 +40,7 @@ def download(folder: Path, progress: Progress | None = None) -> Path:
     scratch.mkdir()
     log = folder / "pip.log"
     command = [*_pip(), "download", *_OPTIONS, "--dest", str(folder), REQUIREMENT]
-    # pip writes the growing file to its temporary folder: that tells how far it is.
+    # pip downloads to its temporary folder; the file's size there is the progress.
     environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
     code = _run(command, environment, log, scratch, progress)
     wheel = folder / FILE

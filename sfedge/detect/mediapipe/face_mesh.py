@@ -16,7 +16,7 @@ from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import Region, angle_between, cut_out
 
 _MESH_SIZE, _EYE_SIZE = 192, 64
-_RIGHT_EYE, _LEFT_EYE = 0, 1  # a face's points that tell how it is turned
+_RIGHT_EYE, _LEFT_EYE = 0, 1  # a face's points that define its rotation
 _FACE_GROWTH, _EYE_GROWTH = 1.5, 2.3
 # Corners of each eye in the mesh, the one that is further left in the picture first.
 _RIGHT_CORNERS, _LEFT_CORNERS = (33, 133), (362, 263)

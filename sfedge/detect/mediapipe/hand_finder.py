@@ -18,7 +18,7 @@ from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_ancho
 
 _PALM_SIZE, _HAND_SIZE = 192, 224
 _OVERLAP = 0.3
-_WRIST, _MIDDLE = 0, 2  # a palm's points that tell how it is turned
+_WRIST, _MIDDLE = 0, 2  # a palm's points that define its rotation
 # MediaPipe's hand landmarker means 90 degrees and says 90 radians: hands are shown turned 26.6
 # degrees too far. Results are to be MediaPipe's, and of 79 hands in gestures no other was found.
 _UPRIGHT = 90.0

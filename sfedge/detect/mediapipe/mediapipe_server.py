@@ -27,7 +27,7 @@ from mediapipe.tasks.python import vision
 def main() -> None:
     """Answer requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever the library prints is no answer
+    os.dup2(2, 1)  # the library's own output is no answer
     settings = json.loads(sys.argv[1])
     answer(answers, {"version": mediapipe.__version__})  # nothing is sent before a network starts
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def start(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def to_rows(result: Any, width: int, height: int) -> list[dict[str, Any]]:
-    """What a task found, in pixels."""
+    """The results of a task, in pixels."""
     if hasattr(result, "detections"):
         return [
             {

@@ -17,8 +17,8 @@ class NetworkCall:
 
     Args:
         file: the network as ONNX; input (1, size, size, 3).
-        low: what black is to the network.
-        high: what white is to it.
+        low: value of black in the network's input.
+        high: value of white.
 
     Raises:
         DetectorError: it does not start.

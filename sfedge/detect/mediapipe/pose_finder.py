@@ -102,7 +102,7 @@ def refined(places: NDArray[np.float32], heatmap: NDArray[np.float32]) -> Values
 
 
 def _region(person: RawDetection) -> Region:
-    """The circle around a whole body as a square, turned so that the person stands upright."""
+    """The circle around a whole body as a square, rotated so that the person is upright."""
     centre, edge = person.points[_HIPS], person.points[_REACH]
     reach = float(np.linalg.norm(edge - centre))
     return Region(

@@ -48,7 +48,7 @@ def around(image: Image) -> Region:
 
 
 def angle_between(start: Points, end: Points, target: float) -> float:
-    """How far a region is turned so that the line between two points is seen at an angle.
+    """The rotation of a region such that the line between two points is seen at an angle.
 
     Args:
         start: x, y in pixels.
@@ -69,7 +69,7 @@ def cut_out(image: Image, region: Region, size: int, *, is_black_outside: bool) 
         image: (H, W, 3).
         region: what to show.
         size: pixels a side of the result.
-        is_black_outside: what lies outside the picture is black; else its last pixels go on.
+        is_black_outside: outside the picture is black; else the border pixels repeat.
     """
     if (longest := max(image.shape[:2])) > _LONGEST:  # a panorama, of which a network sees little
         step = -(-longest // _LONGEST)
@@ -81,7 +81,7 @@ def cut_out(image: Image, region: Region, size: int, *, is_black_outside: bool) 
 
 
 def _maps(region: Region, size: int) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
-    """Where each pixel comes from: whole pixels, and parts of one."""
+    """The source of each pixel: whole pixels, and fractions of one."""
     corners = _corners(region)
     target = np.array([[0, size], [0, 0], [size, 0], [size, size]], np.float32)
     matrix = cv2.invert(cv2.getPerspectiveTransform(corners, target))[1]

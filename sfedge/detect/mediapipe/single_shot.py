@@ -57,7 +57,7 @@ def decode(
     lowest: float,
     overlap: float,
 ) -> list[RawDetection]:
-    """What a network found, the surest first, in fractions of what it saw.
+    """A network's detections, the surest first, in fractions of its input.
 
     Args:
         values: (N, 4 + 2 K) of each anchor: centre, width and height of the box, and points, in
@@ -68,7 +68,7 @@ def decode(
         lowest: score from which a find counts.
         overlap: intersection over union above which two finds are one.
     """
-    # Most anchors see nothing: no score is computed for what lies clearly below.
+    # Most anchors see nothing: no score is computed for those clearly below.
     (near,) = np.nonzero(logits >= math.log(lowest / (1 - lowest)) - 0.01)
     clipped = np.clip(logits[near].astype(np.float64), -_LARGEST_LOGIT, _LARGEST_LOGIT)
     scores = 1 / (1 + np.exp(-clipped))
@@ -105,5 +105,5 @@ def overlaps(box: Values, others: Values) -> Values:
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
     whole = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared
-    shares: Values = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
-    return shares
+    iou: Values = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+    return iou
