@@ -294,7 +294,7 @@ def test_a_row_that_fails_is_told_and_the_others_go_on(
 ) -> None:
     broken = {**alone.weights, "clip-l14-336": alone.out / "nowhere.safetensors"}
     bench = Bench(alone.data, broken, alone.out)
-    with pytest.raises(SfedgeError, match=r"table2: 1 of its runs failed\. They are told in"):
+    with pytest.raises(SfedgeError, match=r"table2: 1 of its runs failed\. They are listed in"):
         bench.run("table2", "--row", "molmoe-before", "--row", "qwen2-vl-before")
     assert "the encoder's weights cannot be loaded" in capsys.readouterr().err
     (note,) = [line for line in bench.page("table2").splitlines() if line.startswith("- MolmoE, ×")]

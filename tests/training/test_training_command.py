@@ -255,7 +255,9 @@ def test_an_encoder_of_another_name_wants_weights_of_its_own(
             "--encoder",
             "dinov2-l14",
         )
-    words = ("--encoder-weights", "openai", "--pretrained", tmp_path)
+    parts = build_model(PRESETS["tiny"], with_lora=False)
+    save_model(tmp_path / "parts", parts, Recipe(pretraining=True), {})
+    words = ("--encoder-weights", "openai", "--pretrained", tmp_path / "parts")
     with pytest.raises(ConfigError, match="hybrid-tiny has no published weights"):
         run("train", drawings, "--out", tmp_path / "x", *words)
     with pytest.raises(ConfigError, match="--allow-remote-code"):
@@ -332,5 +334,5 @@ def test_an_error_is_one_line_and_a_code(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith("training: error: --pretrained: ")
+    assert ended.stderr.startswith("sfedge-train: error: --pretrained: ")
     assert ended.stderr.count("\n") == 1

@@ -210,7 +210,9 @@ def train_command(
         torch.manual_seed(recipe.seed)
         if start_from is not None:
             return load_model(start_from, allow_remote_code=allow_remote_code)[0]
-        own = load_tokenizer(pretrained) if pretrained is not None else None
+        own = None
+        if pretrained is not None and "language" in config.unpublished:
+            own = load_tokenizer(pretrained)
         model = build_model(config, allow_remote_code=allow_remote_code, tokenizer=own)
         if pretrained is not None:
             load_pretrained(model, pretrained)
