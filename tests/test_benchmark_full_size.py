@@ -75,7 +75,7 @@ def test_gemms_of_a_gesture_query_leave_the_encoder_out(bundle: Path) -> None:
             assert sum(n * int(np.prod(gemm)) for gemm, n in found.items()) == work
 
 
-def test_an_engine_that_is_missing_or_does_not_suit_is_told(
+def test_an_engine_that_is_missing_or_does_not_suit_is_reported(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(ENGINES, "openvino", raising=False)

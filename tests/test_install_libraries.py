@@ -95,7 +95,7 @@ def test_without_the_right_to_install_one_line_names_all_and_nothing_is_run(
     assert called() == []
 
 
-def test_why_apt_get_failed_is_told(system: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_apt_get_failed_is_reported(system: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(system, "apt-get", "echo W: slow >&2; echo E: no such mirror >&2; exit 100\n")
     with pytest.raises(SystemExit):
         install_libraries.main()

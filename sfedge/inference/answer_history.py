@@ -8,8 +8,8 @@ from sfedge.core.tasks import Task
 from sfedge.inference.newest_answers import NewestAnswers
 from sfedge.inference.smoother import Smoother
 
-# In files, everything that can be asked is asked in each interval. An answer that was not renewed
-# for this long could not be: a face was turned away. Live, a slow model's answers hold at any age;
+# In files, all possible queries are made in each interval. An answer that was not renewed for this
+# long could not be: a face was turned away. Live, a slow model's answers hold at any age;
 # the age is shown.
 _HOLD_INTERVALS = 3.0
 _HOLD_SECONDS = 2.0  # but at least
@@ -21,7 +21,7 @@ class AnswerHistory:
     Args:
         tasks: those that are asked.
         smoothing: seconds, time constant of the running mean; 0 for none.
-        interval: seconds between two answers to a question; None where that depends on the model.
+        interval: seconds between two answers to a query; None where that depends on the model.
     """
 
     def __init__(self, tasks: Sequence[Task], *, smoothing: float, interval: float | None) -> None:
@@ -29,7 +29,7 @@ class AnswerHistory:
         self._newest = NewestAnswers(
             math.inf if interval is None else max(_HOLD_INTERVALS * interval, _HOLD_SECONDS)
         )
-        self._left: set[int] = set()  # ids of people who were given up and are not back
+        self._left: set[int] = set()  # ids of people that have ended and are not back
 
     def follow(self, scene: Scene) -> None:
         """Forget the people who have left with this frame; to be called with each."""

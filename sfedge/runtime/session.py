@@ -240,7 +240,7 @@ class Session(Closing):
             raise
         finally:
             self.close()
-            self._news.tell()
+            self._news.publish()
             ended = self._ended or "ended early"
             _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
@@ -277,7 +277,7 @@ class Session(Closing):
         self._capture = capture = Capture(self._source, self._control)
         is_past_end = False
         for frame in capture:
-            self._news.tell(math.inf if frame is None else frame.time)
+            self._news.publish(math.inf if frame is None else frame.time)
             if self._is_over(capture.clock if frame is None else frame.time):
                 is_past_end = True
                 break
@@ -324,7 +324,7 @@ class Session(Closing):
             if frame is None:
                 return
             self._tally.frames += 1
-            self._news.tell(frame.time)
+            self._news.publish(frame.time)
             yield frame
 
     def _follow(self, found: Found) -> Scene:

@@ -1,4 +1,4 @@
-"""What a source says while it is read: losses and warnings for the log, gaps for the sinks."""
+"""Reports of a source while it is read: losses and warnings to the log, gaps to the sinks."""
 
 import logging
 import math
@@ -26,10 +26,10 @@ class SourceNews:
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """Those that the sinks have; one that lasts has no end."""
+        """Gaps that the sinks have; one that lasts has no end."""
         return self._gaps
 
-    def tell(self, now: float = math.inf) -> None:
+    def publish(self, now: float = math.inf) -> None:
         """Log new losses and warnings, and give the sinks new gaps that began before `now`."""
         for sentence in (*self._source.losses, *self._source.warnings):
             if sentence not in self._said:

@@ -273,7 +273,7 @@ def test_a_download_that_nobody_waits_for_ends(
     assert not [path for path in fetched if path.parent.name != "selftests"]
 
 
-def test_the_self_test_of_a_first_start_is_told(
+def test_the_self_test_of_a_first_start_is_reported(
     open_window: Open, wait_for: Wait, two_people: Scene, config: RunConfig, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

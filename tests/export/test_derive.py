@@ -132,7 +132,7 @@ def test_a_precision_that_fails_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_calls_are_told(small_bundle: Path, tmp_path: Path, pictures: Path) -> None:
+def test_wrong_calls_are_reported(small_bundle: Path, tmp_path: Path, pictures: Path) -> None:
     out = str(tmp_path / "out")
     with pytest.raises(UnknownNameError, match="no precision is called 'int8'"):
         main([str(small_bundle), "--out", out, "--precision", "int8"], standalone_mode=False)

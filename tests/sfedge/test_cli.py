@@ -68,7 +68,7 @@ def test_a_command_without_its_words_shows_its_help(
     assert finished.err == command(*words, "--help").out
 
 
-def test_the_version_is_told(command: Command) -> None:
+def test_the_version_is_reported(command: Command) -> None:
     assert command("--version").out == f"sfedge, version {sfedge.__version__}\n"
 
 

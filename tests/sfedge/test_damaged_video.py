@@ -33,7 +33,9 @@ def test_a_decode_error_is_not_the_end_of_the_file(tmp_path: Path, suffix: str) 
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])
-def test_frames_that_are_lost_or_damaged_are_numbered_and_told(tmp_path: Path, suffix: str) -> None:
+def test_frames_that_are_lost_or_damaged_are_numbered_and_reported(
+    tmp_path: Path, suffix: str
+) -> None:
     path = damage(write_clip(tmp_path / f"clip.{suffix}", 90, options=EVERY_TENTH), 42, 44)
     frames, losses = read(path)
     assert [f.index for f in frames] == [*range(42), *range(45, 90)]
@@ -52,7 +54,7 @@ def test_a_damaged_file_is_numbered_the_same_with_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
-def test_of_a_cut_off_file_everything_there_is_read_and_the_rest_told(
+def test_of_a_cut_off_file_everything_there_is_read_and_the_rest_reported(
     tmp_path: Path, name: str
 ) -> None:
     path = write_clip(

@@ -115,6 +115,6 @@ def test_without_the_extra_the_error_says_what_to_install(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         make_demo_clip(tmp_path / "missing" / "demo.mp4", seconds=1)

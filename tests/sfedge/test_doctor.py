@@ -160,7 +160,7 @@ def test_a_tensorrt_that_the_provider_does_not_link_is_noticed(
     assert '"tensorrt-cu13==10.*"' in problem.fix
 
 
-def test_what_each_engine_needs_is_told(demo: Path, cache: Path) -> None:
+def test_what_each_engine_needs_is_reported(demo: Path, cache: Path) -> None:
     report = examine()
     _, out = invoke(doctor_command)
     assert report.engines.keys() == ENGINES.keys()
@@ -186,7 +186,7 @@ def test_openvino_is_told_with_what_the_processor_computes_in(
     assert examine().processor.endswith(", does not compute in bf16")
 
 
-def test_without_openvino_the_line_that_installs_it_is_told(
+def test_without_openvino_the_line_that_installs_it_is_reported(
     demo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)

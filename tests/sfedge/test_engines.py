@@ -173,7 +173,7 @@ def test_a_named_engine_is_never_replaced_by_another(bundle: Bundle) -> None:
         ),
     ],
 )
-def test_where_a_gpu_waits_for_its_runtime_the_line_that_installs_it_is_told(
+def test_where_a_gpu_waits_for_its_runtime_the_line_that_installs_it_is_reported(
     engine: str, line: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ort.installed_flavours().keys() == {"onnxruntime"}, "tests run with the extra `cpu`"

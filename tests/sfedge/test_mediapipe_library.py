@@ -91,7 +91,7 @@ def test_what_a_version_reports_is_said(version: str, words: str) -> None:
     assert words in mediapipe_library.what_it_sends(version)
 
 
-def test_without_an_environment_the_way_to_one_is_told(
+def test_without_an_environment_the_way_to_one_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DetectorError, match=rf"{PYTHON} is not set\. Run: python3 -m venv"):
@@ -104,7 +104,7 @@ def test_without_an_environment_the_way_to_one_is_told(
         MediaPipeLibrary({})
 
 
-def test_the_last_words_of_a_process_that_ends_are_told(tmp_path: Path) -> None:
+def test_the_last_words_of_a_process_that_ends_are_reported(tmp_path: Path) -> None:
     code = 'print("some chatter", file=sys.stderr)\nraise ImportError("libEGL.so.1: no such file")'
     with pytest.raises(DetectorError, match=r"it has ended: ImportError: libEGL\.so\.1"):
         MediaPipeLibrary({}, interpreter(tmp_path, code))

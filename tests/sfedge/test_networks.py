@@ -114,7 +114,7 @@ def test_a_page_in_the_place_of_a_network_is_not_taken(
     assert networks.missing(["face-short-range"]) == []
 
 
-def test_without_google_and_pip_both_reasons_are_told(
+def test_without_google_and_pip_both_reasons_are_reported(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pip", None)
@@ -136,7 +136,7 @@ def test_pips_own_words_are_told_where_it_fails(
         networks.fetch()
 
 
-def test_offline_nothing_is_fetched_and_the_way_out_is_told(
+def test_offline_nothing_is_fetched_and_the_way_out_is_reported(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(networks, "_fetched", pytest.fail)
@@ -260,7 +260,7 @@ def test_a_wrong_name_is_told_with_the_near_one() -> None:
         networks.fetch(["hand-landmark"])
 
 
-def test_a_disk_that_fills_while_fetching_is_told(
+def test_a_disk_that_fills_while_fetching_is_reported(
     empty: Path, ready: dict[str, Path], parts: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft, most = resource.getrlimit(resource.RLIMIT_FSIZE)

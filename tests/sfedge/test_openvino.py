@@ -219,7 +219,7 @@ def test_without_openvino_the_message_says_what_to_install(
     assert str(caught.value) == "OpenVINO is not installed. Run: pip install openvino."
 
 
-def test_an_openvino_that_does_not_load_is_told(tmp_path: Path) -> None:
+def test_an_openvino_that_does_not_load_is_reported(tmp_path: Path) -> None:
     (tmp_path / "openvino.py").write_text("raise OSError('libtbb.so.12: cannot open')")
     out = run_python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"

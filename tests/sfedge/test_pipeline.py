@@ -104,7 +104,7 @@ def test_a_part_of_a_file_keeps_the_numbers_and_times_of_the_whole(scene: Scene)
     assert len(part) == 5
 
 
-def test_stop_ends_after_the_frame_at_hand_and_is_told(scene: Scene) -> None:
+def test_stop_ends_after_the_frame_at_hand_and_is_reported(scene: Scene) -> None:
     with sfedge.open(scene.video, detections=scene.detections, tasks=["expression"]) as session:
         for result in session:
             if result.index == 3:
@@ -149,7 +149,7 @@ def test_a_drawn_picture_is_a_new_one_and_shows_more_than_the_frame(scene: Scene
         session.close()
 
 
-def test_the_model_and_its_limits_are_told(scene: Scene) -> None:
+def test_the_model_and_its_limits_are_reported(scene: Scene) -> None:
     with sfedge.open(scene.video, detections=scene.detections) as session:
         assert session.model_name == session.bundle.manifest.name
         assert session.notice == session.bundle.manifest.notice

@@ -342,6 +342,6 @@ def test_damaged_ego4d_files_are_told(content: str, message: str, tmp_path: Path
         _detections(path)
 
 
-def test_an_empty_folder_of_tracks_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_of_tracks_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \.json files"):
         _detections(tmp_path)

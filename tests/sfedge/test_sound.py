@@ -55,7 +55,7 @@ def test_a_sound_track_that_is_cut_off_does_not_stop_the_picture(tmp_path: Path)
         assert "the file is cut off" in " ".join(opened.losses)
 
 
-def test_sound_goes_on_after_what_cannot_be_decoded_and_the_gap_is_told(tmp_path: Path) -> None:
+def test_sound_goes_on_after_what_cannot_be_decoded_and_the_gap_is_reported(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "clip.mkv", 60, sound="vorbis")
     data = source.read_bytes()
     for _, sound in packets(source, "audio")[30:40]:
@@ -92,7 +92,7 @@ def web(data: bytes, sent: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_sound_of_a_recording_on_the_web_is_kept_and_what_does_not_come_is_told(
+def test_sound_of_a_recording_on_the_web_is_kept_and_what_does_not_come_is_reported(
     tmp_path: Path, share: float
 ) -> None:
     source = write_clip(tmp_path / "clip.mp4", 60, sound="aac", container_options=FASTSTART)

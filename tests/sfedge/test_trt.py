@@ -233,7 +233,7 @@ def test_values_that_are_no_numbers_do_not_leave_the_device(bundle: Bundle, buil
         ("create_execution_context", "the device has no room to run it"),
     ],
 )
-def test_a_device_that_refuses_at_the_start_is_told(
+def test_a_device_that_refuses_at_the_start_is_reported(
     bundle: Bundle, built: Path, device: Device, call: str, message: str
 ) -> None:
     device.failing[call] = cudaError_t.cudaErrorMemoryAllocation
@@ -242,7 +242,7 @@ def test_a_device_that_refuses_at_the_start_is_told(
 
 
 @pytest.mark.parametrize("call", ["cudaMemcpyAsync", "cudaStreamSynchronize", "execute_async_v3"])
-def test_a_device_that_fails_in_a_run_is_told(
+def test_a_device_that_fails_in_a_run_is_reported(
     bundle: Bundle, built: Path, device: Device, call: str
 ) -> None:
     engine = connector(bundle, built)
@@ -282,13 +282,13 @@ def refusal(bundle: Bundle) -> str:
     return str(caught.value)
 
 
-def test_a_driver_too_old_for_cuda_python_is_told(bundle: Bundle, device: Device) -> None:
+def test_a_driver_too_old_for_cuda_python_is_reported(bundle: Bundle, device: Device) -> None:
     device.failing["cudaGetDeviceCount"] = cudaError_t.cudaErrorInsufficientDriver
     with pytest.raises(EngineError, match="cuda-bindings: it does not work with the driver"):
         choose_engine(bundle, "tensorrt")
 
 
-def test_without_cuda_python_the_line_that_installs_it_is_told(
+def test_without_cuda_python_the_line_that_installs_it_is_reported(
     bundle: Bundle, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("cuda.bindings.runtime", "cuda.cudart"):
@@ -306,7 +306,7 @@ def test_the_former_name_of_cuda_python_does_as_well(
         assert len(model.answer(frame, QUERIES)) == len(QUERIES)
 
 
-def test_without_an_engine_the_command_that_builds_one_is_told(
+def test_without_an_engine_the_command_that_builds_one_is_reported(
     bundle: Bundle, device: Device
 ) -> None:
     assert "no engine was built" in refusal(bundle)

@@ -211,7 +211,7 @@ def test_a_build_that_is_interrupted_leaves_the_earlier_engines(bundle: Bundle) 
 
 @needs_builder
 @pytest.mark.skipif(bool(find_gpus()[0]), reason="needs a machine without an NVIDIA device")
-def test_the_real_runtime_takes_the_file_and_its_refusal_is_told(
+def test_the_real_runtime_takes_the_file_and_its_refusal_is_reported(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a device it gets as far as asking CUDA for one."""

@@ -172,12 +172,12 @@ def test_the_command_writes_numbers_tables_and_a_picture_for_each_task_with_labe
     model: Path, labelled: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "new" / "agreement"
-    told = run(model, labelled, "--out", out, "--batch", "2")
+    printed = run(model, labelled, "--out", out, "--batch", "2")
     names = {"agreement.json", "classes.csv", "answers.csv"}
     pictures = {"confusion-expression.png", "confusion-gesture.png"}
     assert {path.name for path in out.iterdir()} == names | pictures
-    assert "1 x picture is missing" in told
-    assert f"Tables and pictures are in {out}" in told
+    assert "1 x picture is missing" in printed
+    assert f"Tables and pictures are in {out}" in printed
 
     found: dict[str, Any] = json.loads((out / "agreement.json").read_text())
     assert [*found] == ["expression", "gesture", "gaze"]
@@ -218,8 +218,8 @@ def test_the_command_writes_numbers_tables_and_a_picture_for_each_task_with_labe
 def test_a_folder_of_datasets_is_read_by_name(model: Path, labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "folder").symlink_to(labelled)
-    told = run(model, tmp_path / "data", "--datasets", "folder", "--out", tmp_path / "out")
-    assert "expression" in told
+    printed = run(model, tmp_path / "data", "--datasets", "folder", "--out", tmp_path / "out")
+    assert "expression" in printed
     assert len(read_table(tmp_path / "out" / "answers.csv")) == 5
 
 

@@ -232,7 +232,7 @@ def test_two_pictures_of_one_name_are_an_error(
         find_faces(tmp_path, Report())
 
 
-def test_what_is_no_face_and_clips_without_one_are_told(
+def test_what_is_no_face_and_clips_without_one_are_reported(
     tmp_path: Path, astronaut: NDArray[np.uint8]
 ) -> None:
     track = tmp_path / "videos_challenge" / "clip-a" / "0"

@@ -111,12 +111,12 @@ def test_a_person_in_two_splits_ends_with_1_and_is_named(tmp_path: Path) -> None
 def test_a_split_that_is_not_there_is_told_and_the_others_are_read(tmp_path: Path) -> None:
     ended = _run("hagrid", _hagrid(tmp_path, {"train": ["u1", "u2", "u2"]}), "--json")
     assert ended.exit_code == 1
-    told = json.loads(ended.stdout)
-    assert told["splits"].keys() == {"train"}
-    assert told["unreadable"].keys() == {"val", "test"}
-    assert "annotations" in told["unreadable"]["val"]
-    assert [one["fits"] for one in told["published"]] == [True]
-    assert told["problems"] == ["splits that cannot be read: 2"]
+    printed = json.loads(ended.stdout)
+    assert printed["splits"].keys() == {"train"}
+    assert printed["unreadable"].keys() == {"val", "test"}
+    assert "annotations" in printed["unreadable"]["val"]
+    assert [one["fits"] for one in printed["published"]] == [True]
+    assert printed["problems"] == ["splits that cannot be read: 2"]
 
 
 def test_nothing_at_all_is_one_error(tmp_path: Path) -> None:
@@ -151,14 +151,14 @@ def test_defects_that_every_copy_has_are_told_with_an_example_and_end_with_0(
 
 
 def test_json_tells_the_same_as_the_text(tmp_path: Path) -> None:
-    told = json.loads(_run("gazefollow", _gazefollow(tmp_path), "--json").stdout)
-    kept = {split: report["kept"]["gaze"]["all"] for split, report in told["splits"].items()}
-    dropped = {s: sum(report["dropped"].values()) for s, report in told["splits"].items()}
+    printed = json.loads(_run("gazefollow", _gazefollow(tmp_path), "--json").stdout)
+    kept = {split: report["kept"]["gaze"]["all"] for split, report in printed["splits"].items()}
+    dropped = {s: sum(report["dropped"].values()) for s, report in printed["splits"].items()}
     assert kept["train"] + kept["val"] == 14  # every third of 40
     assert dropped["train"] + dropped["val"] == 26
-    assert told["splits"]["test"]["repaired"] == {"head box was inverted": 1}
-    assert told["splits"]["test"]["examples"]["head box was inverted"].endswith(".txt:1")
-    assert (told["problems"], told["pictures_decoded"]) == ([], None)
+    assert printed["splits"]["test"]["repaired"] == {"head box was inverted": 1}
+    assert printed["splits"]["test"]["examples"]["head box was inverted"].endswith(".txt:1")
+    assert (printed["problems"], printed["pictures_decoded"]) == ([], None)
 
 
 def _pisc(root: Path, **lists: list[str]) -> Path:
@@ -219,12 +219,12 @@ def test_frames_of_clips_are_decoded_too(tmp_path: Path) -> None:
         track = {"track_id": "t", "track": [face | {"frame": n} for n in (1, 2)]}
         people = [{"person_id": "1", "camera_wearer": False, "tracking_paths": [track]}]
         looks = [{"person": "1", "start_frame": 1, "end_frame": 1}]
-        told = {"clip_uid": clip, "persons": people, "social_segments_looking": looks}
+        printed = {"clip_uid": clip, "persons": people, "social_segments_looking": looks}
         for folder in ("split", "json", "videos"):
             (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / "split" / f"{part}.list").write_text(clip)
         (tmp_path / "json" / f"av_{part}.json").write_text(
-            json.dumps({"videos": [{"clips": [told]}]})
+            json.dumps({"videos": [{"clips": [printed]}]})
         )
         write_clip(tmp_path / "videos" / f"{clip}.mp4", 4, size=(64, 48))
     findings = examine("ego4d_lam", tmp_path, decodes=True)

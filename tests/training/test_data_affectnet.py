@@ -128,7 +128,7 @@ def test_a_face_that_leaves_the_picture_is_cut_and_counted(tmp_path: Path) -> No
     assert dataset.report.repaired == {"face box left the picture": 1}
 
 
-def test_a_broken_picture_is_lost_and_told(tmp_path: Path) -> None:
+def test_a_broken_picture_is_lost_and_reported(tmp_path: Path) -> None:
     _whole(tmp_path, [_line()])
     (path,) = tmp_path.rglob("*.jpg")
     path.write_bytes(b"no picture")
@@ -199,7 +199,7 @@ def _cropped(root: Path, marks: dict[str, np.ndarray], part: str = "val_set") ->
     return root
 
 
-def test_pictures_without_annotation_are_lost_and_told(tmp_path: Path) -> None:
+def test_pictures_without_annotation_are_lost_and_reported(tmp_path: Path) -> None:
     _cropped(tmp_path, {"1": np.array("3")})
     (tmp_path / "val_set" / "images" / "2.jpg").write_bytes(b"")
     report = affectnet.load(tmp_path, "test").report

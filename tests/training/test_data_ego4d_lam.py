@@ -292,13 +292,13 @@ def _record(frame: int, person: str = "1", **changes: Any) -> dict[str, Any]:
 
 def test_prepared_files_and_annotations_give_the_same_samples(tmp_path: Path) -> None:
     track = [_face(frame) for frame in (9, 1, 2, 5)]
-    told = _release(tmp_path / "a", [_clip("c", track, [_segment("1", 2, 4)])])
+    printed = _release(tmp_path / "a", [_clip("c", track, [_segment("1", 2, 4)])])
     read = _prepared(
         tmp_path / "b",
         {"t": [_record(frame) for frame in (9, 1, 2, 5)]},
         [{"label": "1", "start_frame": 2, "end_frame": 4}],
     )
-    first, second = (ego4d_lam.load(root, "test", stride=1) for root in (told, read))
+    first, second = (ego4d_lam.load(root, "test", stride=1) for root in (printed, read))
     assert [(s.key, s.label, s.view) for s in first.samples] == [
         (s.key, s.label, s.view) for s in second.samples
     ]
@@ -306,7 +306,7 @@ def test_prepared_files_and_annotations_give_the_same_samples(tmp_path: Path) ->
     assert first.report.repaired == second.report.repaired == {"gap in a track, interpolated": 5}
 
 
-def test_a_clip_without_file_of_segments_is_all_negative_and_told(tmp_path: Path) -> None:
+def test_a_clip_without_file_of_segments_is_all_negative_and_reported(tmp_path: Path) -> None:
     dataset = ego4d_lam.load(_prepared(tmp_path, {"t": [_record(1)]}, None), "test")
     assert (len(dataset.samples), _looking(dataset)) == (1, [])
     assert sum(dataset.report.repaired.values()) == 1
@@ -337,7 +337,7 @@ def test_damaged_track_files_are_errors_that_name_them(
         ego4d_lam.load(tmp_path, "test")
 
 
-def test_records_without_person_are_dropped_and_foreign_persons_told(tmp_path: Path) -> None:
+def test_records_without_person_are_dropped_and_foreign_persons_reported(tmp_path: Path) -> None:
     tracks = {
         "a": [_record(1, ""), _record(2), _record(0), _record(3, width=0)],
         "b": [_record(1), _record(2, "2")],

@@ -201,11 +201,11 @@ def _preprocessed(root: Path, part: str, path: str, heads: list[dict[str, Any]])
 
 
 def test_table_and_preprocessed_json_give_the_same_sample(tmp_path: Path) -> None:
-    (told,) = gazefollow.load(
+    (printed,) = gazefollow.load(
         _preprocessed(tmp_path / "a", "train", _PATH, [_head()]), "train"
     ).samples
     (read,) = gazefollow.load(_release(tmp_path / "b", "train", [_line()]), "train").samples
-    assert (told.boxes, told.points, told.size, told.group) == (
+    assert (printed.boxes, printed.points, printed.size, printed.group) == (
         read.boxes, read.points, read.size, read.group,
     )  # fmt: skip
 

@@ -201,6 +201,6 @@ def test_lists_and_json_give_the_same_boxes(tmp_path: Path) -> None:
     listed = pisc.load(_lists(tmp_path / "lists"), "train").samples[0]
     info = [{"id": 8, "imgH": 100, "imgW": 200, "bbox": [[0, 0, 50, 100], [60, 10, 120, 90]]}]
     root = _release(tmp_path / "json", annotation_image_info=info)
-    told = pisc.load(root, "train").samples[0]
-    assert told.boxes == listed.boxes
-    assert told.size == listed.size
+    printed = pisc.load(root, "train").samples[0]
+    assert printed.boxes == listed.boxes
+    assert printed.size == listed.size

@@ -188,8 +188,8 @@ def test_the_gaze_sheet_shows_points_box_heatmap_and_predicted_point(tmp_path: P
     assert lower.get_xlabel() == "off by 0.00 (nearest), 0.06 (mean)"
     assert last.get_xlabel() == f"off by {np.hypot(0.5, 0.375):.2f}"
     words = texts(sheet)
-    for told in ("Drawn at random.", "1 of the first 2 answers at most 0.1", "heatmap"):
-        assert told in words
+    for printed in ("Drawn at random.", "1 of the first 2 answers at most 0.1", "heatmap"):
+        assert printed in words
     (legend,) = sheet.legends
     assert [text.get_text().split()[0] for text in legend.texts] == ["head", "an", "predicted"]
 
@@ -224,16 +224,16 @@ def test_the_answers_sheet_shows_the_view_with_its_boxes_and_both_labels(tmp_pat
     assert drawn_boxes(first) == []
     assert drawn_boxes(third) == [(0, 0, 50, 100), (100, 50, 100, 50)]
     styles = {patch.get_linestyle() for patch in third.patches}
-    assert len(styles) == 2  # the boxes are told apart without colour
+    assert len(styles) == 2  # the boxes are distinguished without colour
     words = texts(sheet)
     assert "gesture: 1 of the first 9 answers right (samples in the split: 50)." in words
     assert "relation: 1 of the first 2 answers right" in words
     assert "You must identify the gesture this person is performing." in words
-    told = describe_answers([gestures, relations], tmp_path)
-    assert TASKS["relation"].prompt.splitlines()[0] in told
+    printed = describe_answers([gestures, relations], tmp_path)
+    assert TASKS["relation"].prompt.splitlines()[0] in printed
     assert (
         "| 100x80.png | a\\|b | peace_inverted (n) | 1.0000 | two_up_inverted (s) | ✗ wrong |"
-        in told
+        in printed
     )
 
 
@@ -297,12 +297,12 @@ def test_the_gaze_command_writes_a_picture_and_its_text(
     with PIL.Image.open(out) as picture:
         picture.load()
         assert min(picture.size) > 800
-    told = out.with_suffix(".md").read_text(encoding="utf-8")
-    assert TASKS["gaze"].prompt in told
-    assert "Drawn at random from the test split (seed 0)." in told
-    assert "on gazefollow (drawings)." in told
-    assert "![the picture](gaze.png)" in told
-    rows = [line for line in told.splitlines() if line.startswith("| gazefollow/")]
+    printed = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert TASKS["gaze"].prompt in printed
+    assert "Drawn at random from the test split (seed 0)." in printed
+    assert "on gazefollow (drawings)." in printed
+    assert "![the picture](gaze.png)" in printed
+    rows = [line for line in printed.splitlines() if line.startswith("| gazefollow/")]
     assert len(rows) == 2
     assert all((drawings / row.split(" | ")[0].removeprefix("| ")).is_file() for row in rows)
 
@@ -327,17 +327,17 @@ def test_the_answers_command_shows_every_task_and_says_when_it_shows_successes_a
     assert "Successes alone, not representative of the model" in texts(sheets[1])
     assert {axes.get_title() for axes in panels(sheets[1])} == {"✓ right"}
     assert out.read_text(encoding="utf-8").startswith("<?xml")
-    told = out.with_suffix(".md").read_text(encoding="utf-8")
-    assert "not representative" in told
-    assert told.count("✓ right") == 3
+    printed = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert "not representative" in printed
+    assert printed.count("✓ right") == 3
 
 
 def test_without_datasets_those_of_the_model_are_read(
     model: Path, drawings: Path, tmp_path: Path
 ) -> None:
     run("answers", model, drawings, "--out", tmp_path / "a.png", "--count", 1)
-    told = (tmp_path / "a.md").read_text(encoding="utf-8")
-    assert [line[3:] for line in told.splitlines() if line.startswith("## ")] == [*LABEL_TASKS]
+    printed = (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert [line[3:] for line in printed.splitlines() if line.startswith("## ")] == [*LABEL_TASKS]
 
 
 def test_own_pictures_show_the_tasks_that_the_model_was_taught(tmp_path: Path) -> None:
@@ -351,10 +351,10 @@ def test_own_pictures_show_the_tasks_that_the_model_was_taught(tmp_path: Path) -
     save_model(tmp_path / "model", build_model(PRESETS["tiny"]), recipe, {})
     out = tmp_path / "own.png"
     run("answers", tmp_path / "model", tmp_path / "data", "--out", out, "--count", 1)
-    told = out.with_suffix(".md").read_text(encoding="utf-8")
-    assert "folder/a.png" in told
-    assert "fear (e)" in told
-    assert "## gesture" not in told
+    printed = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert "folder/a.png" in printed
+    assert "fear (e)" in printed
+    assert "## gesture" not in printed
 
 
 def test_a_model_without_the_task_is_refused(drawings: Path, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_a_model_without_the_task_is_refused(drawings: Path, tmp_path: Path) -> 
     assert not (tmp_path / "x.png").exists()
 
 
-def test_data_or_words_that_do_not_fit_are_told(
+def test_data_or_words_that_do_not_fit_are_reported(
     model: Path, drawings: Path, tmp_path: Path
 ) -> None:
     out = ("--out", tmp_path / "x.png")

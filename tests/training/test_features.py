@@ -173,8 +173,8 @@ def test_every_part_of_a_view_has_its_share_in_the_name(
         replace(sample, upright=True),
     ]
     assert len({store.name(view) for view in views}) == 6
-    told = replace(sample, task="gaze", label=None, boxes=(LEFT,), group="a", key="b")
-    assert store.name(told) == store.name(sample)
+    printed = replace(sample, task="gaze", label=None, boxes=(LEFT,), group="a", key="b")
+    assert store.name(printed) == store.name(sample)
     kept = sample.image.stat()
     os.utime(sample.image, ns=(kept.st_atime_ns, kept.st_mtime_ns + 1))
     assert store.name(sample) not in {store.name(view) for view in views[1:]}

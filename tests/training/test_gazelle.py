@@ -183,12 +183,12 @@ def test_the_loss_is_the_mean_over_cells() -> None:
         heatmaps=heatmaps,
     )
     with torch.no_grad():
-        loss, told = gazelle_loss(made, batch, 0.2)
+        loss, printed = gazelle_loss(made, batch, 0.2)
         chance = made.gaze_logits(batch.images, batch.masks).double().sigmoid().numpy()
     wanted = heatmaps.double().numpy()
     by_hand = -(wanted * np.log(chance) + (1 - wanted) * np.log(1 - chance)).mean()
     assert float(loss) == pytest.approx(by_hand, rel=1e-5)
-    assert float(told["gaze_loss"]) == float(loss)
+    assert float(printed["gaze_loss"]) == float(loss)
 
 
 def test_it_learns_where_two_people_in_one_picture_look(tmp_path: Path) -> None:

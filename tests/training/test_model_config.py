@@ -64,9 +64,9 @@ def test_the_tiny_language_model_cannot_ask_for_published_weights() -> None:
 def test_a_preset_tells_which_frozen_parts_have_no_published_weights() -> None:
     both = ("encoder", "language")
 
-    told = {name: config.unpublished for name, config in PRESETS.items()}
+    printed = {name: config.unpublished for name, config in PRESETS.items()}
 
-    assert told == {"paper": (), "dinov2": (), "edge": (), "tiny": both}
+    assert printed == {"paper": (), "dinov2": (), "edge": (), "tiny": both}
     assert all(config.without_weights().unpublished == both for config in PRESETS.values())
     assert replace(PRESETS["tiny"], language="folder", language_weights=True).unpublished == (
         "encoder",

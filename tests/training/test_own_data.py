@@ -60,7 +60,7 @@ def test_the_example_table_is_one_that_loads(tmp_path: Path, astronaut: NDArray)
 
 def test_every_column_and_every_label_stands_on_the_page() -> None:
     words = set(re.findall(r"[\w]+", PAGE))
-    inner = {"other_y1", "other_x2"}  # told by an ellipsis
+    inner = {"other_y1", "other_x2"}  # shortened by an ellipsis
     assert {name for name in COLUMNS if not name.endswith("_px")} - inner <= words
     assert {label for task in TASKS.values() for label in task.labels} <= words
     assert {*TASKS} <= words
@@ -106,6 +106,6 @@ def test_the_commands_of_the_page_lead_to_a_bundle_that_runs(
     with open_bundle(Path("own.zip")) as bundle:
         assert [task.name for task in bundle.manifest.tasks] == ["expression", "looking_at_me"]
     (records,) = Path("out").glob("*.jsonl")
-    told = [json.loads(line) for line in records.read_text().splitlines()]
-    assert any("looking_at_me" in json.dumps(record) for record in told)
+    printed = [json.loads(line) for line in records.read_text().splitlines()]
+    assert any("looking_at_me" in json.dumps(record) for record in printed)
     assert "The model is in runs/own/model" in capsys.readouterr().out

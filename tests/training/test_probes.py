@@ -35,13 +35,13 @@ def test_a_probe_is_linear_on_flattened_features() -> None:
 def test_each_sample_counts_once_by_its_own_tasks_probe() -> None:
     made, asked = probes("expression", "gesture"), batch()
     masks = asked.masks[:1]
-    loss, told = probe_loss(made, asked, 0.2)
+    loss, printed = probe_loss(made, asked, 0.2)
     by_hand = [
         F.cross_entropy(made.logits(image[None], masks, task), label[None])
         for image, task, label in zip(asked.images, asked.tasks, asked.labels, strict=True)
     ]
     torch.testing.assert_close(loss, torch.stack(by_hand).mean())
-    assert told["label_loss"] == loss
+    assert printed["label_loss"] == loss
 
 
 def test_a_frozen_encoder_stays_and_a_free_one_learns() -> None:

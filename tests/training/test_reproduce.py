@@ -162,8 +162,8 @@ def test_what_is_done_is_skipped_and_shared(
     assert "socialfusion-clip" not in capsys.readouterr().err  # nothing was begun
 
     bench.run("table1", "--list")
-    told = capsys.readouterr().out
-    assert "MolmoE (1B/7B), ×: 5 of 5 runs are done" in told
+    printed = capsys.readouterr().out
+    assert "MolmoE (1B/7B), ×: 5 of 5 runs are done" in printed
     bench.run("table7", "--list")
     assert "SOTA: published figures" in capsys.readouterr().out
 
@@ -211,9 +211,11 @@ def test_figures_are_those_of_the_saved_models_on_the_papers_splits(bench: Bench
         for measure in MEASURES.values():
             cell = cells.get((name, measure.dataset, measure.name))
             if cell is not None:
-                told = scores[measure.task]
-                assert float(cell["ours"]) == pytest.approx(told[measure.key] * measure.unit, 1e-4)
-                assert int(cell["samples"]) == told["samples"]
+                printed = scores[measure.task]
+                assert float(cell["ours"]) == pytest.approx(
+                    printed[measure.key] * measure.unit, 1e-4
+                )
+                assert int(cell["samples"]) == printed["samples"]
     lost = sum(of["unparsable"] for of in scores.values())
     assert lost > 0  # of a model that has learned nothing; the page tells
     assert "InternVL3 (2B), ✓: answers that cannot be read count as wrong, " in bench.page("table9")
@@ -231,13 +233,13 @@ def test_conflict_is_told_for_each_pair_of_tasks(bench: Bench) -> None:
     bench.run("table4")
     cell = next(c for c in bench.cells("table4") if c["row"] == "molmoe-before")
     scores = bench.out / "runs" / cell["run"] / "scores" / "conflict.json"
-    told = json.loads(scores.read_text())["all"]
-    pairs = {name: degree for name, degree in told.items() if " and " in name}
+    printed = json.loads(scores.read_text())["all"]
+    pairs = {name: degree for name, degree in printed.items() if " and " in name}
     assert len(pairs) == 15
-    assert sum(pairs.values()) / 15 == pytest.approx(told["gradient_conflict"])
-    assert float(cell["ours"]) == pytest.approx(told["gradient_conflict"], rel=1e-4)
+    assert sum(pairs.values()) / 15 == pytest.approx(printed["gradient_conflict"])
+    assert float(cell["ours"]) == pytest.approx(printed["gradient_conflict"], rel=1e-4)
     train_samples = load_datasets(bench.data, ("affectnet", "hagrid", "pisc"), "train")
-    assert told["samples"] > sum(len(dataset.samples) for dataset in train_samples)
+    assert printed["samples"] > sum(len(dataset.samples) for dataset in train_samples)
 
 
 def test_probes_learn_the_same_from_stored_features(
@@ -345,12 +347,12 @@ def test_a_page_reads_as_the_paper_does(tmp_path: Path) -> None:
     write_markdown(tmp_path / "page.md", table, [Outcome(row=sota), outcome], ["Know this."])
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert "\n**Know this.**\n" in page
-    told = [line for line in page.splitlines() if line.startswith("|")]
-    assert told[0].endswith(
+    printed = [line for line in page.splitlines() if line.startswith("|")]
+    assert printed[0].endswith(
         "| LAM Acc ↑ | GazeFollow Min L2 ↓ | GazeFollow Avg L2 ↓ | "
         "GazeFollow AUC ↑ | AffectNet Acc ↑ |"
     )
-    assert told[2:] == [
+    assert printed[2:] == [
         "| SOTA | paper | 89.4 | 87.0 | 79.5 | 81.0 | 93.0 | 0.041 | 0.099 | 95.8 | 66.32 |",
         "| SocialFusion (Ours) | ours | 99.8 | — | — | — | — | 0.064 | 0.200 | 50.0 | 52.8 |",
         "|  | paper | 99.8 | 94.2 | 88.5 | 76.0 | 92.0 | 0.065 | 0.128 | 94.0 | 52.8 |",

@@ -132,19 +132,22 @@ def test_a_model_brings_tasks_that_are_not_known(tmp_path: Path, tasks: dict[str
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda told: told["prompts"]["gesture"].reverse(), "other tokens for the prompt of task"),
-        (lambda told: told["answers"].update(a=1), "another token for the answer 'a'"),
-        (lambda told: told.update(tasks=3), "holds no tasks"),
-        (lambda told: told["tasks"][0].pop("prompt"), "prompt"),
+        (
+            lambda printed: printed["prompts"]["gesture"].reverse(),
+            "other tokens for the prompt of task",
+        ),
+        (lambda printed: printed["answers"].update(a=1), "another token for the answer 'a'"),
+        (lambda printed: printed.update(tasks=3), "holds no tasks"),
+        (lambda printed: printed["tasks"][0].pop("prompt"), "prompt"),
     ],
 )
 def test_other_tokens_and_damaged_files_are_refused(
     saved: Path, tmp_path: Path, change: Any, message: str
 ) -> None:
     folder = _copied(saved, tmp_path)
-    told = json.loads((folder / "tasks.json").read_text())
-    change(told)
-    (folder / "tasks.json").write_text(json.dumps(told))
+    printed = json.loads((folder / "tasks.json").read_text())
+    change(printed)
+    (folder / "tasks.json").write_text(json.dumps(printed))
 
     with pytest.raises(DataError, match=message):
         load_model(folder)

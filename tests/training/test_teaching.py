@@ -39,7 +39,7 @@ def test_labels_are_taught_from_all_tokens_the_mean_and_the_marked_ones() -> Non
     masks[1, [3, 4, 10]] = 1
     asked = Batch(images, masks, ("expression", "relation"), torch.tensor([5, 2]))
 
-    loss, told = teaching_loss(made, asked, 10.0)
+    loss, printed = teaching_loss(made, asked, 10.0)
 
     features = made.encoder(images)
     mean = features.mean(1)
@@ -51,7 +51,7 @@ def test_labels_are_taught_from_all_tokens_the_mean_and_the_marked_ones() -> Non
     ]
     flat = features[0].reshape(-1) / (36 * 128) ** 0.5
     by_flat = F.cross_entropy(made.flat_heads["expression"](flat), torch.tensor(5))
-    torch.testing.assert_close(told["label_loss"], torch.stack(by_means).mean().detach())
+    torch.testing.assert_close(printed["label_loss"], torch.stack(by_means).mean().detach())
     torch.testing.assert_close(loss, (sum(by_means) + by_flat) / 2)
     assert "relation" not in made.flat_heads  # whom it is about, flattened features do not tell
 
@@ -63,7 +63,7 @@ def test_gaze_is_taught_as_a_choice_among_tokens() -> None:
     heatmap = gaze_target((0.76, 0.26))  # within the cell of row 1, column 4
     asked = Batch(images, masks, ("gaze",), torch.tensor([-1]), heatmap[None])
 
-    loss, told = teaching_loss(made, asked, 10.0)
+    loss, printed = teaching_loss(made, asked, 10.0)
 
     features = made.encoder(images)[0]
     answers = (made.looked_at(features) @ made.looker(features[7])) / 128**0.5
@@ -78,7 +78,7 @@ def test_gaze_is_taught_as_a_choice_among_tokens() -> None:
     towards = torch.tensor([column - 1, row - 1]) / math.hypot(column - 1, row - 1)
     by_hand.append(2 * (made.direction(features[7]) - towards).square().sum())
     torch.testing.assert_close(loss, torch.stack(by_hand).sum())
-    torch.testing.assert_close(told["gaze_loss"], by_hand[0].detach())
+    torch.testing.assert_close(printed["gaze_loss"], by_hand[0].detach())
 
 
 def test_a_target_out_of_the_frame_teaches_nothing() -> None:

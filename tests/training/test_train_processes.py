@@ -185,10 +185,10 @@ def test_a_run_stops_when_validation_gets_no_better_and_keeps_its_best(
     recipe = replace(RECIPE, epochs=40, learning_rate=2e-2, patience=2, augment=False)
     model, steps = run_train(samples, recipe, tmp_path, held_out)
 
-    told = column(tmp_path, "validation_loss")
-    best = int(np.argmin(told))
-    assert best + 1 + 2 == len(told) < 40
-    assert steps == 4 * len(told)
+    printed = column(tmp_path, "validation_loss")
+    best = int(np.argmin(printed))
+    assert best + 1 + 2 == len(printed) < 40
+    assert steps == 4 * len(printed)
     again, _ = run_train(samples, replace(recipe, epochs=best + 1), tmp_path / "best")
     # The schedule is another, so the weights are compared with what was kept.
     assert again is not model
@@ -235,10 +235,10 @@ def test_memory_that_runs_out_is_answered_with_advice(drawings: Path, tmp_path: 
     opener = pictures_opener(ViewSpec(model.encoder.input, model.token_grid))
     with pytest.raises(
         MemoryExhaustedError, match=r"--micro-batches 2.*--gradient-checkpointing.*bf16"
-    ) as told:
+    ) as printed:
         train(_Hungry(), samples_in(drawings), RECIPE, tmp_path, loss=_devour, opener=opener)
-    assert "6 samples in 1 micro-batch" in str(told.value)
-    assert isinstance(told.value, SfedgeError)
+    assert "6 samples in 1 micro-batch" in str(printed.value)
+    assert isinstance(printed.value, SfedgeError)
 
 
 def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:

@@ -126,7 +126,7 @@ def test_a_pre_training_brings_only_what_has_no_published_weights(
         *("train", drawings, "--out", out, *ONE_STEP_EACH),
         *("--language", llama, "--pretrained", tmp_path / "parts"),
     )
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
 
     model, _, _ = load_model(out / "model")
     encoder = {n for n in frozen_state(model) if n.startswith("encoder.")}
@@ -134,12 +134,12 @@ def test_a_pre_training_brings_only_what_has_no_published_weights(
     pretrained = frozen_state(parts)
     assert all(torch.equal(frozen_state(model)[name], pretrained[name]) for name in encoder)
     assert model.lm.config.hidden_size == 64
-    assert f"The model is in {out / 'model'}" in told
+    assert f"The model is in {out / 'model'}" in printed
 
     run("evaluate", out / "model", drawings, *DATASETS, "--json")
     again = json.loads(capsys.readouterr().out)
     assert again.keys() == {"expression", "gaze"}
-    assert f"average_l2 {again['gaze']['average_l2']:.4g}" in told
+    assert f"average_l2 {again['gaze']['average_l2']:.4g}" in printed
 
 
 def test_a_trained_model_learns_on_with_its_own_settings(drawings: Path, tmp_path: Path) -> None:
@@ -184,10 +184,10 @@ def test_a_run_goes_on_with_its_own_recipe_alone(
     run(*words, "--micro-batches", "2", "--stop-after", "2")  # in parts, and to its end
 
     assert "The model is in" in capsys.readouterr().out
-    _, _, told = load_model(tmp_path / "run" / "model")
-    assert told["steps"] == 2
-    assert told["data"]["is_drawn"]  # the drawings that it began from
-    assert told["began_from"] == card
+    _, _, printed = load_model(tmp_path / "run" / "model")
+    assert printed["steps"] == 2
+    assert printed["data"]["is_drawn"]  # the drawings that it began from
+    assert printed["began_from"] == card
     run(*words, "--stop-after", "1")  # all is done already
     assert "The model is in" in capsys.readouterr().out
 

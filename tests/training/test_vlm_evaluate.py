@@ -20,7 +20,7 @@ ANSWERS = st.lists(
 )
 
 
-def told(task: str, answers: list[int]) -> tuple[str, ...]:
+def printed(task: str, answers: list[int]) -> tuple[str, ...]:
     return tuple((*TASKS[task].answers, "none of them")[answer] for answer in answers)
 
 
@@ -30,7 +30,7 @@ def test_counts_are_scikit_learns_with_unparsable_answers_as_a_wrong_class(
 ) -> None:
     labels = np.array([label for label, _ in pairs])
     answers = [answer for _, answer in pairs]
-    figures = answer_figures("relation", TextAnswers(told("relation", answers), None), labels)
+    figures = answer_figures("relation", TextAnswers(printed("relation", answers), None), labels)
 
     present = sorted(set(labels.tolist()))
     met = sorted({*present, *answers} - {NONE})
@@ -53,9 +53,9 @@ def test_an_answer_that_cannot_be_read_never_helps(
     answers = [answer for _, answer in pairs]
     place = data.draw(st.integers(0, len(pairs) - 1))
     answers[place] = int(labels[place])
-    right = answer_figures("relation", TextAnswers(told("relation", answers), None), labels)
+    right = answer_figures("relation", TextAnswers(printed("relation", answers), None), labels)
     answers[place] = NONE
-    lost = answer_figures("relation", TextAnswers(told("relation", answers), None), labels)
+    lost = answer_figures("relation", TextAnswers(printed("relation", answers), None), labels)
     for key in ("accuracy", "balanced_accuracy", "macro_f1"):
         assert lost[key] <= right[key] + 1e-12, key
     assert lost["unparsable"] == right["unparsable"] + 1
@@ -66,7 +66,7 @@ def test_samples_are_ranked_by_the_first_tokens_probabilities() -> None:
     scores = random.dirichlet(np.ones(RELATIONS), 60)
     labels = random.integers(0, RELATIONS, 60)
     answers = scores.argmax(axis=1).tolist()
-    figures = answer_figures("relation", TextAnswers(told("relation", answers), scores), labels)
+    figures = answer_figures("relation", TextAnswers(printed("relation", answers), scores), labels)
     truth = np.eye(RELATIONS)[labels]
     expected = average_precision_score(truth, scores, average="macro")
     assert figures["mean_average_precision"] == pytest.approx(expected)
@@ -74,7 +74,7 @@ def test_samples_are_ranked_by_the_first_tokens_probabilities() -> None:
     answers[7] = NONE
     without = scores.copy()
     without[7, labels[7]] = -1
-    figures = answer_figures("relation", TextAnswers(told("relation", answers), scores), labels)
+    figures = answer_figures("relation", TextAnswers(printed("relation", answers), scores), labels)
     expected = average_precision_score(truth, without, average="macro")
     assert figures["mean_average_precision"] == pytest.approx(expected)
     assert expected < average_precision_score(truth, scores, average="macro")
@@ -92,7 +92,7 @@ def test_of_two_labels_an_unparsable_answer_means_the_wrong_one_in_full() -> Non
         assert figures["accuracy"] == 0.75
 
 
-def test_gaze_is_measured_at_the_point_that_was_told() -> None:
+def test_gaze_is_measured_at_the_point_that_was_answered() -> None:
     samples = [gaze((0.2, 0.2), (0.4, 0.2)), gaze((0.5, 0.5))]
     figures = point_figures(["(200,600)", "(500,500)"], samples)
     assert figures == pytest.approx(

@@ -25,10 +25,10 @@ ALMOST_POINTS = st.from_regex(r"\s?[(\[]?[+-]?[0-9٣]{0,5}[,;] ?[0-9]{0,5}(\.0)?
 def test_a_question_is_the_papers_prompt_with_the_boxes_behind_it(task: str) -> None:
     asked = question(task, BOXES[: TASKS[task].boxes])
     assert asked.startswith(TASKS[task].prompt)
-    told = asked.removeprefix(TASKS[task].prompt)
+    printed = asked.removeprefix(TASKS[task].prompt)
     where = "as '(left,top),(right,bottom)' in the range [0, 1000]"
     assert (
-        told
+        printed
         == {
             0: "",
             1: f"\nBounding box {where}: (100,200),(346,400)",

@@ -43,8 +43,8 @@ class SailTemplate:
         self.messages.append((role, message))
 
     def get_prompt(self) -> str:
-        told = [role + (f"{text}{self.sep}\n" if text else "") for role, text in self.messages]
-        return f"<|im_start|>system\nYou answer.{self.sep}\n" + "".join(told)
+        printed = [role + (f"{text}{self.sep}\n" if text else "") for role, text in self.messages]
+        return f"<|im_start|>system\nYou answer.{self.sep}\n" + "".join(printed)
 
 
 class SailStandIn(nn.Module):
@@ -191,21 +191,21 @@ class MolmoStandIn(nn.Module):
     @torch.no_grad()
     def generate_from_batch(self, batch: dict[str, Tensor], generation_config: Any) -> Any:
         assert generation_config.use_cache
-        assert "attention_mask" not in batch  # it is told by -1
+        assert "attention_mask" not in batch  # it follows from -1
         ids = batch["input_ids"]
         pictures = {name: value for name, value in batch.items() if name != "input_ids"}
         new: list[Tensor] = []
         first = []
         for row, own in enumerate(ids):
-            told = own[own != -1]
-            start = len(told)
+            printed = own[own != -1]
+            start = len(printed)
             for step in range(generation_config.max_new_tokens):
                 only = {name: value[row : row + 1] for name, value in pictures.items()}
-                logits = self(told[None], **only).logits[0, -1]
+                logits = self(printed[None], **only).logits[0, -1]
                 if step == 0:
                     first.append(logits)
-                told = torch.cat([told, logits.argmax()[None]])
-            new.append(told[start:])
+                printed = torch.cat([printed, logits.argmax()[None]])
+            new.append(printed[start:])
         return SimpleNamespace(
             sequences=torch.cat([ids, torch.stack(new)], dim=1), logits=(torch.stack(first),)
         )

@@ -91,9 +91,9 @@ def test_four_samples_of_two_tasks_are_learnt_and_answered_exactly(
     train_vlm(model, samples, replace(RECIPE, epochs=2 * RECIPE.epochs), tmp_path)
 
     assert ask(model, samples["affectnet"], device=CPU).texts == ("a", "d", "f", "h")
-    told = ask(model, samples["gazefollow"], device=CPU, batch=3)
-    assert told.texts == ("(120,900)", "(500,500)", "(999,40)", "(300,61)")
-    assert told.scores is None
+    printed = ask(model, samples["gazefollow"], device=CPU, batch=3)
+    assert printed.texts == ("(120,900)", "(500,500)", "(999,40)", "(300,61)")
+    assert printed.scores is None
     figures = evaluate_baseline(model, samples["affectnet"] + samples["gazefollow"], device=CPU)
     assert list(figures) == ["expression", "gaze"]
     assert figures["expression"]["accuracy"] == 1
@@ -230,9 +230,9 @@ def test_the_commands_train_save_and_score_the_same_model(
         *("--precision", "bf16"),
     )
     assert "Stopped after 1 steps" in run(vlm_train, *words, "--stop-after", "1")
-    told = run(vlm_train, *words)
+    printed = run(vlm_train, *words)
     saved = tmp_path / "run" / "model"
-    assert f"The model is in {saved}" in told
+    assert f"The model is in {saved}" in printed
 
     model, recipe, card = load_baseline(saved)
     assert recipe.datasets == ("pisc", "gazefollow")
@@ -241,7 +241,7 @@ def test_the_commands_train_save_and_score_the_same_model(
     assert card["scores"].keys() == {"domain", "relation", "gaze"}
     figures = json.loads(run(vlm_evaluate, saved, drawings, *datasets, "--json"))
     assert figures == card["scores"]
-    assert "unparsable" in told
+    assert "unparsable" in printed
 
 
 def test_lora_of_another_model_and_weights_of_another_family_are_refused(

@@ -41,7 +41,7 @@ class Batch:
         )
 
     def rows_of_tasks(self) -> list[tuple[str, Tensor]]:
-        """Each task that stands in the batch, and the rows [n] int64 that ask it."""
+        """Each task in the batch, and the rows [n] int64 that ask it."""
         rows: dict[str, list[int]] = {}
         for row, task in enumerate(self.tasks):
             rows.setdefault(task, []).append(row)

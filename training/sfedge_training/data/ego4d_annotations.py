@@ -48,7 +48,7 @@ def read_clips(root: Path, part: str, wanted: Iterable[str], report: Report) -> 
     """The annotated ones of the `wanted` clips.
 
     Every looking segment counts: `is_at_me` is unset in the release. The AV annotations are
-    preferred where the prepared files stand beside them.
+    preferred where the prepared files are beside them.
 
     Raises:
         DataError: neither is there, or a file is malformed.

@@ -46,7 +46,7 @@ def load(root: Path, split: Split) -> Dataset:
 
     Training rows are kept where the target lies inside the frame, as Gaze-LLE trains. The rows of
     a test person, about ten annotators', are listed by picture and eye position and become one
-    sample. The table is preferred where the preprocessed JSON stands beside it.
+    sample. The table is preferred where the preprocessed JSON is beside it.
 
     Raises:
         DataError: neither form is there, or a file is malformed.

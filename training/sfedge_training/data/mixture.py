@@ -50,14 +50,14 @@ def plan_epoch(
 
     Every dataset is undersampled anew to the size of the smallest; where a dataset teaches two
     tasks (PISC), they share its quota by halves. Classification tasks are mixed within batches,
-    gaze batches stand between them at random places. The last batch of each kind may be smaller.
+    gaze batches come between them at random places. The last batch of each kind may be smaller.
 
     Args:
         samples: of each dataset, by its name.
         batch: samples in a batch.
         seed: of the run.
         epoch: from 0; with the seed it decides everything.
-        mixes_gaze: gaze stands within the batches, as every other task.
+        mixes_gaze: gaze is mixed into the batches, as every other task.
         most: samples of a dataset, where even the smallest has more.
 
     Raises:

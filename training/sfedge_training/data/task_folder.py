@@ -54,7 +54,7 @@ def _module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's own code raises
+    except Exception as error:  # any exception of the user's own code
         raise DataError(
             f"the loader cannot be imported ({type(error).__name__}: {error})", where=str(path)
         ) from error

@@ -312,7 +312,7 @@ def _shared_as(own: Tensor, whole: Tensor) -> Tensor:
 
 
 def on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that a safetensors file can hold, whatever memory the tensors share."""
+    """Copies that a safetensors file can hold, also where tensors share memory."""
     return {
         name: _whole(value).detach().cpu().contiguous().clone() for name, value in state.items()
     }

@@ -1,7 +1,7 @@
 """The measures of the five benchmarks, each as its dataset's owners compute it where they do.
 
 `docs/recipe.md` says which task is scored by which. Shares and areas lie in [0, 1], distances are
-in fractions of the picture's width and height, whatever its shape.
+in fractions of the picture's width and height, for any aspect ratio.
 """
 
 from collections.abc import Sequence

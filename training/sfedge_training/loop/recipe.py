@@ -44,7 +44,7 @@ class Recipe:
     augment: bool = True  # flips and small shifts; the paper does not say
     precision: Literal["fp32", "bf16"] = "fp32"  # of the forward pass; weights stay fp32
     # The sizes without published weights (preset `tiny`) first train every part, without LoRA;
-    # the encoder and language model that come out stand in for CLIP and Llama.
+    # the encoder and language model that come out replace CLIP and Llama.
     pretraining: bool = False
     micro_batches: int = 1  # that a batch is divided into; the step is the same
     gradient_checkpointing: bool = False  # less memory, more time; the step is the same

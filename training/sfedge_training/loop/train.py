@@ -99,7 +99,7 @@ def train(
         run: folder for checkpoints and logs.
         loss: a mean over what the batch counts.
         opener: opens planned batches as the model wants them.
-        mixes_gaze: gaze stands within the batches; the paper keeps it apart.
+        mixes_gaze: gaze is mixed into the batches; the paper keeps it apart.
         validation: of each dataset, for the loss after every epoch; needed for `patience`.
         workers: processes that prepare batches.
         save_every: seconds between two checkpoints.

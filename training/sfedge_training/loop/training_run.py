@@ -1,4 +1,4 @@
-"""One training run from its data to a model on disk with its scores, whatever is trained."""
+"""One training run from its data to a model on disk with its scores, for any kind of model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class System(Generic[_Model, _Batch]):
         opener: opens planned batches as the model wants them; given what will be opened.
         score: figures of samples, by task.
         save: writes model, recipe and card to a folder.
-        mixes_gaze: gaze stands within the batches.
+        mixes_gaze: gaze is mixed into the batches.
     """
 
     settings: Settings

@@ -4,7 +4,7 @@ It calls the submodules of a Hugging Face Llama, with LoRA in them where there i
 what that one computes for each sample's whole sequence, gradients included. Four things are saved:
 
 - A prompt's keys and values, with their gradient, serve all samples that share it.
-- Sequences of any length stand one after another in one run of rows [N, d_l], without padding.
+- Sequences of any length are packed one after another into rows [N, d_l], without padding.
 - The last block makes keys and values of the prompt, and nothing else of it.
 - Where the last image token alone is asked, the last block's queries and MLP see that one alone.
 
@@ -31,7 +31,7 @@ from transformers.models.llama.modeling_llama import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Samples that share a prompt, which stands before their image tokens."""
+    """Samples that share a prompt, which comes before their image tokens."""
 
     prompt: Sequence[int]  # P token ids
     tokens: Tensor  # [n, T, d_l] image tokens
@@ -87,7 +87,7 @@ def read(
 
 
 def _positions(questions: Sequence[Question]) -> Tensor:
-    """[N]: where each row stands in its sample's sequence."""
+    """[N]: each row's position in its sample's sequence."""
     return torch.cat(
         [
             part
@@ -213,7 +213,7 @@ def _mixed(
 
 
 def _sight(query: Tensor, keys: Tensor) -> Tensor:
-    """The mask of queries that stand at the end of the keys: all up to its own place.
+    """The attention mask of queries at the end of the keys: all up to its own place.
 
     On a GPU it takes a form that the fused kernels know, and is never materialised.
     """

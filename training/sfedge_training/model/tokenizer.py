@@ -25,7 +25,7 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
 def build_word_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-pair tokenizer of words and their parts, whose prompts are as long as Llama's.
 
-    It stands in for a language model's own where that model is built without its weights, so
+    It replaces a language model's own where that model is built without its weights, so
     that time and memory are those of the real one.
     """
     return _train(_WORD_VOCABULARY, merges_span_words=False)
@@ -52,7 +52,7 @@ def _train(vocabulary: int, *, merges_span_words: bool) -> PreTrainedTokenizerFa
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, task: Task) -> list[int]:
-    """What stands before the image tokens: the tokenizer's first token, if any, and the prompt."""
+    """The tokens before the image tokens: the tokenizer's first token, if any, and the prompt."""
     first = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
     return first + _encode(tokenizer, task.prompt)
 

@@ -159,5 +159,5 @@ def scored(path: Path, score: Callable[[], Mapping[str, Figures]]) -> dict[str, 
 
 
 def merged(parts: Iterable[dict[str, Figures]]) -> dict[str, Figures]:
-    """Figures of several datasets or runs as one; no task stands in two of them."""
+    """Figures of several datasets or runs as one; no task is in two of them."""
     return {task: figures for part in parts for task, figures in part.items()}

@@ -119,7 +119,7 @@ def text_until(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], end: i
 
 
 def greedy(limit: int, *, end: int, filler: int) -> GenerationConfig:
-    """Settings of `generate` that override whatever the weights' makers prefer."""
+    """Settings of `generate` that override the defaults of the weights."""
     settings: dict[str, Any] = {
         "max_new_tokens": limit,
         "do_sample": False,

@@ -42,7 +42,7 @@ def point_text(point: Point) -> str:
 
 
 def label_text(task: str, label: int) -> str:
-    """The answer that stands for a label, as the prompt asks for it."""
+    """The answer of a label, as the prompt asks for it."""
     return TASKS[task].answers[label]
 
 

@@ -34,7 +34,7 @@ class SailAdapter:
     """SAIL-VL: tiles in a conversation of the model's own template.
 
     Args:
-        network: the loaded model; it learns which token stands for its pictures.
+        network: the loaded model; it is given the token of its pictures.
         tokenizer: of the model.
         image_tokens: most tokens of a picture.
     """

@@ -76,7 +76,7 @@ def vlm_train(
 ) -> None:
     """Teach a pre-trained vision-language model the tasks of DATA as text, with LoRA.
 
-    Boxes stand in the question and gaze is answered as (X,Y), both from 0 to 1000. With several
+    Boxes are in the question and gaze is answered as (X,Y), both from 0 to 1000. With several
     datasets the training is joint, with one it is single. A run that was stopped goes on where it
     was.
     """

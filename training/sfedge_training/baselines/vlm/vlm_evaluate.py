@@ -115,7 +115,7 @@ def answer_figures(task: str, answers: TextAnswers, labels: NDArray[np.int64]) -
         labels: (N,) the true labels' indices.
     """
     names = TASKS[task].labels
-    none = len(names)  # stands for no label
+    none = len(names)  # the index of no label
     read = [read_label(task, text) for text in answers.texts]
     chosen = np.array([none if label is None else label for label in read])
     lost = chosen == none
