@@ -233,7 +233,7 @@ def test_the_options_of_the_library_are_those_of_the_command(
     answers = [row for row in rows if row["type"] == "prediction"]
     assert len({tuple(row["people"]) for row in answers}) == 1
     assert {row["left_out"] for row in rows if row["type"] == "frame"} == {1}
-    assert "people were left out, up to 1 in a frame: only the 1 largest" in finished.err
+    assert "people were left out, up to 1 in a frame: only the largest" in finished.err
 
 
 @pytest.mark.parametrize(
