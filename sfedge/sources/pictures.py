@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from sfedge.core.errors import MissingExtraError, SourceError
 from sfedge.core.structures import Frame, Gap
@@ -23,6 +24,16 @@ _SYSTEM_FILES = re.compile(
     r"|system volume information|lost\+found",
     re.IGNORECASE | re.DOTALL,
 )
+
+_Kind = Literal["picture", "raw", "video", "folder", "other"]  # of an entry of a folder
+_LOST: dict[_Kind, str] = {
+    "raw": "camera raw files are not read; export them as JPEG",
+    "video": "videos have to be run one by one",
+}
+_IGNORED: dict[_Kind, str] = {
+    "other": "other files are not read",
+    "folder": "folders in it are not read",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class PictureSource(Closing):
         self._losses: list[str] = []
         self._warnings: list[str] = []
         self._more = {"losses": 0, "warnings": 0}
+        self._first_failure = ""  # why the first picture of those could not be read
         self._places = self._look_through(path)
         sizes = [place.size for place in self._places if place.size is not None]
         if not sizes:
@@ -140,7 +152,6 @@ class PictureSource(Closing):
 
     def _look_through(self, path: Path) -> list[_Place]:
         """All pictures with their pages, in order; what is skipped is named."""
-        self._reason = ""  # why the first picture of those could not be read
         places: list[_Place] = []
         for file in [path] if path.is_file() else self._files(path):
             name = shown(file.name)
@@ -152,7 +163,7 @@ class PictureSource(Closing):
                 continue
             except Exception as error:  # named when its turn comes
                 pages, is_animated = {}, False
-                self._reason = self._reason or _reason(error)
+                self._first_failure = self._first_failure or _reason(error)
             if not pages:
                 places.append(_Place(file, 0, name, None))
             if is_animated:
@@ -169,11 +180,6 @@ class PictureSource(Closing):
 
     def _files(self, folder: Path) -> list[Path]:
         """The pictures of a folder in order; other files and folders are named."""
-        pictures: list[Path] = []
-        others: list[str] = []
-        folders: list[str] = []
-        raw: list[str] = []
-        videos: list[str] = []
         try:
             entries = sorted(folder.iterdir(), key=lambda entry: _natural(entry.name))
         except OSError as error:
@@ -182,33 +188,17 @@ class PictureSource(Closing):
                 where=shown(folder),
                 fix="Check the path and that you may read it.",
             ) from error
+        by_kind: dict[_Kind, list[Path]] = {kind: [] for kind in get_args(_Kind)}
         for entry in entries:
-            suffix = entry.suffix.lower()
-            if _SYSTEM_FILES.fullmatch(entry.name):
-                continue
-            kind = _file_type(entry)
-            if stat.S_ISDIR(kind):
-                folders.append(shown(entry.name))
-            elif kind and not stat.S_ISREG(kind):  # a pipe, which may never give anything
-                others.append(shown(entry.name))
-            elif suffix in RAW_SUFFIXES:
-                raw.append(shown(entry.name))
-            elif suffix in _VIDEOS:
-                videos.append(shown(entry.name))
-            elif is_picture_file(entry):
-                pictures.append(entry)
-            else:
-                others.append(shown(entry.name))
-        if raw:
-            self._losses.append(
-                f"camera raw files are not read; export them as JPEG: {_listed(raw)}"
-            )
-        if videos:
-            self._losses.append(f"videos have to be run one by one: {_listed(videos)}")
-        if others:
-            self._warnings.append(f"other files are not read: {_listed(others)}")
-        if folders:
-            self._warnings.append(f"folders in it are not read: {_listed(folders)}")
+            if not _SYSTEM_FILES.fullmatch(entry.name):
+                by_kind[_kind(entry)].append(entry)
+        pictures = by_kind["picture"]
+        for kind, sentence in _LOST.items():
+            if by_kind[kind]:
+                self._losses.append(f"{sentence}: {_listed(by_kind[kind])}")
+        for kind, sentence in _IGNORED.items():
+            if by_kind[kind]:
+                self._warnings.append(f"{sentence}: {_listed(by_kind[kind])}")
         if not pictures:
             raise SourceError(
                 "; ".join(["the folder holds no pictures", *self._losses, *self._warnings]),
@@ -225,9 +215,9 @@ class PictureSource(Closing):
                 fix="Install it: pip install 'sfedge[heif]'.",
             )
         return SourceError(
-            f"it is not a picture that can be read ({self._reason})"
+            f"it is not a picture that can be read ({self._first_failure})"
             if path.is_file()
-            else f"none of its {len(self._places)} pictures can be read ({self._reason})",
+            else f"none of its {len(self._places)} pictures can be read ({self._first_failure})",
             where=shown(path),
             fix="Give pictures such as JPEG, PNG or WebP; these may be damaged.",
         )
@@ -246,6 +236,20 @@ class PictureSource(Closing):
         sentences.append(f"{count} more picture{'s' * (count > 1)} {what}")
 
 
+def _kind(entry: Path) -> _Kind:
+    """What an entry of a folder is."""
+    suffix, file_type = entry.suffix.lower(), _file_type(entry)
+    if stat.S_ISDIR(file_type):
+        return "folder"
+    if file_type and not stat.S_ISREG(file_type):  # a pipe, which may never give anything
+        return "other"
+    if suffix in RAW_SUFFIXES:
+        return "raw"
+    if suffix in _VIDEOS:
+        return "video"
+    return "picture" if is_picture_file(entry) else "other"
+
+
 def _file_type(entry: Path) -> int:
     """A file's type bits from `stat`; 0 for a broken link, which is reported when it is read."""
     try:
@@ -260,10 +264,12 @@ def _reason(error: Exception) -> str:
     return " ".join(re.sub(r" file '.*'$", " file", text, flags=re.DOTALL).split())
 
 
-def _listed(names: list[str]) -> str:
+def _listed(entries: list[Path]) -> str:
     """Some names, and how many more there are."""
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
+    more = len(entries) - 5
+    return ", ".join(shown(entry.name) for entry in entries[:5]) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

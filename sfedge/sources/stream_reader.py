@@ -12,6 +12,7 @@ import av.error
 
 from sfedge.core.errors import SourceError
 from sfedge.sources.opening import open_container
+from sfedge.sources.pace import Pace
 from sfedge.sources.sound_feed import SoundFeed
 from sfedge.sources.source import without_credentials
 
@@ -19,8 +20,6 @@ MICROSECONDS = 1_000_000  # ticks a second of the packets' time stamps here
 _WAITS = (0.5, 1.5, 3.0, 5.0)  # seconds between tries to join again; the last one repeats
 _UNSTAMPED = ("mpjpeg", "mjpeg", "h264", "hevc", "m4v", "mpegvideo", "obu", "h263", "h261")
 _JUMP = 10.0  # seconds; a longer step of the time stamps is a new clock
-_WINDOW = 10.0  # seconds within which the latest packet sets the pace
-_CATCH_UP = 0.1  # seconds per second by which pictures come faster, while they come too late
 _NO_KEY = 5.0  # seconds without a key frame, after which one begins in the middle
 _MOST_BYTES = 256 * 2**20  # of packets in the queue
 
@@ -60,13 +59,9 @@ class StreamReader:
         self._bytes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sfedge stream", daemon=True)
-        self._offsets: deque[tuple[float, float]] = deque()  # arrivals, falling offsets from pace
-        self._pace = -math.inf  # the clock when the packet of time 0 is to be shown
-        self._paced = 0.0  # the clock at the last packet
-        self._is_playlist = container.format.name in ("hls", "dash")
+        self._pace = Pace(is_playlist=container.format.name in ("hls", "dash"))
         self._began: float | None = None  # the clock at the first packet
         self._last = 0.0  # time of the newest packet
-        self._zero = 0.0
         self._first_key = b""  # known again by its hash
         self._last_raw = -math.inf  # the greatest time stamp of the stream's own clock
         self.broken = ""  # why the connection is down; "" while it is up
@@ -116,7 +111,7 @@ class StreamReader:
     def due(self, stamp: float) -> float:
         """When, on the clock, the picture of a time is to be shown."""
         with self._changed:
-            return self._due(stamp)
+            return self._pace.due(stamp)
 
     def skip_late(self, late: float) -> int:
         """Where the next packet is late, drop all before the last key frame due; how many.
@@ -126,19 +121,16 @@ class StreamReader:
         """
         with self._changed:
             now = time.monotonic()
-            if not self._queue or self._due(self._queue[0][0]) > now - late:
+            if not self._queue or self._pace.due(self._queue[0][0]) > now - late:
                 return 0
             return self._drop_to_key(now)
-
-    def _due(self, stamp: float) -> float:
-        return stamp + self._pace
 
     def _drop_to_key(self, now: float) -> int:
         """Drop the packets before the last key frame that is due by a time on the clock."""
         keys = [
             place
             for place, (stamp, is_key, _) in enumerate(self._queue)
-            if is_key and self._due(stamp) <= now
+            if is_key and self._pace.due(stamp) <= now
         ]
         for _ in range(keys[-1] if keys else 0):
             _, _, (_, packet) = self._queue.popleft()
@@ -225,7 +217,7 @@ class StreamReader:
         with self._changed:
             self.broken = ""
             self._last = max(self._last, stamp)
-            self._keep_pace(arrival, arrival - stamp)
+            self._pace.add(stamp, arrival)
             self._queue.append((stamp, packet.is_keyframe, (connection.decoder, packet)))
             self._bytes += packet.size
             if self._bytes > _MOST_BYTES:  # nobody takes them
@@ -246,28 +238,12 @@ class StreamReader:
             return expected
         return stamp
 
-    def _keep_pace(self, arrival: float, offset: float) -> None:
-        """Set the clock's time of the packets' zero from one more arrival.
-
-        Late packets delay all that follow. What was held back too long is caught up slowly; not so
-        in playlists, whose segments come seconds apart and need what is held back.
-        """
-        while self._offsets and self._offsets[-1][1] <= offset:
-            self._offsets.pop()
-        self._offsets.append((arrival, offset))
-        while self._offsets[0][0] < arrival - _WINDOW:
-            self._offsets.popleft()
-        latest = self._offsets[0][1]
-        caught_up = 0.0 if self._is_playlist else _CATCH_UP * (arrival - self._paced)
-        self._pace = max(latest, self._pace - caught_up)
-        self._paced = arrival
-
     def _put_sound(self, connection: "_Connection", packet: Any) -> None:
         if self.feed is None or not connection.has_begun:
             return
         if not self.feed.fits(packet.stream):
             what = f"the sound changed at {self._last:.2f} s; it is missing from there on"
-            if what not in self.losses and len(self.losses) < 1:
+            if not self.losses:
                 self.losses.append(what)
             return
         stamp = connection.seconds(packet)

@@ -280,26 +280,6 @@ def test_a_playlist_from_the_web_opens_no_file_of_this_machine(broadcast: Path) 
         open_source(f"http://127.0.0.1:{port}/vod.m3u8")
 
 
-def test_late_packets_set_the_pace_and_their_delay_is_caught_up_slowly(broadcast: Path) -> None:
-    reader = stream_reader.StreamReader("http://x/", av.open(str(broadcast)))
-    for arrival, offset in ((0.0, 100.0), (1.0, 100.4), (2.0, 100.1), (3.0, 99.9), (10.5, 99.8)):
-        reader._keep_pace(arrival, offset)
-    assert reader.due(5.0) == pytest.approx(105.4)
-    reader._keep_pace(11.5, 99.8)  # the one at 1.0 is ten seconds ago; a tenth of a second is won
-    assert reader.due(5.0) == pytest.approx(105.3)
-    for second in range(12, 30):
-        reader._keep_pace(second, 99.8)
-    assert reader.due(5.0) == pytest.approx(104.8)
-
-
-def test_what_a_playlist_holds_back_is_kept(broadcast: Path) -> None:
-    reader = stream_reader.StreamReader("http://x/", av.open(str(broadcast)))
-    reader._is_playlist = True
-    for second in range(100):  # three segments at once, then one in time every four seconds
-        reader._keep_pace(second, 100.0 if second == 0 else 88.0)
-    assert reader.due(5.0) == pytest.approx(105.0)
-
-
 def test_a_stream_that_does_not_answer_is_named_without_its_password(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
