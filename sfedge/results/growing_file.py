@@ -14,7 +14,7 @@ _FIXES = {
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
     errno.EROFS: "The disk is read-only; name another folder with --out.",
-    errno.ENOENT: "Leave the folder and its files in place until the run has ended, and run again.",
+    errno.ENOENT: "The folder must be there until the run has ended; or name another with --out.",
     errno.EEXIST: "There is a file of that name; name another folder with --out.",
     errno.ENOTDIR: "A part of the path is a file; name another folder with --out.",
     errno.ENAMETOOLONG: "Name a folder with a shorter path with --out.",

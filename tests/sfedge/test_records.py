@@ -429,7 +429,7 @@ def test_a_full_disk_is_an_error_that_says_so(paths: tuple[Path, Path]) -> None:
         (errno.EDQUOT, "Free some space"),
         (errno.EACCES, "may write there"),
         (errno.EROFS, "read-only"),
-        (errno.ENOENT, "Leave the folder"),
+        (errno.ENOENT, "The folder must be there"),
         (errno.EIO, "Check the disk"),
     ],
 )
