@@ -30,7 +30,8 @@ from sfedge_training.model.social_fusion import SocialFusion
 PARTS = ("encoder", "connector", "trunk", "answer and gaze")
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 _WARM_UP = 3  # frames
-_SIDES = {"cuda": 8192, "cpu": 2048}  # of the square product that is the peak
+_SIDES = {"cuda": 8192, "cpu": 1024}  # of the square product that is the peak
+_LONG_ENOUGH = 2.0  # seconds; a CPU without instructions for bf16 takes seconds for one product
 
 Mark = Callable[[], None]
 
@@ -168,6 +169,8 @@ def peak(device: torch.device, dtype: torch.dtype) -> float:
         a @ b
         watch.mark()
         times += watch.seconds()
+        if sum(times) > _LONG_ENOUGH:
+            break
     return 2 * side**3 / min(times)
 
 
