@@ -497,3 +497,36 @@ def test_one_who_is_clearly_larger_takes_the_place_of_the_smallest(
         (1,),
         (3,),
     ]  # who left has no place
+
+
+def placed(id_: int, x: float, y: float, width: float = 0.1, height: float = 0.2) -> Track:
+    return replace(someone(id_, 0.0), person=Box(x, y, x + width, y + height))
+
+
+@pytest.mark.parametrize(
+    ("people", "nearest"),
+    [
+        # One above the other, two heights apart; beside each other, three widths apart.
+        ([placed(1, 0.1, 0.1), placed(2, 0.1, 0.5), placed(3, 0.4, 0.1)], (1, 2)),
+        # Beside each other, two widths apart; one above the other, three heights apart.
+        ([placed(1, 0.1, 0.1), placed(2, 0.3, 0.1), placed(3, 0.1, 0.7)], (1, 2)),
+        # As far apart in the picture, but 1 and 2 are wide: 1.5 of their widths, not 3.
+        ([placed(1, 0.0, 0.1, 0.2), placed(2, 0.3, 0.1, 0.2), placed(3, 0.6, 0.1)], (1, 2)),
+        # Wide and narrow: their mean width counts.
+        ([placed(1, 0.0, 0.5, 0.3), placed(2, 0.4, 0.5), placed(3, 0.4, 0.05)], (1, 2)),
+    ],
+)
+def test_pairs_are_asked_by_their_distance_in_their_own_sizes(
+    people: list[Track], nearest: tuple[int, int]
+) -> None:
+    task = TASKS["relation"]
+    (query,) = planner((task,), max_pairs=1).plan(scene(*people), 0.0)
+    assert query.people == nearest
+
+
+@given(st.integers(1, 12), st.integers(1, 6))
+def test_a_round_has_as_many_queries_as_there_is_time_for(limit: int, people: int) -> None:
+    plan = BudgetPlanner(ALL, max_people=8, max_pairs=6)
+    shown = scene(*(someone(i, 0.0, x=0.12 * i, raised=True) for i in range(people)))
+    every = planner().plan(shown, 0.0)
+    assert len(plan.plan(shown, 0.0, limit)) == min(limit, len(every))
