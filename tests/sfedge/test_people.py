@@ -260,6 +260,11 @@ def test_an_unclear_face_on_somebodys_clothes_is_doubtful() -> None:
     assert doubts(face(Box(0.21, 0.10, 0.24, 0.16), 0.7)) == [False, False]  # above the head
 
 
+def test_a_face_and_a_body_of_other_identities_are_two_people() -> None:
+    assert len(people([face(FACE_A, track="x"), person(BODY_A, track="y")])) == 2
+    assert len(people([face(FACE_A, track="x"), person(BODY_A)])) == 1
+
+
 def test_identities_that_detections_came_with_hold_against_geometry() -> None:
     seen = people([face(FACE_A, track="x"), person(BODY_A, track="y"), person(BODY_B, track="x")])
 
