@@ -25,6 +25,7 @@ from benchmarks.people_pictures import (
 from sfedge.core.boxes import FULL, Box, iou, to_pixels
 from sfedge.core.structures import Frame, Image, Kind
 from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.face_mesh import FaceMesh
 from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
 from sfedge.detect.tiling import face_square, tiles
@@ -45,6 +46,8 @@ def time_networks(found_by: MediaPipeNetworks, repeats: int) -> str:
     short = partial(found_by.find_faces, reach="short", lowest=FACE_SCORE)
     full = partial(found_by.find_faces, reach="full", lowest=FACE_SCORE)
     hands, poses = found_by.find_hands, found_by.find_poses
+    files = networks.fetch(networks.OF_A_FACE)
+    mesh, (known, *_) = FaceMesh(files["face-mesh"], files["iris"]), full(alone)
     looks: tuple[tuple[str, Callable[[Image], Sized], str, Image, Box], ...] = (
         ("faces, short range", short, "a frame with one person", alone, FULL),
         ("faces, short range", short, "a square around a face", alone, square),
@@ -55,6 +58,7 @@ def time_networks(found_by: MediaPipeNetworks, repeats: int) -> str:
         ("poses", poses, "a frame with nobody", empty, FULL),
         ("poses", poses, "a frame with one person", alone, FULL),
         ("poses", poses, "a frame with two people", both, FULL),
+        ("mesh, irises", lambda image: [mesh.find(image, known)], "a face", alone, FULL),
     )
     for network, find, what, image, part in looks:
         x1, y1, x2, y2 = to_pixels(part, width=WIDTH, height=HEIGHT)

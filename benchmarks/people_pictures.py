@@ -8,9 +8,9 @@ from matplotlib import cbook
 from PIL import Image as Pillow
 from skimage import data
 
+from benchmarks.drawn_hand import draw_hand
 from sfedge.core.boxes import Box, from_pixels, to_pixels
 from sfedge.core.structures import Image
-from sfedge.demo.demo_hand import draw_hand
 
 WIDTH, HEIGHT = 1280, 720
 GROUNDS = ("coffee", "gravel", "motorcycle")

@@ -132,7 +132,7 @@ def page_parts(run: Run, warm_up: int) -> list[str]:
 @click.option(
     "--engine", type=click.Choice(get_args(EngineName)), default="auto", show_default=True
 )
-@click.option("--bundle", type=click.Path(path_type=Path), help="A model; else the demo model.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="A model; else the default one.")
 @click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "stages.md")
 def main(
     video: Path | None,
@@ -148,7 +148,7 @@ def main(
         ["python -m benchmarks.stages"]
         + ([video.name] if video else [])
         + [f"--seconds {seconds:g} --warm-up {warm_up} --engine {engine}"]
-        + ([f"--bundle {bundle.name}"] if bundle else [])
+        + ([f"--bundle {bundle.name if bundle.is_absolute() else bundle}"] if bundle else [])
     )
     with tempfile.TemporaryDirectory() as folder:
         chosen = video or _demo_clip(Path(folder) / "demo.mp4", seconds)

@@ -1,18 +1,23 @@
 """What the tests share: real people in a short clip, their boxes, and the command itself."""
 
 import os
+import signal
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
-from scenes import Finished, Scene, make_scene
+from scenes import DRAWN_BUNDLE, Finished, Scene, make_scene
 
 import sfedge  # noqa: F401 - turns off the reports of libraries that tests import
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["SFEDGE_BUNDLE"] = str(DRAWN_BUNDLE)  # in place of the default model
+
+# A shell starts what runs in the background with SIGINT ignored; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine must not fail a test.
 settings.register_profile("sfedge", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""Golden records: what the package's own bundle says of a known clip. `make golden` writes them.
+"""Golden records: what the drawn model says of a known clip. `make golden` writes them.
 
     make golden
 
@@ -6,6 +6,7 @@ The clip is that of `scenes.py`, its people come from a table, so that the recor
 bundle and on this code, but on no detector network. The file is named for the bundle that made it.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.cbook import get_sample_data
 from PIL import Image
-from scenes import make_scene
+from scenes import DRAWN_BUNDLE, make_scene
 from skimage.data import astronaut
 
 import sfedge
@@ -23,7 +24,7 @@ FOLDER = Path(__file__).parent / "sfedge" / "golden"
 
 
 def make(folder: Path) -> tuple[str, str]:
-    """Run the demo bundle on the clip, in an empty folder.
+    """Run the default model, in tests the drawn one, on the clip, in an empty folder.
 
     Returns:
         The name of the golden file, and the records without the folder's path.
@@ -39,6 +40,7 @@ def make(folder: Path) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
+    os.environ["SFEDGE_BUNDLE"] = str(DRAWN_BUNDLE)  # as conftest.py does
     with tempfile.TemporaryDirectory() as scratch:
         name, text = make(Path(scratch))
     (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,6 +1,8 @@
 """Two real people in a short clip, where they are in it, and how a command ended."""
 
 import csv
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,11 @@ import numpy as np
 from clips import write_clip
 from numpy.typing import NDArray
 from PIL import Image
+
+import sfedge
+
+# The model that has learnt from drawings: small, and it answers all six tasks.
+DRAWN_BUNDLE = Path(__file__).parent / "drawn.zip"
 
 CLIP_SIZE = (640, 360)
 CLIP_FRAMES = 20
@@ -29,6 +36,15 @@ class Finished:
     code: int
     out: str
     err: str
+
+
+Command = Callable[..., Finished]  # the fixture `command`
+# Where a process of its own finds the `sfedge` under test.
+WITH_SFEDGE = {
+    **os.environ,
+    "PYTHONPATH": str(Path(sfedge.__file__).parents[1]),
+    "SFEDGE_BUNDLE": str(DRAWN_BUNDLE),
+}
 
 
 def make_scene(

@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scenes import DRAWN_BUNDLE
 from test_benchmarks import tables
 
 from benchmarks import edge
 from benchmarks.edge import Pair
-from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.manifest import MANIFEST_NAME
 from sfedge.core.errors import BundleError
 from sfedge_export.graph_gemms import count_gemms
@@ -17,9 +18,9 @@ from sfedge_export.package import extend_bundle
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model in both precisions that the benchmark compares."""
+    """The drawn model in both precisions that the benchmark compares."""
     out = tmp_path_factory.mktemp("bundles") / "both"
-    extend_bundle(DEMO_BUNDLE, out, precisions=("fp32", "int8-cpu"))
+    extend_bundle(DRAWN_BUNDLE, out, precisions=("fp32", "int8-cpu"))
     return out
 
 

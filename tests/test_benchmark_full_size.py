@@ -7,11 +7,12 @@ import numpy as np
 import PIL.Image
 import pytest
 from click.testing import CliRunner
+from scenes import DRAWN_BUNDLE
 from test_benchmarks import tables
 
 from benchmarks import full_size, full_size_run
 from benchmarks.full_size_run import Run
-from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.bundle import open_bundle
 from sfedge.core.tasks import TASKS
 from sfedge.diagnostics.bench import frame_queries
 from sfedge.engines import ENGINES
@@ -21,9 +22,9 @@ from sfedge_export.package import extend_bundle
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model in both precisions that the benchmark compares."""
+    """The drawn model in both precisions that the benchmark compares."""
     out = tmp_path_factory.mktemp("bundles") / "both"
-    extend_bundle(DEMO_BUNDLE, out, precisions=("fp32", "int8-cpu"))
+    extend_bundle(DRAWN_BUNDLE, out, precisions=("fp32", "int8-cpu"))
     return out
 
 
@@ -150,6 +151,6 @@ def test_a_page_can_be_written_before_all_is_measured() -> None:
     assert len(goals) == 16
 
 
-def test_the_demo_bundle_lists_its_gemms() -> None:
-    with zipfile.ZipFile(DEMO_BUNDLE) as archive:
+def test_the_drawn_bundle_lists_its_gemms() -> None:
+    with zipfile.ZipFile(DRAWN_BUNDLE) as archive:
         assert '"products"' in archive.read("bundle.json").decode()

@@ -3,18 +3,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scenes import DRAWN_BUNDLE
 from test_benchmarks import tables
 
 from benchmarks import full_size, openvino_graphs
 from benchmarks.openvino_graphs import Timing
-from sfedge.bundle.bundle import DEMO_BUNDLE
 from sfedge.bundle.graph_io import GraphIO
 from sfedge_export.package import extend_bundle
 
 
 def test_engines_are_compared_graph_by_graph(tmp_path: Path) -> None:
     bundle, page = tmp_path / "all", tmp_path / "page.md"
-    extend_bundle(DEMO_BUNDLE, bundle, precisions=("fp32", "int8-cpu", "bf16", "int8-qdq"))
+    extend_bundle(DRAWN_BUNDLE, bundle, precisions=("fp32", "int8-cpu", "bf16", "int8-qdq"))
     result = CliRunner().invoke(
         openvino_graphs.main,
         [str(bundle), "--rounds", "1", "--out", str(page)],

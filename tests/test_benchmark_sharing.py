@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scenes import DRAWN_BUNDLE
 from test_benchmarks import tables
 
 from benchmarks import sharing
-from sfedge.bundle.bundle import DEMO_BUNDLE, open_bundle
+from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.manifest import Manifest
 from sfedge.core.boxes import FULL, Box
 from sfedge.core.structures import Query
@@ -17,16 +18,16 @@ from sfedge.diagnostics.gemms import work
 
 
 @pytest.fixture(scope="module")
-def demo() -> tuple[Manifest, dict[str, int]]:
-    """The demo bundle's description, and the tokens of each prompt."""
-    with open_bundle() as bundle:
+def drawn() -> tuple[Manifest, dict[str, int]]:
+    """The drawn bundle's description, and the tokens of each prompt."""
+    with open_bundle(DRAWN_BUNDLE) as bundle:
         prompts = {name: keys.shape[3] for name, keys in bundle.prefix().items()}
         return bundle.manifest, prompts
 
 
 def test_the_command_counts_every_layout(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    words = [str(DEMO_BUNDLE), "--people", "4", "--layouts", "2", "--out", str(page)]
+    words = [str(DRAWN_BUNDLE), "--people", "4", "--layouts", "2", "--out", str(page)]
     result = CliRunner().invoke(sharing.main, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     ((head, *rows),) = tables(page.read_text(encoding="utf-8"))
@@ -55,9 +56,9 @@ def test_tokens_are_shared_up_to_the_first_mark_that_differs() -> None:
 
 @pytest.mark.parametrize("name", ["gaze", "relation"])
 def test_all_tokens_together_are_the_decoders_work(
-    demo: tuple[Manifest, dict[str, int]], name: str
+    drawn: tuple[Manifest, dict[str, int]], name: str
 ) -> None:
-    manifest, prompts = demo
+    manifest, prompts = drawn
     found = sharing.work_by_token(manifest, TASKS[name], prompts[name])
     assert found.shape == (manifest.shape.tokens,)
     assert (np.diff(found) > 0).all()
@@ -76,9 +77,9 @@ def test_all_tokens_together_are_the_decoders_work(
 
 
 def test_queries_with_the_same_boxes_need_one_pass(
-    demo: tuple[Manifest, dict[str, int]],
+    drawn: tuple[Manifest, dict[str, int]],
 ) -> None:
-    manifest, prompts = demo
+    manifest, prompts = drawn
     task = TASKS["gaze"]
     one, other = (Query(task, (person,), FULL, (Box(0.2, 0.2, 0.4, 0.4),)) for person in (1, 2))
     found = sharing.count(manifest, prompts, [one, other])

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import detectors, library_agreement, phantoms, stages, tracking
+from benchmarks import detectors, hands, library_agreement, phantoms, stages, tracking
 from benchmarks import measured_on as machine
+from benchmarks.people_pictures import hand_beside, large_people
 
 ROOT = Path(__file__).parents[1]
 Table = list[list[str]]
@@ -60,9 +61,9 @@ def test_detectors_are_timed_and_find_large_faces_and_hands(run: Callable[..., s
     page = run(detectors.main, "--repeats", "1", "--trials", "1")
 
     networks, frames, faces, hands, nobody = tables(page)
-    assert len({row[0] for row in networks[1:]}) == 4
+    assert len({row[0] for row in networks[1:]}) == 5
     finds = [int(row[2]) for row in networks[1:]]
-    assert finds[1:] == [1, 1, 1, 0, 1, 0, 1, 2]  # the first sees faces from nearby alone
+    assert finds[1:] == [1, 1, 1, 0, 1, 0, 1, 2, 1]  # the first sees faces from nearby alone
     assert all(float(row[3]) > 0 for row in networks[1:])
     assert len(frames) == 4
     assert faces[0][-1] == "60"
@@ -163,3 +164,23 @@ def test_a_portrait_and_its_close_ups_show_one_person(
     assert whole == ["portraits", "1", "0", "0", "0", "1"]
     assert close_ups == ["portraits, close-ups", "3", "0", "0", "0", "3"]
     assert both == ["all", "4", "0", "0", "0", "3"]
+
+
+def test_pictures_whose_hands_are_asked_about_are_counted_and_shown(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    folder, sheets = tmp_path / "gestures", tmp_path / "sheets"
+    (folder / "palm").mkdir(parents=True)
+    picture, (face,) = large_people(1)
+    Image.fromarray(picture).save(folder / "palm" / "resting.png")
+    Image.fromarray(hand_beside(picture, face)).save(folder / "palm" / "raised.png")
+    table = "file,label\npalm/raised.png,palm\npalm/resting.png,fist\n"
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+
+    page = run(hands.main, str(folder), "--sheets", str(sheets))
+
+    ((_, fist, palm, both),) = tables(page)
+    assert fist == ["fist", "1", "0", "0.0 %", "0", "0", "0"]
+    assert palm == ["palm", "1", "1", "100.0 %", "1", "0", "0"]
+    assert both == ["all", "2", "1", "50.0 %", "1", "0", "0"]
+    assert {file.name for file in sheets.iterdir()} == {"asked-1.png", "missed-1.png"}

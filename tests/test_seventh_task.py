@@ -131,6 +131,7 @@ def test_two_steps_teach_it_and_the_model_s_card_scores_it(made: Made) -> None:
     assert card["steps"] == 2
     assert card["data"]["samples"] == {"posture": {f"posture: {label}": 2 for label in LABELS}}
     assert card["scores"]["posture"]["samples"] == 3.0
+    assert card["splits"] == {"samples": "train", "scores": "test"}
 
 
 def test_the_bundle_carries_the_entry(made: Made) -> None:

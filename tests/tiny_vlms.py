@@ -3,6 +3,7 @@
 Tokenizer and processors are made here, in the form that the published ones have.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from sfedge_training.baselines.vlm.batches import ChatBatch
 from sfedge_training.baselines.vlm.library import internvl3, qwen2_vl
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel
@@ -145,3 +147,10 @@ def tiny_vlm(family: str, *, image_tokens: int = 4, **settings: Any) -> VisionLa
         return VisionLanguageModel(config, network, qwen2_vl(qwen, image_tokens))
     network, intern = internvl3_parts()
     return VisionLanguageModel(config, network, internvl3(intern, image_tokens))
+
+
+def stacked(model: VisionLanguageModel, turns: Sequence[Any], tasks: tuple[str, ...]) -> ChatBatch:
+    """Turns, with their answers where they have some, as one batch."""
+    inputs = model.adapter.stack(turns)
+    labels = inputs.pop("labels", None)
+    return ChatBatch(inputs, tasks, labels)

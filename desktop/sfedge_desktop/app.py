@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Model bundle, a folder or zip. [the demo model]",
+    help="Model bundle, a folder or zip. [what SFEDGE_BUNDLE names, or the default model]",
 )
 @click.option(
     "--egocentric", is_flag=True, help="The camera is worn: hands of its wearer are marked."
@@ -69,7 +69,7 @@ def main(
         logging.getLogger("sfedge_desktop").setLevel(logging.DEBUG)
     try:
         names = None if tasks is None else tuple(tasks.split(","))
-        if names is not None and bundle is None:
+        if names is not None and bundle is None and not os.environ.get("SFEDGE_BUNDLE"):
             names = select_tasks(names)  # another model's are known when it is opened
         config = RunConfig(
             tasks=names,

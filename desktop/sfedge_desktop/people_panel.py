@@ -15,7 +15,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from sfedge import TASKS, FrameResult, Hand, Prediction, Task, Track
+from sfedge import FrameResult, Hand, Prediction, Task, Track
 from sfedge_desktop.worker import Opened
 
 _OLD = 1.0  # seconds from which an answer is shown dimmed
@@ -36,7 +36,7 @@ class PeoplePanel(QWidget):
         self.table = QTableWidget()
         self._tasks: tuple[Task, ...] = ()
         self._build()
-        self._show_tasks(tuple(TASKS.values()))
+        self._show_tasks(())  # which, says the model
         self.clear_people()
 
     def show_model(self, opened: Opened) -> None:

@@ -25,7 +25,7 @@ Examples:
 @click.option(
     "--preset",
     help="In place of SOURCE: the network of this preset with random weights, to measure its speed "
-    "(paper, dinov2, edge, tiny).",
+    "(paper, dinov2, edge, small, tiny).",
 )
 @click.option(
     "--out",
@@ -44,6 +44,10 @@ Examples:
 @click.option(
     "--notice",
     help="Limits shown beside every answer.  [default: none, or that it learned from drawings]",
+)
+@click.option(
+    "--licence",
+    help="Terms of the weights, for the model card.  [default: none]",
 )
 @click.option(
     "--created",
@@ -77,6 +81,7 @@ def main(
     as_json: bool,
     name: str | None,
     notice: str | None,
+    licence: str | None,
     created: datetime | None,
     precisions: tuple[str, ...],
     pictures: Path | None,
@@ -102,6 +107,7 @@ def main(
         from sfedge_export.package import export_bundle, extend_bundle
         from sfedge_export.precisions import DEFAULT
         from sfedge_export.untrained import NOTICE, untrained
+        from sfedge_training.loop.calibrate import as_calibrated
         from sfedge_training.loop.checkpoint import load_model
         from sfedge_training.model.model_config import PRESETS
     except ModuleNotFoundError as error:
@@ -112,11 +118,11 @@ def main(
     shown = in_folder(pictures) if pictures else None
     precisions = precisions or DEFAULT
     if source is not None and (source.is_file() or (source / MANIFEST_NAME).is_file()):
-        if name or notice is not None or created:
+        if name or notice is not None or licence or created:
             raise ConfigError(
                 "a bundle keeps what it says of itself",
                 where=str(source),
-                fix="Leave out --name, --notice and --created.",
+                fix="Leave out --name, --notice, --licence and --created.",
             )
         manifest = extend_bundle(source, out, precisions=precisions, pictures=shown)
     else:
@@ -125,7 +131,10 @@ def main(
             model, recipe, card = load_model(source, allow_remote_code=allow_remote_code)
             limits = _DRAWN if card.get("data", {}).get("is_drawn") else ""
             learned = select_tasks(recipe.tasks)
-            tasks = [replace(TASKS[task], margin=recipe.margin(task)) for task in learned]
+            tasks = [
+                as_calibrated(replace(TASKS[task], margin=recipe.margin(task)), card)
+                for task in learned
+            ]
         elif preset in PRESETS:
             model, card, limits = untrained(preset), {}, NOTICE
         else:
@@ -136,7 +145,7 @@ def main(
             name=name or out.resolve().stem,
             created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
             notice=limits if notice is None else notice,
-            card=card,
+            card={**card, **({"licence": licence} if licence else {})},
             tasks=tasks,
             precisions=precisions,
             pictures=shown,

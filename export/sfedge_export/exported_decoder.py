@@ -154,7 +154,7 @@ def tile_count(count: int) -> int:
 
 
 def causal_sight(padding: Tensor, mask: Tensor, count: int) -> list[Tensor]:
-    """Masks of the tiles of `count` image tokens that follow a prompt.
+    """Masks of the tiles of `count` tokens that follow a prompt.
 
     A tile's scores end with its own last token, so that most of what a causal mask hides is never
     computed; what is left is the same for all of them.
@@ -162,7 +162,7 @@ def causal_sight(padding: Tensor, mask: Tensor, count: int) -> list[Tensor]:
     Args:
         padding: [B, P], added to the scores of each of the prompt's tokens.
         mask: `causal_mask` of a tile.
-        count: image tokens of all tiles.
+        count: tokens of all tiles.
 
     Returns:
         [B, 1, groups * rows, P + (tile + 1) * rows] each.

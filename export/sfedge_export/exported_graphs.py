@@ -2,6 +2,8 @@
 
 The decoder is cut in three, so that only what a task needs of the last block is run: its last
 position for an answer, all image positions for gaze (both exact; `docs/bundle.md`).
+
+Shapes: T image tokens, behind K of landmarks where the model reads any; else K is 0.
 """
 
 import math
@@ -24,6 +26,7 @@ from sfedge_export.exported_decoder import (
     tile_count,
 )
 from sfedge_training.model.connector import Connector as PooledConnector
+from sfedge_training.model.landmark_embedding import LandmarkEmbedding
 from sfedge_training.model.social_fusion import SocialFusion
 
 
@@ -36,25 +39,34 @@ def build_graphs(
         model: the trained model, on the CPU in float32.
         llm: its language model in float32, LoRA merged.
         rows: token of each answer, a row of the language head each.
-        prefix: length of the longest prompt, where image tokens start.
+        prefix: length of the longest prompt, where landmark and image tokens start.
 
     Raises:
         BundleError: the language model is not of a kind that can be written out.
     """
     blocks = decoder_blocks(llm)
-    count = model.token_grid**2
+    images, leading, groups = model.token_grid**2, model.landmark_tokens, blocks[0].groups
+    count = leading + images
     rotation = Rotation(llm, prefix, count)
-    mask = causal_mask(blocks[0].groups, count // tile_count(count))
     norm = RMSNorm(llm.model.norm)
     box_embedding = model.box_embedding.detach().float()
     is_before = model.config.box_embedding == "before"
     return {
         "encoder": Encoder(with_plain_attention(model.encoder)),
-        "connector": Connector(model.connector, box_embedding if is_before else None),
-        "trunk": Trunk(blocks[:-1], rotation, mask, None if is_before else box_embedding),
+        "connector": Connector(
+            model.connector, model.landmark_embedding, box_embedding if is_before else None
+        ),
+        "trunk": Trunk(
+            blocks[:-1], rotation, _mask(groups, count), None if is_before else box_embedding
+        ),
         "answer": Answer(blocks[-1], rotation, norm, llm.lm_head.weight[torch.tensor(rows)]),
-        "gaze": Gaze(blocks[-1], rotation, mask, norm, model.gaze_head),
+        "gaze": Gaze(blocks[-1], rotation, _mask(groups, images), norm, model.gaze_head, leading),
     }
+
+
+def _mask(groups: int, count: int) -> Tensor:
+    """The causal mask of one of the tiles that `count` tokens attend in."""
+    return causal_mask(groups, count // tile_count(count))
 
 
 class Encoder(nn.Module):
@@ -69,7 +81,7 @@ class Encoder(nn.Module):
 
 
 class Connector(nn.Module):
-    """Features [B, G*G, d_v] to image tokens [B, T, d_l].
+    """Features [B, G*G, d_v], and landmarks where any are read, to tokens [B, K + T, d_l].
 
     Where the box embedding comes before the connector, boxes are marked here, by a mask over
     patches; a pooled block is marked as a whole when one of its patches is, as in training.
@@ -77,23 +89,33 @@ class Connector(nn.Module):
 
     box_embedding: Tensor
 
-    def __init__(self, connector: PooledConnector, box_embedding: Tensor | None) -> None:
+    def __init__(
+        self,
+        connector: PooledConnector,
+        landmark_embedding: LandmarkEmbedding | None,
+        box_embedding: Tensor | None,
+    ) -> None:
         super().__init__()
-        self.connector = connector
+        self.connector, self.landmark_embedding = connector, landmark_embedding
         self.register_buffer("box_embedding", box_embedding)
 
-    def forward(self, features: Tensor, box_mask: Tensor | None = None) -> Tensor:
-        """`box_mask` is [B, G*G]."""
+    def forward(
+        self, features: Tensor, landmarks: Tensor | None = None, box_mask: Tensor | None = None
+    ) -> Tensor:
+        """`landmarks` is [B, INPUT_WIDTH], `box_mask` [B, G*G]."""
         if box_mask is not None:
             side, pool = math.isqrt(box_mask.shape[1]), self.connector.pool
             blocks = F.max_pool2d(box_mask.reshape(-1, 1, side, side), pool)  # [B, 1, G/pool, ..]
             marked = F.interpolate(blocks, size=(side, side), mode="nearest").flatten(1)
             features = features + marked[..., None] * self.box_embedding
-        return cast(Tensor, self.connector(features))
+        image = cast(Tensor, self.connector(features))
+        if landmarks is None or self.landmark_embedding is None:
+            return image
+        return torch.cat((self.landmark_embedding(landmarks), image), dim=1)
 
 
 class Trunk(nn.Module):
-    """All blocks but the last: tokens [B, T, d_l] to hidden states of the same shape."""
+    """All blocks but the last: tokens [B, K + T, d_l] to hidden states of the same shape."""
 
     mask: Tensor
     box_embedding: Tensor
@@ -117,7 +139,10 @@ class Trunk(nn.Module):
         """`past` is [B, L - 1, 2, KV, P, HD], `padding` [B, P], `box_mask` [B, T]."""
         x = tokens
         if box_mask is not None:
-            x = x + box_mask[..., None] * self.box_embedding
+            # Boxes are of the image: the tokens before it are not marked.
+            others = x.shape[1] - box_mask.shape[1]
+            marked = F.pad(box_mask, (others, 0)) if others else box_mask
+            x = x + marked[..., None] * self.box_embedding
         sight = causal_sight(padding, self.mask, x.shape[1])
         for number, block in enumerate(self.blocks):
             memory = cast(Block, block).memory(x, self.rotation, past[:, number])
@@ -128,7 +153,7 @@ class Trunk(nn.Module):
 class Answer(nn.Module):
     """The last block at the last position, and the answers' rows of the language head.
 
-    It takes hidden states [B, T, d_l], the trunk's output.
+    It takes hidden states [B, K + T, d_l], the trunk's output.
     """
 
     def __init__(self, block: Block, rotation: Rotation, norm: RMSNorm, rows: Tensor) -> None:
@@ -140,8 +165,8 @@ class Answer(nn.Module):
     def forward(self, hidden: Tensor, past_last: Tensor, padding: Tensor) -> Tensor:
         """`past_last` is [B, 2, KV, P, HD], `padding` [B, P]; to logits [B, R]."""
         memory = self.block.memory(hidden, self.rotation, past_last)
-        # The last position sees every image token, so that only the padding is masked.
-        mask = F.pad(padding, (0, hidden.shape[1]))[:, None, None]  # [B, 1, 1, P + T]
+        # The last position sees every token, so that only the padding is masked.
+        mask = F.pad(padding, (0, hidden.shape[1]))[:, None, None]  # [B, 1, 1, P + K + T]
         x = self.block(hidden[:, -1:], memory, [mask], self.rotation)  # [B, 1, d_l]
         return cast(Tensor, self.head(self.norm(x)[:, 0]))
 
@@ -149,21 +174,32 @@ class Answer(nn.Module):
 class Gaze(nn.Module):
     """The last block at every image position, and the gaze head.
 
-    It takes hidden states [B, T, d_l], the trunk's output.
+    It takes hidden states [B, K + T, d_l], the trunk's output.
     """
 
     mask: Tensor
 
     def __init__(
-        self, block: Block, rotation: Rotation, mask: Tensor, norm: RMSNorm, head: nn.Module
+        self,
+        block: Block,
+        rotation: Rotation,
+        mask: Tensor,
+        norm: RMSNorm,
+        head: nn.Module,
+        leading: int = 0,
     ) -> None:
+        """`leading` is K, the number of tokens before the image's."""
         super().__init__()
         self.block, self.rotation, self.norm, self.head = block, rotation, norm, head
+        self.leading = leading
         self.register_buffer("mask", mask)
 
     def forward(self, hidden: Tensor, past_last: Tensor, padding: Tensor) -> Tensor:
         """`past_last` is [B, 2, KV, P, HD], `padding` [B, P]; to logits [B, 64, 64]."""
         memory = self.block.memory(hidden, self.rotation, past_last)
-        sight = causal_sight(padding, self.mask, hidden.shape[1])
-        x = self.block(hidden, memory, sight, self.rotation)  # [B, T, d_l]
+        # Every image token sees the tokens before the image, as it sees the prompt.
+        before = F.pad(padding, (0, self.leading)) if self.leading else padding
+        images = hidden[:, self.leading :] if self.leading else hidden  # [B, T, d_l]
+        sight = causal_sight(before, self.mask, images.shape[1])
+        x = self.block(images, memory, sight, self.rotation)
         return cast(Tensor, self.head(self.norm(x)))

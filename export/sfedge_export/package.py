@@ -12,12 +12,14 @@ import onnxscript
 import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save
+from torch import nn
 from tqdm import tqdm
 
 from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.graph_io import graph_io
 from sfedge.bundle.manifest import (
     GRAPHS,
+    LANDMARKS,
     MANIFEST_NAME,
     PREFIX_NAME,
     SELFTEST_NAME,
@@ -100,6 +102,7 @@ def export_bundle(
             shape=_shape(model, asked),
             box_embedding=model.config.box_embedding,
             answers=tuple(model.answer_ids),
+            landmarks=None if model.landmark_embedding is None else LANDMARKS,
             precisions=(REFERENCE,),
             files=(),
             card=card or {},
@@ -261,12 +264,14 @@ def _parity(
 def _parameters(model: SocialFusion) -> dict[str, int]:
     """Numbers of weights by part; tied ones count once."""
     lora = sum(p.numel() for name, p in model.llm.named_parameters() if "lora_" in name)
-    parts = {
+    parts: dict[str, nn.Module] = {
         "encoder": model.encoder,
         "connector": model.connector,
         "language_model": model.llm,
         "gaze_head": model.gaze_head,
     }
+    if model.landmark_embedding is not None:
+        parts["landmark_embedding"] = model.landmark_embedding
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     return {
         **counts,

@@ -112,7 +112,8 @@ def trained_answers(
         for task in manifest.tasks:
             cells = patch_mask(view.boxes[: task.boxes], model.token_grid)
             mask = torch.from_numpy(cells).float()[None]
-            answers[task.name].append(model.logits(features, mask, task.name).numpy())
+            known = torch.from_numpy(view.landmarks)[None]
+            answers[task.name].append(model.logits(features, mask, task.name, known).numpy())
     return {name: np.concatenate(rows) for name, rows in answers.items()}
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from sfedge.bundle.graph_io import leaves_prompts_free
 from sfedge.bundle.manifest import GRAPHS, HEADS, Manifest
 from sfedge.core.boxes import Box, patch_mask
+from sfedge.core.landmarks import Vector
 from sfedge.core.preprocess import encoder_input
 from sfedge.core.tasks import Task
 from sfedge.engines.ort import exact_integers, port
@@ -82,8 +83,18 @@ class Chain:
         """[1, 3, S, S] to [1, G*G, d_v]."""
         return self._run("encoder", images=images)
 
-    def answer(self, features: Floats, boxes: tuple[Box, ...], task: Task) -> Floats:
-        """One question about an encoded view: [1, labels] or [1, 64, 64] logits."""
+    def answer(
+        self, features: Floats, landmarks: Vector, boxes: tuple[Box, ...], task: Task
+    ) -> Floats:
+        """One question about an encoded view: [1, labels] or [1, 64, 64] logits.
+
+        Args:
+            features: [1, G*G, d_v].
+            landmarks: [INPUT_WIDTH], what is known in the view; left alone by a model that reads
+                none.
+            boxes: marked in the view.
+            task: what is asked.
+        """
         shape = self._manifest.shape
         prefix = self._prefix[task.name]
         missing = shape.prefix - prefix.shape[3] if self._pads else 0
@@ -93,7 +104,8 @@ class Chain:
         is_before = self._manifest.box_embedding == "before"
         grid = shape.grid if is_before else shape.token_grid
         mask = {"box_mask": patch_mask(boxes, grid).astype(np.float32)[None]}
-        tokens = self._run("connector", features=features, **(mask if is_before else {}))
+        known = {"landmarks": landmarks[None]} if self._manifest.landmarks else {}
+        tokens = self._run("connector", features=features, **known, **(mask if is_before else {}))
         hidden = self._run(
             "trunk",
             tokens=tokens,
@@ -118,7 +130,8 @@ def answer_all(chain: Chain, manifest: Manifest, views: Iterable[View], *, title
         encoded = chain.features(encoder_input(view.image, manifest.input)[None])
         features.append(encoded)
         for task in manifest.tasks:
-            logits[task.name].append(chain.answer(encoded, view.boxes[: task.boxes], task))
+            boxes = view.boxes[: task.boxes]
+            logits[task.name].append(chain.answer(encoded, view.landmarks, boxes, task))
     return Answers(
         np.concatenate(features), {name: np.concatenate(rows) for name, rows in logits.items()}
     )

@@ -6,6 +6,7 @@ import safetensors.numpy
 
 from sfedge.bundle.manifest import SELFTEST_NAME, Manifest
 from sfedge.core.preprocess import encoder_input
+from sfedge.inference.model import landmarks_of
 from sfedge.inference.selftest import picture, questions
 from sfedge_export.precision_session import Chain
 
@@ -21,7 +22,7 @@ def write_self_test(chain: Chain, manifest: Manifest, folder: Path) -> Path:
     image = encoder_input(picture(manifest.input.size), manifest.input)
     features = chain.features(image[None])
     answers = {
-        query.task.name: chain.answer(features, query.boxes, query.task)[0]
+        query.task.name: chain.answer(features, landmarks_of(query), query.boxes, query.task)[0]
         for query in questions(manifest.tasks)
     }
     path = folder / SELFTEST_NAME

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sfedge.annotate.layout import Area, is_free
 from sfedge.annotate.lines import Point, between, faces_px, head_px, leaving_px, put_line
-from sfedge.annotate.text import line_height, put_ground, put_text, text_width
+from sfedge.annotate.text import gap, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Theme
 from sfedge.annotate.words import Words, age_text, says
 from sfedge.core.frame_result import FrameResult
@@ -71,17 +71,17 @@ class PairLinks:
         age = age_text([answer], result)
         gaps = 3 if age else 2
         width = text_width(self._words.short(answer), size) + (text_width(age, size) if age else 0)
-        return width + gaps * _gap(size), line_height(size)
+        return width + gaps * gap(size), line_height(size)
 
     def _put(
         self, image: Image, answer: Prediction, area: Area, result: FrameResult, size: int
     ) -> None:
         put_ground(image, *area, self._theme.ground, self._theme.ground_opacity)
         ink = self._theme.text if answer in result.fresh else self._theme.carried
-        left = area[0] + _gap(size)
+        left = area[0] + gap(size)
         put_text(image, self._words.short(answer), left, area[1], size, ink)
         if age := age_text([answer], result):
-            left += text_width(self._words.short(answer), size) + _gap(size)
+            left += text_width(self._words.short(answer), size) + gap(size)
             put_text(image, age, left, area[1], size, self._theme.carried)
 
 
@@ -113,7 +113,3 @@ def _free_area(
             if is_inside and area[3] <= image.shape[0] and is_free(area, blocked):
                 return area
     return None
-
-
-def _gap(size: int) -> int:
-    return max(size // 3, 2)

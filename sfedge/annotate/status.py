@@ -73,8 +73,8 @@ class StatusLine:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as m:ss.hh, with hours where there are some."""
-    minutes, hundredths = divmod(round(seconds * 100), 6000)
+    """Seconds as m:ss.hh, with hours where there are some; those below 0 with a minus."""
+    minutes, hundredths = divmod(round(abs(seconds) * 100), 6000)
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{head}:{hundredths / 100:05.2f}"
+    return f"{'-' * (seconds < 0)}{head}:{hundredths / 100:05.2f}"

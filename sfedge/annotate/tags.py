@@ -7,7 +7,7 @@ import cv2
 
 from sfedge.annotate.layout import Area, Key, Obstacles, Place, Placer, Wanted, grown
 from sfedge.annotate.lines import Point, box_px, faces_px, segments, to_point
-from sfedge.annotate.text import ink_on, line_height, put_ground, put_text, text_width
+from sfedge.annotate.text import gap, ink_on, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Colour, Theme
 from sfedge.annotate.words import Words, age_text, says, surest_by_task
 from sfedge.core.frame_result import FrameResult
@@ -152,30 +152,30 @@ class Tags:
         return _Line(text, age, self._theme.text if is_plain else self._theme.carried)
 
     def _measure(self, chip: str, lines: Sequence[_Line], size: int) -> tuple[int, int]:
-        gap = _gap(size)
-        first = text_width(chip, size) + 2 * gap
+        space = gap(size)
+        first = text_width(chip, size) + 2 * space
         if not lines:
             return first, line_height(size)
-        room = text_width("00.0s", size) + gap if self._has_aged else 0
-        widths = [text_width(line.text, size) + gap + room for line in lines]
-        widest = max(first + gap + widths[0], *(gap + width for width in widths))
-        height = line_height(size) * len(lines) + (gap // 2 if len(lines) > 1 else 0)
+        room = text_width("00.0s", size) + space if self._has_aged else 0
+        widths = [text_width(line.text, size) + space + room for line in lines]
+        widest = max(first + space + widths[0], *(space + width for width in widths))
+        height = line_height(size) * len(lines) + (space // 2 if len(lines) > 1 else 0)
         return -(-widest // size) * size, height  # steps, so that it rests while numbers change
 
     def _put(
         self, image: Image, place: Place, tag: _Tag, lines: Sequence[_Line], size: int
     ) -> None:
         x1, y1, x2, y2 = place.area
-        gap, row = _gap(size), line_height(size)
+        space, row = gap(size), line_height(size)
         put_ground(image, x1, y1, x2, y2, self._theme.ground, self._theme.ground_opacity)
-        chip = text_width(tag.chip, size) + 2 * gap
+        chip = text_width(tag.chip, size) + 2 * space
         put_ground(image, x1, y1, x1 + chip, y1 + row, tag.colour, 1.0)
-        put_text(image, tag.chip, x1 + gap, y1, size, ink_on(tag.colour))
+        put_text(image, tag.chip, x1 + space, y1, size, ink_on(tag.colour))
         for number, line in enumerate(lines):
-            left, top = x1 + gap + (chip if number == 0 else 0), y1 + number * row
+            left, top = x1 + space + (chip if number == 0 else 0), y1 + number * row
             put_text(image, line.text, left, top, size, line.colour)
             if line.age:
-                right = x2 - gap - text_width(line.age, size)
+                right = x2 - space - text_width(line.age, size)
                 put_text(image, line.age, right, top, size, self._theme.carried)
 
     def _leader(self, image: Image, tag: _Tag, place: Place, faces: Sequence[Area]) -> None:
@@ -211,7 +211,3 @@ def _nearest(area: Area, anchor: Area) -> tuple[Point, Point]:
             start.append(area[axis + 2] - 1 if is_before else area[axis])
             end.append(anchor[axis] if is_before else anchor[axis + 2] - 1)
     return (start[0], start[1]), (end[0], end[1])
-
-
-def _gap(size: int) -> int:
-    return max(size // 3, 2)

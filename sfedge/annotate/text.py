@@ -47,6 +47,11 @@ def text_width(text: str, size: int) -> int:
     return int(text_mask(text, size).shape[1])
 
 
+def gap(size: int) -> int:
+    """Pixels between texts, and between a text and the edge of its ground."""
+    return max(size // 3, 2)
+
+
 def wrap(text: str, size: int, width: int) -> list[str]:
     """The text in lines that fit into `width` pixels, cut between words."""
     lines: list[str] = []

@@ -1,6 +1,7 @@
 """Opens a model bundle, a folder or a zip of one, and vouches for every byte taken from it."""
 
 import hashlib
+import os
 import posixpath
 import shutil
 import stat
@@ -31,7 +32,8 @@ from sfedge.system.cache import file_sha256
 from sfedge.system.closing import Closing
 from sfedge.system.zips import DAMAGED_ZIP
 
-DEMO_BUNDLE = Path(__file__).parents[1] / "bundles" / "tiny.zip"
+DEFAULT_BUNDLE = Path(__file__).parents[1] / "bundles" / "people.zip"
+DEFAULT_VARIABLE = "SFEDGE_BUNDLE"  # of the environment: another one in its place
 
 _AGAIN = "Fetch or export the bundle again."
 _CHUNK = 1 << 20  # bytes read at a time
@@ -203,21 +205,25 @@ def open_bundle(path: Path | None = None) -> Bundle:
     A zip is unpacked into a temporary folder, which `close` removes.
 
     Args:
-        path: a folder or a zip; None for the demo bundle that comes with sfedge.
+        path: a folder or a zip; None for the one that the environment variable SFEDGE_BUNDLE
+            names, or else the one that comes with sfedge.
 
     Raises:
         BundleError: it is missing, damaged, of another schema, or not a bundle at all.
     """
-    source = DEMO_BUNDLE if path is None else Path(path)
+    named = os.environ.get(DEFAULT_VARIABLE)
+    source = Path(path or named or DEFAULT_BUNDLE)
     if source.is_dir():
         bundle = Bundle(source, source, None)
         _check_files(bundle)
         return bundle
     if not source.is_file():
+        what, fix = "there is no such bundle", "Give a bundle's folder or its zip."
         if path is None:
-            what, fix = "the demo bundle is not in this installation", "Name one with --bundle."
-        else:
-            what, fix = "there is no such bundle", "Give a bundle's folder or its zip."
+            what = "the default bundle is not in this installation"
+            fix = "Name one with --bundle, or install sfedge again."
+        if path is None and named:
+            what, fix = "there is no such bundle", f"{DEFAULT_VARIABLE} names it: set it anew."
         raise BundleError(what, where=str(source), fix=fix)
     unpacked = tempfile.TemporaryDirectory(prefix="sfedge-bundle-")
     try:

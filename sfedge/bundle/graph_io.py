@@ -39,7 +39,8 @@ def graph_io(manifest: Manifest) -> dict[str, GraphIO]:
     """The inputs and outputs of each graph; `docs/bundle.md` explains the names."""
     shape = manifest.shape
     features = (shape.grid**2, shape.feature_width)
-    tokens = (shape.tokens, shape.width)
+    tokens = (manifest.tokens, shape.width)
+    landmarks = {} if manifest.landmarks is None else {"landmarks": (manifest.landmarks.width,)}
     kv = (2, shape.kv_heads, shape.prefix, shape.head_width)
     is_before = manifest.box_embedding == "before"
     last = {"hidden": tokens, "past_last": kv, "padding": (shape.prefix,)}
@@ -51,7 +52,11 @@ def graph_io(manifest: Manifest) -> dict[str, GraphIO]:
         ),
         GraphIO(
             "connector",
-            {"features": features, **({"box_mask": (shape.grid**2,)} if is_before else {})},
+            {
+                "features": features,
+                **landmarks,
+                **({"box_mask": (shape.grid**2,)} if is_before else {}),
+            },
             {"tokens": tokens},
         ),
         GraphIO(

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from sfedge.core.errors import BundleError, DataError
+from sfedge.core.landmarks import INPUT_WIDTH, LAYOUT, PARTS
 from sfedge.core.preprocess import InputSpec
 from sfedge.core.tasks import Output, Task, task_from_json
 
@@ -59,6 +60,18 @@ class Shape:
         return self.token_grid**2
 
 
+@dataclass(frozen=True, slots=True)
+class LandmarkInput:
+    """The landmarks that a model reads beside the image, see `sfedge.core.landmarks`."""
+
+    layout: str  # of the vector
+    tokens: int  # that the vector becomes, before the image tokens
+    width: int  # of the vector
+
+
+LANDMARKS = LandmarkInput(LAYOUT, len(PARTS), INPUT_WIDTH)  # the only ones there are today
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A bundle's description of itself; see `docs/bundle.md`."""
@@ -75,7 +88,13 @@ class Manifest:
     precisions: tuple[str, ...]  # folders of graphs present
     files: tuple[FileEntry, ...]
     card: Mapping[str, Any]  # training data, recipe, scores, parity: the model card
+    landmarks: LandmarkInput | None = None  # None where the model reads the image alone
     schema: int = SCHEMA
+
+    @property
+    def tokens(self) -> int:
+        """Tokens behind a prompt: those of the landmarks, then those of the image."""
+        return self.shape.tokens + (self.landmarks.tokens if self.landmarks else 0)
 
     def task(self, name: str) -> Task:
         """The task called `name`.
@@ -105,6 +124,7 @@ class Manifest:
             "input": asdict(self.input),
             "shape": asdict(self.shape),
             "box_embedding": self.box_embedding,
+            **({"landmarks": asdict(self.landmarks)} if self.landmarks else {}),
             "answers": list(self.answers),
             "precisions": list(self.precisions),
             "files": [asdict(entry) for entry in self.files],
@@ -153,6 +173,7 @@ def parse_manifest(text: str, *, where: str) -> Manifest:
                 for f in data["files"]
             ),
             card=dict(data["card"]),
+            landmarks=_landmarks(data["landmarks"]) if "landmarks" in data else None,
         )
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise BundleError(
@@ -160,8 +181,21 @@ def parse_manifest(text: str, *, where: str) -> Manifest:
             where=where,
             fix="Export or fetch the bundle again.",
         ) from error
+    _check_landmarks(manifest, where)
     _check(manifest, where)
     return manifest
+
+
+def _check_landmarks(manifest: Manifest, where: str) -> None:
+    found = manifest.landmarks
+    if found is None or found == LANDMARKS:
+        return
+    raise BundleError(
+        f"{manifest.name!r} reads landmarks of the layout {found.layout!r} ({found.width} numbers, "
+        f"{found.tokens} tokens), this sfedge has {LAYOUT!r} ({INPUT_WIDTH} and {len(PARTS)})",
+        where=where,
+        fix="Use the version of sfedge that the bundle was made for, or export the model again.",
+    )
 
 
 def _check(manifest: Manifest, where: str) -> None:
@@ -211,6 +245,11 @@ def is_safe_path(path: str) -> bool:
         and ":" not in path
         and "\0" not in path
     )
+
+
+def _landmarks(value: Any) -> LandmarkInput:
+    tokens, width = _count(value["tokens"], 1 << 10), _count(value["width"], 1 << 20)
+    return LandmarkInput(_text(value["layout"]), tokens, width)
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ from sfedge.core.version import __version__
 _COMMANDS = {
     "run": "sfedge.cli.run_command",
     "demo": "sfedge.cli.demo_command",
+    "score": "sfedge.cli.score_command",
     "info": "sfedge.cli.info_command",
     "detectors": "sfedge.cli.detectors_command",
     "engine": "sfedge.cli.engine_command",
@@ -53,9 +54,10 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show where in the program an error arose.")
 @click.version_option(__version__, prog_name="sfedge")
 def cli(debug: bool) -> None:
-    """Find what people do in a video: expression, gesture, gaze and relations.
+    """Find what people do in a video: expression, gesture and looks at the camera.
 
-    Everything runs on this device; no picture leaves it.
+    A model that was trained for them answers gaze and relations, too. Everything runs on this
+    device; no picture leaves it.
     """
 
 

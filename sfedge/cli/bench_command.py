@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
+from sfedge.cli.options import engine_option, precision_option
 from sfedge.core.config import EngineName, RunConfig
 from sfedge.core.tasks import task_names
 
@@ -17,20 +18,14 @@ _EPILOG = """\b
 Examples:
   sfedge bench
   sfedge bench my-bundle --engine cpu --people 5
-  sfedge bench my-bundle --precision fp32 --tasks gesture,gaze --json
+  sfedge bench my-bundle --precision fp32 --tasks gesture,expression --json
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--engine",
-    type=click.Choice(get_args(EngineName)),
-    default="auto",
-    show_default=True,
-    help="Engine that runs the model.",
-)
-@click.option("--precision", help="Of the bundle.  [default: the one that suits the engine best]")
+@engine_option
+@precision_option
 @click.option(
     "--people",
     type=click.IntRange(1, 64),
@@ -58,7 +53,7 @@ def bench(
 ) -> None:
     """Measure how long BUNDLE takes for all queries of a frame.
 
-    BUNDLE is a folder or a zip; without one, the demo model is timed. The frame is made in code,
+    BUNDLE is a folder or a zip; without one, the default model is timed. The frame is made in code,
     and detectors are not part of it: this is the model alone.
     """
     from sfedge.cli.bars import selftest_bar
@@ -101,9 +96,11 @@ def _lines(found: "Benchmark") -> list[str]:
 
 
 def _pairs(found: "Benchmark") -> str:
-    """A clause on the pairs that are not asked about; "" where all pairs are."""
+    """A clause on the pairs that are not asked about; "" where all are, or none is to be."""
     every = found.people * (found.people - 1) // 2
-    return "" if found.pairs == every else f"the {found.pairs} nearest of {every} are asked about"
+    return (
+        "" if found.pairs in (0, every) else f"the {found.pairs} nearest of {every} are asked about"
+    )
 
 
 def _tested(found: "Benchmark") -> str:

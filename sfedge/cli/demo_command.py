@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from sfedge.cli.options import offline_option
+
 
 @click.command(epilog="\b\nExamples:\n  sfedge demo\n  sfedge demo --out /tmp/look")
 @click.option(
@@ -20,7 +22,7 @@ import click
     show_default=True,
     help="Length of the clip.",
 )
-@click.option("--offline", is_flag=True, help="Never fetch anything.")
+@offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def demo(out: Path, seconds: float, offline: bool, as_json: bool) -> int:
     """Run on a generated clip of two people.

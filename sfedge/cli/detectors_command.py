@@ -1,16 +1,13 @@
 """`sfedge detectors`: which there are, and their networks in the user's cache."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
+from sfedge.cli.bars import download_bar
 from sfedge.detect import DETECTORS
 from sfedge.detect.conversion import networks
-from sfedge.system.cache import Progress
 
 _EPILOG = """\b
 Examples:
@@ -92,26 +89,3 @@ def add(file: Path, as_json: bool) -> None:
         return
     rest = f" Still missing: {', '.join(missing)}." if missing else ""
     click.echo(f"Added {', '.join(added)}.{rest}")
-
-
-@contextmanager
-def download_bar() -> Iterator[Progress]:
-    """A progress bar for each file that is fetched, where stderr is a terminal."""
-    bars: dict[str, tqdm] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        if what not in bars:
-            close()
-            bars[what] = tqdm(
-                desc=what, total=total, unit="B", unit_scale=True, leave=False, disable=None
-            )
-        bars[what].update(done - bars[what].n)
-
-    def close() -> None:
-        for bar in bars.values():
-            bar.close()
-
-    try:
-        yield show
-    finally:
-        close()

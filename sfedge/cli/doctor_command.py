@@ -1,14 +1,18 @@
 """`sfedge doctor`: what is installed, what runs, what is wrong and how to fix it."""
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sfedge.diagnostics.doctor import Problem, Report, examine
+if TYPE_CHECKING:
+    from sfedge.diagnostics.doctor import Problem, Report
 
 _EPILOG = """\b
 Examples:
   sfedge doctor
+  sfedge doctor my-bundle.zip
   sfedge doctor --json
 
 \b
@@ -19,10 +23,19 @@ Exit codes:
 
 
 @click.command(epilog=_EPILOG)
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> int:
-    """Check this installation and say what is wrong and how to fix it."""
-    report = examine()
+def doctor(bundle: Path | None, as_json: bool) -> int:
+    """Check this installation and BUNDLE, and say what is wrong and how to fix it.
+
+    BUNDLE is a folder or a zip; without one, the default model is checked. Detector and model are
+    shown pictures whose answers are known: is left left, and up up?
+    """
+    from sfedge.cli.bars import selftest_bar
+    from sfedge.diagnostics.doctor import examine
+
+    with selftest_bar() as testing:
+        report = examine(bundle, testing=testing)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
     else:
@@ -30,7 +43,7 @@ def doctor(as_json: bool) -> int:
     return 0 if report.is_runnable else 1
 
 
-def _lines(report: Report) -> list[str]:
+def _lines(report: "Report") -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in report.packages.items())
     gpus = ", ".join(f"{gpu.name} (compute {gpu.capability})" for gpu in report.gpus)
     networks = ", ".join(f"{name} {status}" for name, status in report.networks.items())
@@ -42,7 +55,9 @@ def _lines(report: Report) -> list[str]:
         *(row for name, why in report.engines.items() for row in _engine_rows(name, why)),
         *((f"built {name}", how) for name, how in report.compiled.items()),
         ("networks", f"{networks}, in {report.cache}"),
-        ("demo model", report.model or "does not load"),
+        ("model", report.model or "does not load"),
+        ("detector", report.detector or "is not loaded"),
+        ("known answers", _known(report)),
     ]
     width = 20
     lines = [f"{name:<{width}} {text}" for name, text in rows]
@@ -53,7 +68,23 @@ def _lines(report: Report) -> list[str]:
     return lines
 
 
-def _engine_rows(name: str, why: Problem | None) -> list[tuple[str, str]]:
+def _known(report: "Report") -> str:
+    """What came of the pictures whose answers are known."""
+    found = report.known_answers
+    if found is None:
+        why = "they could not be shown" if report.detector else "the detector is not loaded"
+        return f"none, since {why}"
+    sides = "sides are mistaken" if found.problems else "no side is mistaken"
+    parts = [f"{found.pictures} pictures and their mirror images: {sides}"]
+    if 0 < found.answered < found.pictures:
+        parts.append(f"for lack of time the model was asked about the first {found.answered}")
+    if found.tallies:
+        right = (f"{tally.task} {tally.right} of {tally.asked}" for tally in found.tallies)
+        parts.append(f"right answers: {', '.join(right)}")
+    return "; ".join(parts)
+
+
+def _engine_rows(name: str, why: "Problem | None") -> list[tuple[str, str]]:
     """Whether an engine runs, and what it needs where it does not."""
     if why is None:
         return [(f"engine {name}", "can run")]

@@ -1,35 +1,41 @@
 """`sfedge engine`: native engines for this device."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
-from tqdm import tqdm
 
 from sfedge.bundle.bundle import open_bundle
+from sfedge.bundle.graph_io import Dims
+from sfedge.cli.bars import build_bar, download_bar
+from sfedge.core.config import DEFAULT_DETECTOR
 from sfedge.core.errors import EngineError, unknown_name
+from sfedge.detect.conversion import networks
+from sfedge.detect.registry import networks_of
 from sfedge.engines import compiled, trt_build
-from sfedge.engines.trt import BACKENDS, load_tensorrt, state
+from sfedge.engines.small_network import AS_IS, NetworkSet
+from sfedge.engines.trt import BACKENDS, check_built, load_tensorrt, state
 from sfedge.inference.selftest import tested_models
 
 _EPILOG = """\b
 Examples:
   sfedge engine build
   sfedge engine build my-bundle.zip --precision fp16 --max-batch 4
+  sfedge engine build --detector face.json
   sfedge engine list
   sfedge engine verify
   sfedge engine remove --stale
 """
+_Built: TypeAlias = tuple[compiled.EngineSet, Path]  # what was built, and the folder it is in
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 
 
 @click.group(epilog=_EPILOG)
 def engine() -> None:
-    """Compile a bundle's graphs for this device, and list or remove compiled engines."""
+    """Compile graphs of bundles and detectors for this device; list or remove what is compiled."""
 
 
 @engine.command(epilog=_EPILOG)
@@ -38,6 +44,11 @@ def engine() -> None:
     "--backend",
     type=click.Choice(list(BACKENDS)),
     help="Library that compiles and runs them. [the first that is installed]",
+)
+@click.option(
+    "--detector",
+    metavar="NAME|FILE.json",
+    help="Build the networks of this detector, and no bundle.",
 )
 @click.option("--precision", help="One that the bundle has. [fp16, else bf16, else fp32]")
 @click.option(
@@ -62,22 +73,54 @@ def engine() -> None:
 def build(
     bundle: Path | None,
     backend: str | None,
+    detector: str | None,
     precision: str | None,
     max_batch: int,
     workspace: int | None,
     timing_cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Build native engines from BUNDLE, a folder or zip; without one, from the demo model.
+    """Build native engines from BUNDLE, a folder or zip; without one, from the default model.
 
     Takes minutes for a large model. The engines go into the user's cache and run on this device,
-    with this driver and this version of TensorRT only; those of an earlier build are replaced.
+    with this driver and this version of TensorRT only; those of an earlier build are replaced. The
+    default detector's networks are built, too, where they are in the cache and were not built yet.
     """
     backend = backend or trt_build.default_backend()
     if backend == "tensorrt-rtx" and timing_cache is not None:
         raise click.UsageError("TensorRT-RTX measures nothing, so it keeps no --timing-cache.")
+    if detector is not None and (bundle is not None or precision is not None):
+        raise click.UsageError("--detector is built without a bundle, as its files are.")
     load_tensorrt(backend)  # before anything is promised
-    with open_bundle(bundle) as opened, _bars() as progress:
+    how = _How(backend, None if workspace is None else workspace << 20, timing_cache)
+    if detector is not None:
+        with download_bar() as fetching:
+            built = _build_networks(*networks_of(detector, progress=fetching), how)
+    else:
+        built = _build_bundle(bundle, precision, max_batch, how)
+    if not as_json:
+        _tell(*built)
+    row = _as_json(*built)
+    if detector is None and (found := _build_default_detector(how)) is not None:
+        row["detector"] = _as_json(*found)
+        if not as_json:
+            _tell(*found)
+    if as_json:
+        click.echo(json.dumps(row, indent=1, ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How engines are built."""
+
+    backend: str
+    workspace: int | None  # bytes
+    timing_cache: Path | None
+
+
+def _build_bundle(bundle: Path | None, precision: str | None, max_batch: int, how: _How) -> _Built:
+    backend = how.backend
+    with open_bundle(bundle) as opened, build_bar() as progress:
         precision = precision or trt_build.default_precision(opened, backend)
         click.echo(
             f"{backend} builds {opened.manifest.name} in {precision}. "
@@ -85,18 +128,39 @@ def build(
             f"{_memory_to_run(trt_build.memory_to_run(opened, precision, max_batch))}",
             err=True,
         )
-        engines, folder = trt_build.build_engines(
+        return trt_build.build_engines(
             opened,
-            backend=backend,
             precision=precision,
             max_batch=max_batch,
-            workspace=None if workspace is None else workspace << 20,
-            timing_cache=timing_cache,
             progress=progress,
+            **asdict(how),
         )
-    if as_json:
-        click.echo(json.dumps(_as_json(engines, folder), indent=1, ensure_ascii=False))
-        return
+
+
+def _build_networks(detector: NetworkSet, picture: Dims, how: _How) -> _Built:
+    click.echo(f"{how.backend} builds the networks of {detector.name}.", err=True)
+    with build_bar() as progress:
+        return trt_build.build_networks(detector, picture, progress=progress, **asdict(how))
+
+
+def _build_default_detector(how: _How) -> _Built | None:
+    """Build the default detector's networks; None where they are missing, or are built already."""
+    if networks.missing(networks.DETECTING):
+        click.echo(
+            f"The networks of {DEFAULT_DETECTOR} are not in the cache, so they were not built. "
+            f"Run: sfedge engine build --detector {DEFAULT_DETECTOR}; it fetches them.",
+            err=True,
+        )
+        return None
+    detector, picture = networks_of(DEFAULT_DETECTOR, offline=True)
+    try:
+        check_built(how.backend, compiled.folder_of(detector.sha256, how.backend, AS_IS))
+    except EngineError:
+        return _build_networks(detector, picture, how)
+    return None
+
+
+def _tell(engines: compiled.EngineSet, folder: Path) -> None:
     device = engines.machine.device
     where = device.name if device else "any device its builder knows"
     click.echo(f"{engines.bundle}, {engines.precision}, for {where}, by {engines.machine.builder}")
@@ -244,30 +308,3 @@ def _memory_to_run(size: int) -> str:
         f"The engines will take {size / 1e9:.1f} GB of the device's memory, plus TensorRT's "
         "workspace."
     )
-
-
-@contextmanager
-def _bars() -> Iterator[trt_build.Progress]:
-    """A progress bar for each graph, where stderr is a terminal."""
-    bars: dict[str, tqdm] = {}
-
-    def show(graph: str, share: float) -> None:
-        if graph not in bars:
-            close()
-            bars[graph] = tqdm(
-                desc=graph,
-                total=1.0,
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
-                leave=False,
-                disable=None,
-            )
-        bars[graph].update(share - bars[graph].n)
-
-    def close() -> None:
-        for bar in bars.values():
-            bar.close()
-
-    try:
-        yield show
-    finally:
-        close()

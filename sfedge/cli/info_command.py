@@ -24,7 +24,7 @@ Examples:
 def info(bundle: Path | None, as_json: bool) -> None:
     """Verify BUNDLE and show its contents: tasks, sizes, training data, scores.
 
-    BUNDLE is a folder or a zip; without one, the demo model is described.
+    BUNDLE is a folder or a zip; without one, the default model is described.
     """
     with open_bundle(bundle) as opened:
         opened.verify()
@@ -38,7 +38,8 @@ def info(bundle: Path | None, as_json: bool) -> None:
 
 def _lines(bundle: Bundle) -> list[str]:
     manifest = bundle.manifest
-    shape = manifest.shape
+    shape, read = manifest.shape, manifest.landmarks
+    landmarks = f" behind {read.tokens} of landmarks ({read.layout})" if read else ""
     rows = [
         ("model", manifest.name),
         ("notice", manifest.notice or "none"),
@@ -47,7 +48,8 @@ def _lines(bundle: Bundle) -> list[str]:
         ("input", f"{manifest.input.size} x {manifest.input.size} pixels"),
         (
             "network",
-            f"{shape.tokens} image tokens, {shape.layers} blocks of width {shape.width}, "
+            f"{shape.tokens} image tokens{landmarks}, "
+            f"{shape.layers} blocks of width {shape.width}, "
             f"prompts of up to {shape.prefix} tokens",
         ),
         ("precisions", ", ".join(f"{p} ({_size(manifest, p)})" for p in manifest.precisions)),
@@ -65,8 +67,9 @@ def _task_line(task: Task) -> str:
     view = f"{task.view} +{task.margin:.0%}" if task.margin else task.view
     unsure = f", unsure below {task.threshold:g}" if task.threshold else ""
     labels = f": {', '.join(task.labels)}" if task.labels else ""
+    never = f"; never the answer: {', '.join(task.unproven)}" if task.unproven else ""
     boxes = ("", ", one box marked", ", two boxes marked")[task.boxes]
-    return f"{task.name} (sees the {view}{boxes}, {answer}{unsure}){labels}"
+    return f"{task.name} (sees the {view}{boxes}, {answer}{unsure}){labels}{never}"
 
 
 def _size(manifest: Manifest, precision: str) -> str:

@@ -4,11 +4,18 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
-from sfedge.core.config import EngineName, RunConfig
+from sfedge.cli.options import (
+    detector_engine_option,
+    detector_option,
+    engine_option,
+    offline_option,
+    precision_option,
+)
+from sfedge.core.config import DetectorEngine, EngineName, RunConfig
 from sfedge.core.tasks import TASKS, task_names
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ _SIGNALLED = 128  # exit code of a run that a signal ended, plus its number
 _EPILOG = """\b
 Examples:
   sfedge run party.mp4
-  sfedge run party.mp4 --out results --tasks gaze,relation --interval 1
+  sfedge run party.mp4 --out results --tasks expression,gesture --interval 1
   sfedge run lecture.mkv --start 1:30 --end 2:00
   sfedge run night.mkv --every 2s --no-pairs --no-video
   sfedge run 0 --end 60
@@ -71,20 +78,10 @@ def seconds(text: str | float) -> float:
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Model bundle, a folder or zip. [the demo model]",
+    help="Model bundle, a folder or zip. [what SFEDGE_BUNDLE names, or the default model]",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(get_args(EngineName)),
-    default=_DEFAULTS.engine,
-    show_default=True,
-    help="Engine that runs the model.",
-)
-@click.option(
-    "--precision",
-    metavar="NAME",
-    help="One of the bundle's, such as fp32. [the one that suits the engine best]",
-)
+@engine_option
+@precision_option
 @click.option(
     "--interval",
     type=float,
@@ -107,13 +104,8 @@ def seconds(text: str | float) -> float:
     help="Where to begin: 90, 1:30 or 0:01:30.",
 )
 @click.option("--end", type=seconds, metavar="TIME", help="Where to end, in the same forms.")
-@click.option(
-    "--detector",
-    metavar="NAME|FILE.json",
-    default=_DEFAULTS.detector,
-    show_default=True,
-    help="Detector of faces, hands and persons; see `sfedge detectors`.",
-)
+@detector_option
+@detector_engine_option
 @click.option(
     "--detections",
     type=click.Path(path_type=Path),
@@ -151,7 +143,7 @@ def seconds(text: str | float) -> float:
 )
 @click.option("--no-video", is_flag=True, help="Write no annotated video or pictures.")
 @click.option("--wide", is_flag=True, help="Give the table a column for each label's probability.")
-@click.option("--offline", is_flag=True, help="Never fetch anything.")
+@offline_option
 @click.option("--live", is_flag=True, help="Play a file at its own pace; the newest frame wins.")
 @click.option(
     "--every-frame", is_flag=True, help="Record answers again with every frame that shows them."
@@ -169,6 +161,7 @@ def run(
     start: float,
     end: float | None,
     detector: str,
+    detector_engine: DetectorEngine,
     detections: Path | None,
     egocentric: bool,
     no_pairs: bool,
@@ -204,6 +197,7 @@ def run(
         start=start,
         end=end,
         detector=detector,
+        detector_engine=detector_engine,
         detections=detections,
         egocentric=egocentric,
         max_people=max_people,
@@ -235,8 +229,7 @@ def run_source(
     as_json: bool = False,
 ) -> int:
     """Run a source into a folder and print how it went; the exit code."""
-    from sfedge.cli.bars import selftest_bar
-    from sfedge.cli.detectors_command import download_bar
+    from sfedge.cli.bars import download_bar, selftest_bar
     from sfedge.engines.ort import clash, installed_flavours
     from sfedge.runtime.pipeline import open_session
     from sfedge.runtime.process import process
@@ -248,8 +241,10 @@ def run_source(
     with session:
         notice = f": {session.notice}" if session.notice else ""
         click.echo(f"model {session.model_name} on {session.device}{notice}", err=True)
-        if session.engine_note:
-            click.echo(f"sfedge: note: {session.engine_note}", err=True)
+        if session.detector_device:
+            click.echo(f"detector {config.detector} on {session.detector_device}", err=True)
+        for note in filter(None, (session.engine_note, session.detector_note)):
+            click.echo(f"sfedge: note: {note}", err=True)
         session.add_sink(_GapLines())
         outcome = process(session, out, annotated=annotated, every_frame=every_frame, wide=wide)
     report, files = outcome.report, outcome.files
@@ -261,7 +256,7 @@ def run_source(
         click.echo(json.dumps(done, indent=1, ensure_ascii=False))
     else:
         names = ", ".join(f"{path.name}{'/' if path.is_dir() else ''}" for path in files.all)
-        click.echo(f"{_counts(report.shown, report.people, sum(report.answers.values()))}")
+        click.echo(_counts(report.shown, report.people, sum(report.answers.values())))
         click.echo(f"{files.records.parent}/: {names}")
     if outcome.signal is not None:
         click.echo(f"sfedge: {report.ended}; what was done until then is kept.", err=True)

@@ -1,1 +1,1 @@
-"""What all rooms share: boxes, tasks, the values of the pipeline, settings, errors."""
+"""What all subpackages share: boxes, tasks, the values of the pipeline, settings, errors."""

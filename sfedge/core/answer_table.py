@@ -88,20 +88,18 @@ def table_row(
         " ".join(map(str, answer.hands)),
         answer.side,
         answer.label,
-        _rounded(None if answer.label is None else probabilities.get(answer.label), 4),
+        rounded(None if answer.label is None else probabilities.get(answer.label), 4),
         answer.is_unsure,
-        _rounded(x, 5),
-        _rounded(y, 5),
-        _rounded(answer.peak, 4),
-        _rounded(answer.in_frame, 4),
+        rounded(x, 5),
+        rounded(y, 5),
+        rounded(answer.peak, 4),
+        rounded(answer.in_frame, 4),
         *corners,
         round(age, 6),
         model,
     )
     known: TableRow = dict(zip(COLUMNS, values, strict=True))
-    known |= {
-        f"{answer.task}.{label}": _rounded(value, 4) for label, value in probabilities.items()
-    }
+    known |= {f"{answer.task}.{label}": rounded(value, 4) for label, value in probabilities.items()}
     return {column: known.get(column) for column in columns}
 
 
@@ -177,5 +175,6 @@ def _corners(box: Box | None) -> tuple[float | None, ...]:
     return tuple(round(value, 5) for value in (box.x1, box.y1, box.x2, box.y2))
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
+def rounded(value: float | None, digits: int) -> float | None:
+    """A value as it is written; None stays."""
     return None if value is None else round(float(value), digits)

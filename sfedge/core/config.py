@@ -12,6 +12,8 @@ from sfedge.core.errors import ConfigError
 from sfedge.core.tasks import task_names
 
 EngineName = Literal["auto", "cpu", "openvino", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
+# Not trt-ep: ONNX Runtime has no way to turn TF32 off in it, and cuda is where it is.
+DetectorEngine = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "tensorrt-rtx"]
 
 DEFAULT_DETECTOR = "mediapipe-onnx"
 
@@ -26,7 +28,7 @@ class RunConfig:
     """
 
     tasks: tuple[str, ...] | None = None  # names; None for all that the bundle knows
-    bundle: Path | None = None  # folder or zip; None for the demo bundle of the package
+    bundle: Path | None = None  # folder or zip; None for the default one
     engine: EngineName = "auto"
     precision: str | None = None  # of the bundle's; None for the one that suits the engine best
     interval: float = 0.5  # seconds between two queries of one task about one person (files)
@@ -34,6 +36,7 @@ class RunConfig:
     start: float = 0.0  # seconds; earlier frames are skipped
     end: float | None = None  # seconds; frames at or after it are not read
     detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
+    detector_engine: DetectorEngine = "auto"  # on a GPU where the model is, else on the CPU
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: hands of its wearer are marked
     offline: bool = False  # never fetch anything
@@ -145,6 +148,7 @@ _TAKERS: Mapping[Any, Callable[[object], object | None]] = {
     Path: _path,
     str: _text,
     EngineName: _text,
+    DetectorEngine: _text,
 }
 _WHAT: Mapping[Any, str] = {
     bool: "True or False",
@@ -153,6 +157,7 @@ _WHAT: Mapping[Any, str] = {
     Path: "a path",
     str: "a name",
     EngineName: f"one of {', '.join(get_args(EngineName))}",
+    DetectorEngine: f"one of {', '.join(get_args(DetectorEngine))}",
 }
 _IN_OTHER_UNITS = {
     "every": 'a number of frames, or seconds as "0.5s"',

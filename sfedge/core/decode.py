@@ -23,7 +23,9 @@ class Decoded(NamedTuple):
 
 def values_of(task: Task, logits: Values) -> Values:
     """Logits (N, labels) to probabilities, float64; (N, 64, 64) to cells in [0, 1], float32."""
-    return cells_of(logits) if task.output == "heatmap" else np.exp(log_probabilities(logits))
+    if task.output == "heatmap":
+        return cells_of(logits)
+    return np.exp(log_probabilities(logits.astype(np.float64) / task.temperature))
 
 
 def cells_of(logits: Values) -> NDArray[np.float32]:
@@ -53,7 +55,8 @@ def decode(task: Task, values: Values) -> Decoded:
         values: (N, labels) probabilities or (N, 64, 64) cells, as `values_of` gives them, or
             means of such.
     """
-    best = highest(values)
+    is_unproven = np.isin(task.labels, task.unproven)
+    best = highest(np.where(is_unproven, -1.0, values) if task.unproven else values)
     certainty = values.reshape(len(values), -1)[np.arange(len(values)), best].astype(np.float64)
     return Decoded(best, certainty, certainty < task.threshold)
 

@@ -10,7 +10,7 @@ from sfedge.core.answer_table import AskedFrames, TableRow, table_columns, table
 from sfedge.core.boxes import Box
 from sfedge.core.errors import unknown_name
 from sfedge.core.structures import Frame, Hand, Kind, Prediction, Track
-from sfedge.core.tasks import Task
+from sfedge.core.tasks import NO_GESTURE, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +112,4 @@ class FrameResult:
 
 def _gesture_rank(answer: Prediction) -> tuple[bool, float]:
     probability = (answer.probabilities or {}).get(answer.label or "", 0.0)
-    return answer.label != "no_gesture", probability
+    return answer.label != NO_GESTURE, probability

@@ -4,13 +4,14 @@ Times are seconds of the stream, boxes fractions of the frame, images RGB.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfedge.core.boxes import Box
+from sfedge.core.landmarks import Points, Vector
 from sfedge.core.tasks import Task
 
 Kind = Literal["face", "hand", "person"]
@@ -32,13 +33,20 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A face, hand or person in one frame; score in [0, 1]."""
+    """A face, hand or person in one frame; score in [0, 1].
+
+    `landmarks`, where the detector gives them, are in fractions of the frame and as in
+    `sfedge.core.landmarks`: of a hand (21, 3), of a person (33, 3); of a face (6, 2), the key
+    points that its mesh starts from.
+    """
 
     kind: Kind
     box: Box
     score: float
     track: str | None = None  # identity that the detection came with (precomputed tracks only)
     side: Side | None = None  # of a hand, where the detector gives it
+    from_body: bool = False  # a hand that is not seen, only where the body holds it
+    landmarks: Points | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,8 @@ class Hand:
     score: float  # of its detection, in [0, 1]
     last_seen: float
     is_wearers: bool = False  # of the person who wears the camera
+    from_body: bool = False  # not seen itself, only where the person's body holds it
+    landmarks: Points | None = field(default=None, compare=False, repr=False)  # (21, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,8 @@ class Track:
     name: str | None = None
     person_score: float | None = None  # of the body's last detection; None where none was seen
     face_score: float | None = None  # likewise of the face
+    body_landmarks: Points | None = field(default=None, compare=False, repr=False)  # (33, 3)
+    face_landmarks: Points | None = field(default=None, compare=False, repr=False)  # (6, 2)
 
     @property
     def age(self) -> float:
@@ -94,6 +106,8 @@ class Query:
     boxes: tuple[Box, ...]  # as many as task.boxes, in fractions of the view
     hands: tuple[int, ...] = ()  # ids of the hands that the query is about, if it is about any
     side: Side | None = None  # of these hands; "both" for two
+    # What is known of body, hands and face in the view, as `sfedge.core.landmarks` has it.
+    landmarks: Vector | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> AnswerKey:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Literal, get_args
 
-from sfedge.core.errors import DataError, unknown_name
+from sfedge.core.errors import DataError, UnknownNameError, unknown_name
 
 View = Literal["face", "person", "hand", "frame"]
 Output = Literal["label", "heatmap"]
@@ -27,6 +27,8 @@ _MARGINS: Mapping[str, float] = {"face": 0.15, "person": 0.10, "hand": 0.5, "fra
 
 _PEAK = 0.2  # a heatmap whose highest cell is below this points nowhere in particular
 _MOST_GLYPH = 3  # characters
+
+NO_GESTURE = "no_gesture"  # the label of hands that make none, in tasks that have one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Task:
     glyph: str  # replaces the title where space is short; at most three characters
     phrase: str  # how an answer reads; "{label}" is replaced by the label's words
     dataset: str = ""  # what teaches it: a loader in sfedge_training.data
+    temperature: float = 1.0  # logits are divided by it: a share p of answers with p is then right
+    unproven: tuple[str, ...] = ()  # labels that are never the answer, only among probabilities
 
     @property
     def people(self) -> int:
@@ -63,11 +67,14 @@ class Task:
 
     def words(self, label: str | None) -> str:
         """An answer in words; `label` is None for a heatmap."""
+        if label == NO_GESTURE:  # else it would read "gesture no gesture"
+            return "no gesture"
         return self.phrase.replace("{label}", (label or "").replace("_", " "))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `task_from_json` reads back."""
-        return asdict(self) | {"labels": list(self.labels), "answers": list(self.answers)}
+        lists = {name: list(getattr(self, name)) for name in ("labels", "answers", "unproven")}
+        return asdict(self) | lists
 
 
 def task_from_json(data: Mapping[str, Any], *, where: str = "") -> Task:
@@ -109,6 +116,8 @@ def task_from_json(data: Mapping[str, Any], *, where: str = "") -> Task:
             glyph=_text(fields["glyph"]),
             phrase=_text(fields["phrase"]),
             dataset=_text(fields["dataset"]),
+            temperature=float(fields["temperature"]),
+            unproven=tuple(_text(label) for label in fields["unproven"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"a task is malformed ({error!r})", where=where) from error
@@ -152,6 +161,15 @@ def _problems(task: Task) -> list[str]:
             (not 0.0 <= task.margin <= 2.0, f"margin {task.margin}"),
             (not 0.0 <= task.threshold <= 1.0, f"threshold {task.threshold}"),
             (not 0.0 < task.urgency <= 1000.0, f"urgency {task.urgency}"),
+            (not 0.01 <= task.temperature <= 100.0, f"temperature {task.temperature}"),
+            (
+                not set(task.unproven) <= set(task.labels),
+                f"unproven {', '.join(task.unproven)}: not all are labels",
+            ),
+            (
+                bool(task.labels) and len(set(task.labels) - set(task.unproven)) < 2,
+                "fewer than two labels that may be the answer",
+            ),
             (not task.title.strip(), "no title"),
             (not is_glyph, f"glyph {task.glyph!r}, not one to {_MOST_GLYPH} characters"),
             (not is_phrase, f"phrase {task.phrase!r}"),
@@ -179,6 +197,8 @@ def _defaults(data: Mapping[str, Any]) -> dict[str, Any]:
         "glyph": title[:1],
         "phrase": "{label}" if output == "label" else title.lower(),
         "dataset": "",
+        "temperature": 1.0,
+        "unproven": [],
     }
     if output == "heatmap":
         return fields | {"labels": [], "answers": []} | _known(data)
@@ -256,11 +276,20 @@ def select_tasks(names: str | Iterable[str], known: Iterable[str] = TASKS) -> tu
         known: all that may be named.
 
     Raises:
-        UnknownNameError: a name is none of `known`; the message suggests the nearest.
+        UnknownNameError: a name is none of `known`; the message suggests the nearest, or says how
+            to train a model that knows it.
     """
     order = tuple(known)
     wanted = set(task_names(names))
     for name in sorted(wanted):
+        if name not in order and name in TASKS:
+            learnt_from = TASKS[name].dataset or "folder"
+            raise UnknownNameError(
+                f"this model was not trained for {name}",
+                where="--tasks",
+                fix=f"`sfedge-train train DATA --out RUN --datasets {learnt_from}` trains one that "
+                f"is (docs/training.md). This one answers {', '.join(order)}.",
+            )
         if name not in order:
             unknown_name("task", name, order, where="--tasks")
     return tuple(name for name in order if name in wanted)

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 
 from sfedge.core.errors import MissingExtraError
 from sfedge.core.structures import Image
-from sfedge.demo.demo_hand import draw_hand
+from sfedge.demo.demo_hand import raised_hand
 from sfedge.results.video_writer import VideoWriter
 
 Floats = NDArray[np.float32]
@@ -68,7 +68,8 @@ def make_demo_clip(path: Path, *, seconds: float = 12.0) -> Path:
     """Write the clip: 1280x720, 25 frames per second, with a soft chime.
 
     Eileen Collins stands left, raises her hand and waves; Grace Hopper comes in from the right,
-    passes in front of her, leaves to the left and comes back. The hand and the sleeve are drawn.
+    passes in front of her, leaves to the left and comes back. The hand is rendered, the sleeve
+    drawn.
 
     Args:
         path: an MP4 file; an older one is replaced.
@@ -152,7 +153,7 @@ def _path(now: float) -> float:
 def _arm(now: float, seconds: float, body: Pose) -> Pose | None:
     """The forearm at the elbow: up and waving twice, else hanging out of the picture."""
     down, up = 150, 4  # degrees
-    moments = (0.16, 0.24, 0.42, 0.47) if now < 0.55 else (0.6, 0.67, 0.9, 0.97)
+    moments = (0.16, 0.24, 0.42, 0.47) if now < 0.55 else (0.6, 0.67, 0.84, 0.91)
     lift = _between(now, tuple(zip(moments, (down, up, up, down), strict=True)))
     if lift == down:
         return None
@@ -207,9 +208,9 @@ def _morphed(operation: int, mask: Image, *, size: int) -> Image:
 
 
 def _raised_arm(collins: Image) -> Cutout:
-    """A forearm in her own sleeve with a drawn hand, pointing up; it turns about the elbow."""
+    """A forearm in her own sleeve with a rendered hand, pointing up; it turns about the elbow."""
     skin = np.median(collins[120:140, 195:215].reshape(-1, 3), axis=0)  # of her cheek
-    hand, opacity, (wrist_x, wrist_y) = draw_hand(54, skin.tolist())
+    hand, opacity, (wrist_x, wrist_y) = raised_hand(165, skin.tolist())
     length, elbow, cuff = 148, 50, 33  # pixels: of the sleeve, and half its width at both ends
     height, width = round(wrist_y) + 22 + length + elbow, hand.shape[1]
     colour = np.zeros((height, width, 3), np.float32)

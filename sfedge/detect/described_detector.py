@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,38 @@ from sfedge.core.errors import DataError, DetectorError, EngineError
 from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.detector_file import Description, read_description
 from sfedge.detect.mediapipe.single_shot import overlaps
+from sfedge.detect.open_networks import open_networks
 from sfedge.engines.ort import physical_cores
-from sfedge.engines.small_network import SmallNetwork, open_network
+from sfedge.engines.small_network import AUTO, NetworkSet, OpenedSet, Place
 
 Values = NDArray[np.float64]
 _ROUNDING = 1e-3  # of scores as float16
 _MOST = 300  # finds of one frame, the surest
 
 
-def open_described(path: Path) -> "DescribedDetector":
+_NETWORK = "network"  # its name in the set of one
+
+
+def open_described(path: Path, place: Place = AUTO) -> "DescribedDetector":
     """The detector that a JSON file describes.
+
+    Args:
+        path: of the JSON file.
+        place: where it runs; an engine of its own counts where "auto" is asked for.
 
     Raises:
         DetectorError: the description is wrong, or the network does not start or fit it.
     """
     description = read_description(path)
-    try:
-        network = open_network(
-            description.file, engine=description.engine, threads=physical_cores()
-        )
-    except EngineError as error:
-        raise DetectorError(error.what, where=error.where, fix=error.fix) from error
-    return DescribedDetector(description, network, str(path))
+    if place.engine == "auto":
+        place = replace(place, engine=description.engine)
+    opened = open_networks(described_set(path, description), place, threads=physical_cores())
+    return DescribedDetector(description, opened, str(path))
+
+
+def described_set(path: Path, description: Description) -> NetworkSet:
+    """The network of a description, as it is loaded and compiled."""
+    return NetworkSet(str(path), {_NETWORK: description.file})
 
 
 class DescribedDetector:
@@ -43,22 +54,27 @@ class DescribedDetector:
 
     Args:
         description: what the network takes and gives.
-        network: the network itself.
+        opened: the network itself.
         where: the description's file, for messages.
+
+    Attributes:
+        device: where the network really runs, as shown to the user.
+        engine_note: why it does not run where the model does, a sentence; else "".
 
     Raises:
         DetectorError: the network does not fit its description.
     """
 
-    def __init__(self, description: Description, network: SmallNetwork, where: str) -> None:
-        self._description, self._network, self._where = description, network, where
+    def __init__(self, description: Description, opened: OpenedSet, where: str) -> None:
+        self.device, self.engine_note = opened.device, opened.note
+        self._network = network = opened.networks[_NETWORK]
+        self._description, self._where = description, where
         if len(network.inputs) != 1:
             names = ", ".join(port.name for port in network.inputs)
             raise self._unfit(f"it has {len(network.inputs)} inputs ({names}), not one")
         self._input = network.inputs[0]
         width, height = description.size
-        is_nchw = description.layout == "NCHW"
-        wanted = (1, 3, height, width) if is_nchw else (1, height, width, 3)
+        wanted = (1, *description.picture)
         shape = self._input.shape
         if len(shape) != 4 or any(
             isinstance(size, int) and size != want for size, want in zip(shape, wanted, strict=True)

@@ -47,6 +47,12 @@ class Description:
     nms: float | None  # intersection over union above which two finds are one; None: inside
     threshold: float
 
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        """Sizes of the network's input without the batch."""
+        width, height = self.size
+        return (3, height, width) if self.layout == "NCHW" else (height, width, 3)
+
 
 _Check = Callable[[Any], bool]
 

@@ -135,7 +135,8 @@ def _of_hand(hand: Mapping[str, Any], track: str | None, where: str) -> list[Det
     if not hand["is_seen"]:
         return []
     score, side = _score(hand["score"]), hand["side"]
-    return [Detection("hand", _box(hand["box"], where), score, track, side)]
+    from_body = bool(hand.get("from_body", False))
+    return [Detection("hand", _box(hand["box"], where), score, track, side, from_body)]
 
 
 def _score(value: Any) -> float:

@@ -3,11 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sfedge.bundle.graph_io import Dims
 from sfedge.core.config import DEFAULT_DETECTOR
 from sfedge.core.errors import ConfigError, unknown_name
 from sfedge.detect.detector import Detector
+from sfedge.engines.small_network import AUTO, NetworkSet, Place
 from sfedge.system.cache import Progress
+
+if TYPE_CHECKING:
+    from sfedge.detect.mediapipe.face_mesh import FaceMesh
 
 PRECOMPUTED = "precomputed"
 
@@ -18,9 +24,11 @@ class Setup:
 
     detections: Path | None = None  # a file or folder of boxes
     offline: bool = False  # fetch no network; one that is missing is an error
+    place: Place = AUTO  # where ONNX networks run
     width: int  # pixels of the upright frames
     height: int
     source: str = ""  # name of the video
+    face_mesh: bool = False  # find the points of faces, too, which a model reads
     progress: Progress | None = None  # called while networks are fetched
 
 
@@ -30,15 +38,15 @@ class DetectorKind:
 
     summary: str  # one line, for the user
     build: Callable[[Setup], Detector]
+    is_onnx: bool = False  # whether its networks run on an engine of the run
 
 
 def _build_default(setup: Setup) -> Detector:
-    from sfedge.detect.conversion import networks
     from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
     from sfedge.detect.tiled_detector import TiledDetector
 
-    files = networks.fetch(networks.DETECTING, offline=setup.offline, progress=setup.progress)
-    return TiledDetector(MediaPipeNetworks(files))
+    found, _ = networks_of(DEFAULT_DETECTOR, offline=setup.offline, progress=setup.progress)
+    return TiledDetector(MediaPipeNetworks(found.files, setup.place), _mesh(setup))
 
 
 def _build_library(setup: Setup) -> Detector:
@@ -49,7 +57,17 @@ def _build_library(setup: Setup) -> Detector:
     files = networks.fetch_sources(
         networks.DETECTING, offline=setup.offline, progress=setup.progress
     )
-    return TiledDetector(MediaPipeLibrary(files))
+    return TiledDetector(MediaPipeLibrary(files), _mesh(setup))
+
+
+def _mesh(setup: Setup) -> "FaceMesh | None":
+    from sfedge.detect.conversion import networks
+    from sfedge.detect.mediapipe.face_mesh import FaceMesh
+
+    if not setup.face_mesh:
+        return None
+    files = networks.fetch(networks.OF_A_FACE, offline=setup.offline, progress=setup.progress)
+    return FaceMesh(files["face-mesh"], files["iris"])
 
 
 def _build_precomputed(setup: Setup) -> Detector:
@@ -65,9 +83,35 @@ def _build_precomputed(setup: Setup) -> Detector:
     )
 
 
+def networks_of(
+    name: str, *, offline: bool = False, progress: Progress | None = None
+) -> tuple[NetworkSet, Dims]:
+    """The ONNX networks of a detector, and the sizes of a picture where a network leaves them free.
+
+    Raises:
+        UnknownNameError: there is no such detector, or it runs no ONNX network.
+        DetectorError: a network is missing or described wrongly.
+    """
+    if name.endswith(".json"):
+        from sfedge.detect.described_detector import described_set
+        from sfedge.detect.detector_file import read_description
+
+        description = read_description(Path(name))
+        return described_set(Path(name), description), description.picture
+    known = [known for known, kind in DETECTORS.items() if kind.is_onnx]
+    if name not in known:
+        unknown_name("ONNX detector", name, [*known, "FILE.json"], where="--detector")
+    from sfedge.detect.conversion import networks
+
+    files = networks.fetch(networks.DETECTING, offline=offline, progress=progress)
+    return NetworkSet(name, files), ()
+
+
 DETECTORS: Mapping[str, DetectorKind] = {
     DEFAULT_DETECTOR: DetectorKind(
-        "MediaPipe's networks for faces, hands and persons, run as ONNX", _build_default
+        "MediaPipe's networks for faces, hands and persons, run as ONNX",
+        _build_default,
+        is_onnx=True,
     ),
     PRECOMPUTED: DetectorKind("boxes from the file of --detections", _build_precomputed),
     "mediapipe": DetectorKind(
@@ -82,9 +126,11 @@ def build_detector(
     *,
     detections: Path | None = None,
     offline: bool = False,
+    place: Place = AUTO,
     width: int,
     height: int,
     source: str = "",
+    face_mesh: bool = False,
     progress: Progress | None = None,
 ) -> Detector:
     """The detector for a run.
@@ -93,14 +139,17 @@ def build_detector(
         name: one of `DETECTORS`, or the path of a JSON file that describes an ONNX network.
         detections: a file or folder of boxes; with them the default becomes "precomputed".
         offline: fetch no network; one that is missing is an error.
+        place: where ONNX networks run.
         width: pixels of the upright frames, for boxes that are given in pixels.
         height: likewise.
         source: name of the video, which selects the clip in an Ego4D file.
+        face_mesh: find the points of faces, too, where the detector can: its method `face_points`.
         progress: called while networks are fetched.
 
     Raises:
         UnknownNameError: there is no such detector.
-        ConfigError: detections are given to another detector, or the name is that of an ONNX file.
+        ConfigError: detections, or an engine, are given to a detector that takes none, or the name
+            is that of an ONNX file.
         DetectorError: a network is missing, does not start or is described wrongly.
         DataError: the detections have wrong content.
     """
@@ -111,20 +160,27 @@ def build_detector(
             f"--detections takes the place of a detector, and --detector names {name}",
             fix="Leave one of them out.",
         )
+    if name in DETECTORS and not DETECTORS[name].is_onnx and place.engine != "auto":
+        raise ConfigError(
+            f"the detector {name} runs no ONNX network, and --detector-engine names {place.engine}",
+            fix="Leave one of them out.",
+        )
     if name in DETECTORS:
         setup = Setup(
             detections=detections,
             offline=offline,
+            place=place,
             width=width,
             height=height,
             source=source,
+            face_mesh=face_mesh,
             progress=progress,
         )
         return DETECTORS[name].build(setup)
     if name.endswith(".json"):
         from sfedge.detect.described_detector import open_described
 
-        return open_described(Path(name))
+        return open_described(Path(name), place)
     if name.lower().endswith(".onnx"):
         raise ConfigError(
             f"{name} is a network without a description",

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sfedge.core.boxes import Box, from_pixels, intersection, iou
 from sfedge.core.errors import DataError
+from sfedge.core.landmarks import Points
 from sfedge.core.structures import Detection, Kind, Side
 
 # The full-range face network detects faces from 7 % to 40 % of its picture's longer side: 80
@@ -23,7 +24,7 @@ _HAND_SQUARE = 7.0  # side, in faces, of the square on each side that a raised h
 _HAND_SHIFT, _HAND_DROP = 2.2, 0.5  # faces from the face to its centre
 _HAND_STRIP = 1.5  # faces; less of such a square in the frame holds no hand
 _LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows little new
-_SAME = 0.3  # intersection over union from which two candidates are one
+SAME = 0.3  # intersection over union from which two candidates are one
 _EDGE = 0.02  # of a crop's side: what comes nearer to its edge is cut off
 
 
@@ -36,6 +37,7 @@ class Candidate:
     score: float
     key: Box  # compared to find duplicates: the box itself, a person's head
     side: Side | None = None  # of a hand
+    landmarks: Points | None = field(default=None, compare=False, repr=False)  # see `Detection`
 
 
 def tiles(width: int, height: int) -> list[Box]:
@@ -99,7 +101,7 @@ def fuse(candidates: Sequence[Candidate]) -> list[Detection]:
     """Box fusion: one detection a thing, the boxes' mean, weighted by score; the best score.
 
     A mean, and not the best box, because networks draw the same face a little differently and
-    would otherwise take turns from frame to frame.
+    would otherwise take turns from frame to frame. Side and landmarks are the best one's.
     """
     rest = sorted(
         candidates, key=lambda candidate: (-candidate.score, candidate.kind, candidate.box)
@@ -109,7 +111,10 @@ def fuse(candidates: Sequence[Candidate]) -> list[Detection]:
         best = rest[0]
         same = [candidate for candidate in rest if _is_same(best, candidate)]
         rest = [candidate for candidate in rest if not _is_same(best, candidate)]
-        detections.append(Detection(best.kind, _mean(same), best.score, side=best.side))
+        found = Detection(
+            best.kind, _mean(same), best.score, side=best.side, landmarks=best.landmarks
+        )
+        detections.append(found)
     return detections
 
 
@@ -119,7 +124,7 @@ def is_of(face: Box, head: Box) -> bool:
 
 
 def _is_same(a: Candidate, b: Candidate) -> bool:
-    return a.kind == b.kind and iou(a.key, b.key) > _SAME
+    return a.kind == b.kind and iou(a.key, b.key) > SAME
 
 
 def _mean(candidates: Sequence[Candidate]) -> Box:

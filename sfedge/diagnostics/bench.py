@@ -22,13 +22,14 @@ from sfedge.core.structures import Frame, Hand, Query, Scene, Track
 from sfedge.core.tasks import Task
 from sfedge.diagnostics.gemms import Gemm, plain_seconds, work
 from sfedge.engines.cuda import load_cuda
-from sfedge.inference.model import Model
+from sfedge.inference.model import Model, tokens_key
 from sfedge.inference.plan import IntervalPlanner
 from sfedge.inference.selftest import Progress
 from sfedge.system.gpus import find_gpus
 from sfedge.system.machine import peak_memory
 
 MAX_PAIRS = RunConfig().max_pairs
+_WIDTH, _HEIGHT = 1280, 720  # of the frame that is asked about
 _FEWEST = 3  # frames that are timed, however long one takes
 
 
@@ -41,7 +42,7 @@ class Benchmark:
         device: what ran it.
         note: why "auto" took no faster engine.
         people: in the frame.
-        pairs: that were queried, the nearest ones.
+        pairs: that were queried, the nearest ones; 0 where no task is about pairs.
         queries: of a frame, by task.
         opened: from nothing to ready, self-test left out.
         tested: that the self-test took; 0 where it had passed before.
@@ -113,7 +114,7 @@ def measure(
     """Answer the queries of one frame again and again.
 
     Args:
-        bundle: a folder or zip; None for the demo model.
+        bundle: a folder or zip; None for the default model.
         engine: a name, or "auto".
         precision: of the bundle; None for the one that suits the engine best.
         tasks: names; None for all that the bundle knows.
@@ -135,6 +136,7 @@ def measure(
         queries = frame_queries(model.tasks, people)
         frame = make_frame()
         model.answer(frame, queries)  # the first run of a kind takes longer
+        asks_of_pairs = any(task.people == 2 for task in model.tasks)
         frames: list[float] = []
         while len(frames) < _FEWEST or sum(frames) < seconds:
             begun = time.perf_counter()
@@ -147,7 +149,7 @@ def measure(
             device=model.device,
             note=model.engine_note,
             people=people,
-            pairs=min(comb(people, 2), MAX_PAIRS),
+            pairs=min(comb(people, 2), MAX_PAIRS) if asks_of_pairs else 0,
             queries=dict(Counter(query.task.name for query in queries)),
             opened=ready - model.tested,
             tested=model.tested,
@@ -160,7 +162,7 @@ def measure(
         )
 
 
-def make_frame(width: int = 1280, height: int = 720) -> Frame:
+def make_frame(width: int = _WIDTH, height: int = _HEIGHT) -> Frame:
     """Noise, which takes as long as any picture."""
     random = np.random.default_rng(0)
     return Frame(random.integers(0, 256, (height, width, 3), dtype=np.uint8), 0, 0.0)
@@ -169,7 +171,8 @@ def make_frame(width: int = 1280, height: int = 720) -> Frame:
 def frame_queries(tasks: Sequence[Task], people: int, max_pairs: int = MAX_PAIRS) -> list[Query]:
     """All queries that `sfedge run` would make for a frame of `people` people."""
     planner = IntervalPlanner(tasks, interval=0.0, max_people=people, max_pairs=max_pairs)
-    return planner.plan(Scene(tuple(_person(number, people) for number in range(people))), 0.0)
+    scene = Scene(tuple(_person(number, people) for number in range(people)))
+    return planner.plan(scene, 0.0, aspect=_WIDTH / _HEIGHT)
 
 
 def _person(number: int, people: int) -> Track:
@@ -200,9 +203,8 @@ def frame_gemms(
     """
     if not isinstance(manifest.card.get("products"), Mapping):
         return Counter()
-    is_before = manifest.box_embedding == "before"
     views = len({query.view for query in queries})
-    marked = len({(q.view, q.boxes if is_before else ()) for q in queries})
+    marked = len({tokens_key(manifest, query) for query in queries})
     gemms: Counter[Gemm] = Counter()
     for graph, runs in (("encoder", views), ("connector", marked)):
         for gemm, count in graph_gemms(manifest, graph).items():

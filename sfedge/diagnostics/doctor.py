@@ -1,20 +1,29 @@
-"""Looks over an installation: versions, devices, engines, networks, the demo model."""
+"""Looks over an installation: versions, devices, engines, networks, a model."""
 
 import importlib
 import importlib.metadata
+import math
 import os
 import platform
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sfedge.bundle.bundle import open_bundle
-from sfedge.core.errors import BundleError, EngineError, OutputError
+from sfedge.core.config import DEFAULT_DETECTOR
+from sfedge.core.errors import BundleError, EngineError, OutputError, SfedgeError
 from sfedge.core.version import __version__
+from sfedge.detect.conversion import networks
+from sfedge.detect.detector import Detector
+from sfedge.diagnostics.known_answers import Findings, check_known_answers
 from sfedge.engines import ENGINES, compiled, openvino
 from sfedge.engines.ort import FLAVOURS, clash, installed_flavours, linked_tensorrt
+from sfedge.engines.small_network import Place
 from sfedge.engines.trt import INSTALL_TENSORRT, state
 from sfedge.inference.model import Model
+from sfedge.inference.selftest import Progress
 from sfedge.system.cache import cache_folder
 from sfedge.system.gpus import Gpu, driver_version, find_gpus, is_jetson
 from sfedge.system.libraries import advice, install_line, missing_libraries
@@ -45,6 +54,13 @@ _OPTIONAL = (
     *_TENSORRT,
     "tensorrt-rtx-cu13-bindings",
 )
+_PATIENCE = 10.0  # seconds after which the default model is asked no more
+_SHOWN = 3  # sentences of pictures with known answers; JSON has all
+_FIX_DETECTOR = (
+    "Where it ran on a GPU, try --detector-engine cpu; else empty the cache's folder `networks` "
+    "and run: sfedge detectors fetch."
+)
+_FIX_MODEL = "Don't trust its answers to these tasks; export its bundle again, or use another one."
 _FOR_GPUS = ("tensorrt", "tensorrt-rtx", "cuda")  # engines that use one, but for trt-ep
 
 
@@ -72,7 +88,9 @@ class Report:
     compiled: dict[str, str] = field(default_factory=dict)  # native engines: ready, or why not
     cache: str = ""
     networks: dict[str, str] = field(default_factory=dict)  # name: ready, missing or damaged
-    model: str = ""  # the demo model and where it runs, where it loads
+    model: str = ""  # the model and where it runs, where it loads
+    detector: str = ""  # the default detector and where it runs beside that, where it loads
+    known_answers: Findings | None = None  # what came of the pictures, where the detector loads
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -89,16 +107,29 @@ class Report:
         return {**asdict(self), "is_runnable": self.is_runnable}
 
 
-def examine() -> Report:
-    """Look over this installation; finds out by loading and running, not by guessing."""
+def examine(bundle: Path | None = None, *, testing: Progress | None = None) -> Report:
+    """Look over this installation; finds out by loading and running, not by guessing.
+
+    Args:
+        bundle: the model to load and to show the pictures with known answers, a folder or a zip;
+            None for the default model, which is shown as many as 10 s allow.
+        testing: called with the self-test's tasks done and to do; only where it runs.
+    """
     report = Report(python=platform.python_version(), platform=platform.platform())
     _list_packages(report)
     _check_libraries(report)
     _check_imports(report)
     _check_engines(report)
     _check_tensorrt(report)
-    _check_networks(report)
-    _check_model(report)
+    with ExitStack() as parts:
+        name = "the default model" if bundle is None else f"the model {bundle}"
+        model = _check_model(report, bundle, name, testing, parts)
+        of_a_face = networks.OF_A_FACE if model is not None and model.reads_landmarks else ()
+        _check_networks(report, (*networks.DETECTING, *of_a_face))
+        detector = _check_detector(report, model.choice.name if model else "", parts)
+        if detector is not None:
+            patience = _PATIENCE if bundle is None else math.inf
+            _check_known_answers(report, detector, model, name, patience)
     return report
 
 
@@ -186,9 +217,7 @@ def _check_tensorrt(report: Report) -> None:
         )
 
 
-def _check_networks(report: Report) -> None:
-    from sfedge.detect.conversion import networks
-
+def _check_networks(report: Report, needed: Sequence[str]) -> None:
     report.cache = str(cache_folder())
     try:
         for listing in networks.listed():
@@ -196,7 +225,7 @@ def _check_networks(report: Report) -> None:
     except OutputError as error:
         report.add(f"{error.where}: {error.what}", error.fix, is_fatal=True)
         return
-    lacking = [name for name in networks.DETECTING if report.networks[name] != "ready"]
+    lacking = [name for name in needed if report.networks[name] != "ready"]
     if lacking:
         report.add(
             f"detector networks are not in the cache: {', '.join(lacking)}",
@@ -211,17 +240,69 @@ def _check_networks(report: Report) -> None:
             )
 
 
-def _check_model(report: Report) -> None:
+def _check_model(
+    report: Report, path: Path | None, name: str, testing: Progress | None, parts: ExitStack
+) -> Model | None:
+    """Load the model; None where it does not load."""
     try:
-        with open_bundle() as bundle:
+        with open_bundle(path) as bundle:
             bundle.verify()
-            with Model(bundle) as model:
-                report.model = f"{model.name} on {model.device}"
+            model = parts.enter_context(Model(bundle, testing=testing))
     except EngineError as error:
         if report.engines["cpu"] is None:  # else reported already
-            report.add(f"the demo model: {error.what}", error.fix, is_fatal=True)
+            report.add(f"{name}: {error.what}", error.fix, is_fatal=True)
+        return None
     except BundleError as error:
-        report.add(f"the demo model: {error.what}", "Install sfedge again.", is_fatal=True)
+        report.add(f"{name}: {error.what}", error.fix, is_fatal=True)
+        return None
+    report.model = f"{model.name} on {model.device}"
+    return model
+
+
+def _check_detector(report: Report, beside: str, parts: ExitStack) -> Detector | None:
+    """Load the default detector; None where it does not load."""
+    from sfedge.detect.registry import build_detector
+
+    if any(report.networks.get(name) != "ready" for name in networks.DETECTING):
+        return None  # reported already
+    has_mesh = all(report.networks[name] == "ready" for name in networks.OF_A_FACE)
+    try:
+        found = build_detector(
+            offline=True, place=Place(beside=beside), width=0, height=0, face_mesh=has_mesh
+        )
+    except SfedgeError as error:
+        if report.engines["cpu"] is None:  # else reported already
+            report.add(f"the detector: {error.what}", error.fix, is_fatal=True)
+        return None
+    parts.enter_context(closing(found))
+    report.detector = f"{DEFAULT_DETECTOR} on {getattr(found, 'device', '')}"
+    note = getattr(found, "engine_note", "")
+    if note:
+        report.add(note, "Where the CPU is meant to run it: --detector-engine cpu.")
+    return found
+
+
+def _check_known_answers(
+    report: Report, detector: Detector, model: Model | None, name: str, patience: float
+) -> None:
+    try:
+        found = check_known_answers(detector, model, patience=patience)
+    except SfedgeError as error:
+        report.add(f"pictures with known answers: {error.what}", error.fix)
+        return
+    report.known_answers = found
+    for who, mistakes, fix in (
+        ("the detector", found.detector, _FIX_DETECTOR),
+        (name, found.model, _FIX_MODEL),
+    ):
+        if mistakes:
+            report.add(f"{who} mistakes sides or directions: {_shortened(mistakes)}", fix)
+
+
+def _shortened(sentences: Sequence[str]) -> str:
+    """The first of some sentences, and how many there are more."""
+    more = len(sentences) - _SHOWN
+    return "; ".join(sentences[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _version(distribution: str) -> str:

@@ -137,10 +137,13 @@ def choose_precision(engine: str, bundle: Bundle, precision: str | None = None) 
     known = [p for p in wanted if p in manifest.precisions and precision in (None, p)]
     if not known:
         asked = f", asked for is {precision}" if precision else ""
+        others = [p for p in wanted if p in manifest.precisions]
         raise EngineError(
             f"engine {engine!r} runs {' or '.join(wanted)}, "
             f"bundle {manifest.name!r} has {', '.join(manifest.precisions)}{asked}",
-            fix="Export the bundle with one of these precisions.",
+            fix=f"Choose {' or '.join(others)}, or leave --precision out."
+            if others
+            else "Choose another --engine, or export the model with one of these precisions.",
         )
     errors = []
     for candidate in known:

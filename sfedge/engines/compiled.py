@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from sfedge.bundle.graph_io import GraphIO
 from sfedge.core.errors import EngineError
 from sfedge.system import cache
 from sfedge.system.gpus import Gpu
@@ -37,6 +39,7 @@ class BuiltEngine:
     size: int  # bytes
     sha256: str
     onnx_sha256: str
+    io: GraphIO | None = None  # of a detector's network; those of a bundle follow from the bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +53,11 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSet:
-    """All engines of a bundle in one precision; written beside them as JSON."""
+    """All engines of a bundle or detector in one precision; written beside them as JSON."""
 
     backend: str
-    bundle: str  # the model's name
-    bundle_sha256: str
+    bundle: str  # the model's name, or the detector's
+    bundle_sha256: str  # of a detector: `sfedge.engines.small_network.NetworkSet.sha256`
     precision: str
     max_batch: int
     machine: Machine
@@ -135,7 +138,7 @@ def read(folder: Path) -> EngineSet:
             raise EngineError("another version of sfedge built it", where=str(folder))
         device = fields["machine"]["device"]
         machine = Machine(**(fields["machine"] | {"device": Gpu(**device) if device else None}))
-        built = tuple(BuiltEngine(**engine) for engine in fields["engines"])
+        built = tuple(_built(engine) for engine in fields["engines"])
         return EngineSet(**(fields | {"machine": machine, "engines": built}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineError("its record is damaged", where=str(folder)) from error
@@ -228,6 +231,16 @@ def remove(folder: Path) -> int:
     with suppress(OSError):  # other engines of the bundle are there
         folder.parent.rmdir()
     return size
+
+
+def _built(fields: dict[str, Any]) -> BuiltEngine:
+    if io := fields.get("io"):
+        inputs, outputs = (
+            {name: tuple(dims) for name, dims in io[ports].items()}
+            for ports in ("inputs", "outputs")
+        )
+        fields = fields | {"io": GraphIO(io["name"], inputs, outputs)}
+    return BuiltEngine(**fields)
 
 
 def _device(gpu: Gpu | None) -> str:

@@ -69,12 +69,12 @@ class Cuda:
 
     def __init__(self) -> None:
         self.runtime = load_cuda()
-        self._free: defaultdict[int, list[int]] = defaultdict(list)  # bytes: addresses
+        self._pool = _Pool(self.runtime)
         self._staging: Pinned | None = None
         self.stream = int(self.call("cudaStreamCreate"))
         # Not at exit: by then the driver may be gone, and it frees everything itself.
         weakref.finalize(self, self.runtime.cudaStreamDestroy, self.stream).atexit = False
-        weakref.finalize(self, _free_all, self.runtime, self._free).atexit = False
+        weakref.finalize(self, self._pool.close).atexit = False
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call a function of the runtime; what it gives beside its status, None for nothing.
@@ -86,9 +86,8 @@ class Cuda:
 
     def allocate(self, size: int) -> "Memory":
         """Memory on the device, `size` bytes; it lives as long as the object."""
-        unused = self._free[size]
-        address = unused.pop() if unused else int(self.call("cudaMalloc", size))
-        return Memory(self, address, size, unused)
+        address = self._pool.take(size) or int(self.call("cudaMalloc", size))
+        return Memory(self, address, size, self._pool)
 
     def keep(self, row: NDArray[np.float32]) -> "DeviceRow":
         """A sample that does not change, on the device."""
@@ -134,10 +133,10 @@ class Memory:
 
     __slots__ = ("__weakref__", "_cuda", "address", "size")
 
-    def __init__(self, cuda: Cuda, address: int, size: int, unused: list[int]) -> None:
-        self._cuda = cuda  # outlives it, and frees what is unused
+    def __init__(self, cuda: Cuda, address: int, size: int, pool: "_Pool") -> None:
+        self._cuda = cuda  # outlives it, unless the garbage collector takes both
         self.address, self.size = address, size
-        weakref.finalize(self, unused.append, address).atexit = False
+        weakref.finalize(self, pool.put, size, address).atexit = False
 
 
 class DeviceRow:
@@ -236,7 +235,28 @@ def _reason(runtime: ModuleType, status: Any) -> str:
     return text.decode() if isinstance(text, bytes) else str(text)
 
 
-def _free_all(runtime: ModuleType, free: defaultdict[int, list[int]]) -> None:
-    for addresses in free.values():
-        for address in addresses:
-            runtime.cudaFree(address)
+class _Pool:
+    """Addresses of memory that nothing refers to any more, by size."""
+
+    def __init__(self, runtime: ModuleType) -> None:
+        self._runtime = runtime
+        self._unused: defaultdict[int, list[int]] = defaultdict(list)
+        self._is_closed = False
+
+    def take(self, size: int) -> int | None:
+        """The address of `size` bytes, None where there are none."""
+        return self._unused[size].pop() if self._unused[size] else None
+
+    def put(self, size: int, address: int) -> None:
+        """Keep memory to be used again; free it where its user is gone."""
+        if self._is_closed:
+            self._runtime.cudaFree(address)
+        else:
+            self._unused[size].append(address)
+
+    def close(self) -> None:
+        """Free all, and from now on what still comes."""
+        self._is_closed = True
+        for addresses in self._unused.values():
+            while addresses:
+                self._runtime.cudaFree(addresses.pop())

@@ -15,17 +15,18 @@ from sfedge.engines.ort import CPU, CUDA, TRT, first_line, load_runtime, open_se
 from sfedge.system.gpus import find_gpus
 
 _BATCH = 8  # most samples in one run
+CUDA_OPTIONS = {
+    "arena_extend_strategy": "kSameAsRequested",
+    # The search of the default measures: it is not worth its time for the one convolution of a
+    # bundle, the encoder's, and lets detectors compute otherwise from start to start.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "use_tf32": "0",  # a graph in fp32 computes in fp32
+}
 
 
 def build_cuda(graph: Path, contract: GraphIO, folder: Path) -> DeviceEngine:
     """An engine on the first NVIDIA device; `folder` is not used."""
-    options = {
-        "arena_extend_strategy": "kSameAsRequested",
-        # The one convolution, the encoder's, is not worth the exhaustive search of the default.
-        "cudnn_conv_algo_search": "HEURISTIC",
-        "use_tf32": "0",  # a graph in fp32 computes in fp32
-        "enable_cuda_graph": "1" if wants_graphs() else "0",
-    }
+    options = CUDA_OPTIONS | {"enable_cuda_graph": "1" if wants_graphs() else "0"}
     return _engine(graph, contract, [(CUDA, options), (CPU, {})], "cuda")
 
 

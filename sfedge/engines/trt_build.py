@@ -1,20 +1,22 @@
-"""Builds native TensorRT engines from a bundle, on the device that is to run them."""
+"""Builds native TensorRT engines of bundles and detectors, on the device that is to run them."""
 
 import hashlib
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sfedge.bundle.bundle import Bundle
-from sfedge.bundle.graph_io import PROMPT_AXES, GraphIO, check_ports, graph_io
+from sfedge.bundle.graph_io import Dims, GraphIO, graph_io
 from sfedge.core.errors import EngineError
 from sfedge.engines import ENGINES, compiled
-from sfedge.engines.trt import BACKENDS, Log, load_tensorrt, machine, port
+from sfedge.engines.small_network import AS_IS, NetworkSet
+from sfedge.engines.trt import BACKENDS, Log, load_tensorrt, machine
+from sfedge.engines.trt_io import Fit, as_found, as_promised
 from sfedge.system import cache
 
 MAX_BATCH = 64
@@ -24,7 +26,6 @@ MAX_BATCH = 64
 MEMORY_BASE, MEMORY_FACTOR = 700_000_000, 3.3
 
 Progress = Callable[[str, float], None]  # graph, fraction that is done
-
 _CHUNK = 1 << 24  # bytes written at a time
 
 
@@ -118,28 +119,103 @@ def build_engines(
         BundleError: a graph is damaged, or the bundle has no such precision.
         OutputError: the cache cannot be written.
     """
+    contracts = graph_io(bundle.manifest)
+    return _build_set(
+        (
+            (name, bundle.graph_path(precision, name), as_promised(contracts[name]))
+            for name in contracts
+        ),
+        bundle.manifest.name,
+        bundle.sha256,
+        precision,
+        backend=backend,
+        max_batch=max_batch,
+        workspace=workspace,
+        timing_cache=timing_cache,
+        progress=progress,
+    )
+
+
+def build_networks(
+    detector: NetworkSet,
+    picture: Dims = (),
+    *,
+    backend: str,
+    workspace: int | None = None,
+    timing_cache: Path | None = None,
+    progress: Progress = lambda graph, share: None,
+) -> tuple[compiled.EngineSet, Path]:
+    """Compile a detector's networks for one picture in a run; seconds to a few minutes.
+
+    They compute in the types of their files, those of MediaPipe in fp32; else as `build_engines`.
+
+    Args:
+        detector: with networks of one float32 input and float32 outputs of fixed sizes.
+        picture: the input's sizes without the batch, for networks that leave some of them free.
+        backend: as of `build_engines`.
+        workspace: likewise.
+        timing_cache: likewise.
+        progress: likewise.
+
+    Raises:
+        EngineError: TensorRT is not installed, refuses a network, or finds no device; or a network
+            is of another kind.
+        OutputError: the cache cannot be written.
+    """
+    return _build_set(
+        ((name, file, as_found(name, picture)) for name, file in detector.files.items()),
+        detector.name,
+        detector.sha256,
+        AS_IS,
+        backend=backend,
+        max_batch=1,
+        workspace=workspace,
+        timing_cache=timing_cache,
+        progress=progress,
+    )
+
+
+def _build_set(
+    graphs: Iterable[tuple[str, Path, Fit]],
+    name: str,
+    sha256: str,
+    precision: str,
+    *,
+    backend: str,
+    max_batch: int,
+    workspace: int | None,
+    timing_cache: Path | None,
+    progress: Progress,
+) -> tuple[compiled.EngineSet, Path]:
+    """Compile graphs, each by name with its file, into the folder of a bundle or detector."""
     trt = load_tensorrt(backend)
     now = machine(trt)
     timings = None if backend == "tensorrt-rtx" else timing_cache or _timing_file(now)
-    folder = compiled.folder_of(bundle.sha256, backend, precision)
+    folder = compiled.folder_of(sha256, backend, precision)
     compiled.make_private(folder.parent)
     with cache.within(folder):
         part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.part-"))
     try:
         built = []
-        for name, contract in graph_io(bundle.manifest).items():
-            graph = bundle.graph_path(precision, name)
-            plan = _Build(trt, graph, contract, progress).run(max_batch, workspace, timings)
-            file = f"{name}.engine"
+        for graph, path, fit in graphs:
+            build = _Build(trt, graph, path, fit, progress)
+            plan, io = build.run(max_batch, workspace, timings)
+            file = f"{graph}.engine"
             cache.write(part / file, _chunks(plan))
-            sha256 = hashlib.sha256(plan).hexdigest()
             built.append(
-                compiled.BuiltEngine(name, file, len(plan), sha256, cache.file_sha256(graph))
+                compiled.BuiltEngine(
+                    graph,
+                    file,
+                    len(plan),
+                    hashlib.sha256(plan).hexdigest(),
+                    cache.file_sha256(path),
+                    io if precision == AS_IS else None,
+                )
             )
         engines = compiled.EngineSet(
             backend=backend,
-            bundle=bundle.manifest.name,
-            bundle_sha256=bundle.sha256,
+            bundle=name,
+            bundle_sha256=sha256,
             precision=precision,
             max_batch=max_batch,
             machine=now,
@@ -159,13 +235,17 @@ def build_engines(
 class _Build:
     """The building of one graph."""
 
-    def __init__(self, trt: ModuleType, graph: Path, contract: GraphIO, progress: Progress) -> None:
-        self._trt, self._graph, self._contract = trt, graph, contract
+    def __init__(
+        self, trt: ModuleType, name: str, graph: Path, fit: Fit, progress: Progress
+    ) -> None:
+        self._trt, self._name, self._graph, self._fit = trt, name, graph, fit
         self._log = Log(trt)
         self._progress = progress
 
-    def run(self, max_batch: int, workspace: int | None, timings: Path | None) -> memoryview:
-        """The engine's bytes."""
+    def run(
+        self, max_batch: int, workspace: int | None, timings: Path | None
+    ) -> tuple[memoryview, GraphIO]:
+        """The engine's bytes, and what it takes and gives."""
         trt = self._trt
         try:
             builder = trt.Builder(self._log.logger)
@@ -178,18 +258,19 @@ class _Build:
                 fix="It needs an NVIDIA device and driver; `sfedge doctor` lists what is there.",
             ) from error
         self._parse(network)
+        io = self._fit(trt, network, str(self._graph))
         config = builder.create_builder_config()
         if hasattr(trt.BuilderFlag, "TF32"):
             config.clear_flag(trt.BuilderFlag.TF32)
         if workspace is not None:
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
         profile = builder.create_optimization_profile()
-        for name, dims in self._contract.inputs.items():
+        for name, dims in io.inputs.items():
             profile.set_shape(name, (1, *dims), (min(4, max_batch), *dims), (max_batch, *dims))
         config.add_optimization_profile(profile)
         if timings is not None:
             self._read_timings(config, timings)
-        monitor = _monitor(trt, lambda share: self._progress(self._contract.name, share))
+        monitor = _monitor(trt, lambda share: self._progress(self._name, share))
         config.progress_monitor = monitor
         plan = builder.build_serialized_network(network, config)
         if monitor.interruption is not None:
@@ -197,13 +278,13 @@ class _Build:
         if plan is None:
             reasons = self._log.errors() or "it gives no reason"
             raise EngineError(
-                f"TensorRT cannot build the {self._contract.name} graph ({reasons})",
+                f"TensorRT cannot build the {self._name} graph ({reasons})",
                 where=str(self._graph),
                 fix="Free some memory, or build for smaller batches.",
             )
         if timings is not None:
             cache.write(timings, [bytes(config.get_timing_cache().serialize())])
-        return memoryview(plan)
+        return memoryview(plan), io
 
     def _parse(self, network: Any) -> None:
         trt, where = self._trt, str(self._graph)
@@ -212,23 +293,9 @@ class _Build:
             found = [parser.get_error(index) for index in range(parser.num_errors)]
             reasons = "; ".join(f"{error.node_operator()}: {error.desc()}" for error in found)
             raise EngineError(
-                f"TensorRT cannot read the {self._contract.name} graph "
-                f"({reasons or self._log.errors()})",
+                f"TensorRT cannot read the {self._name} graph ({reasons or self._log.errors()})",
                 where=where,
             )
-        inputs = [network.get_input(index) for index in range(network.num_inputs)]
-        outputs = [network.get_output(index) for index in range(network.num_outputs)]
-        for tensor in inputs:
-            if tensor.name in PROMPT_AXES and tensor.name in self._contract.inputs:
-                # Prompts come padded, as those of several tasks go in one run: a size that is
-                # known while building makes faster kernels.
-                tensor.shape = (-1, *self._contract.inputs[tensor.name])
-        check_ports(
-            self._contract,
-            [port(trt, tensor.name, tensor.dtype, tensor.shape) for tensor in inputs],
-            [port(trt, tensor.name, tensor.dtype, tensor.shape) for tensor in outputs],
-            where=where,
-        )
 
     def _read_timings(self, config: Any, file: Path) -> None:
         try:

@@ -47,7 +47,7 @@ class AnswerHistory:
             now: its time.
 
         Returns:
-            The same answers, smoothed; and the older ones that hold for whom is in sight.
+            The same answers, smoothed; and the older ones that hold for those in sight.
         """
         fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
         carried = self._newest.update(fresh, scene, now)

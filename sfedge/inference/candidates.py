@@ -9,9 +9,9 @@ from typing import TypeVar
 from sfedge.core.structures import AnswerKey, Hand, Query, Scene, Track
 from sfedge.core.tasks import Task
 from sfedge.inference.conditions import CONDITIONS, raised_hands
-from sfedge.inference.crop import free_hand_query, hand_queries, query_for
+from sfedge.inference.crop import free_hand_queries, hand_queries, query_for
 
-_CLEARLY = 1.2  # times as large as one who was chosen before, and another takes the place
+_CLEARLY = 1.2  # so many times as large as one chosen before, another takes the place
 
 _Item = TypeVar("_Item", Track, Hand)
 
@@ -32,7 +32,7 @@ class Caps:
 
 
 class Candidates:
-    """Finds every question that may be asked about a frame, within the caps.
+    """Finds every query that may be asked about a frame, within the caps.
 
     Who was among the largest stays chosen until another is clearly larger, or until they leave; so
     in a crowd of equal sizes the same people are asked again and again, and their answers last.
@@ -65,7 +65,7 @@ class Candidates:
                 able = [track for track in chosen if may_ask(track)]
                 for track in able:
                     queries += hand_queries(task, track, raised_hands(track), aspect)
-                queries += [free_hand_query(task, hand, aspect) for hand in hands]
+                queries += free_hand_queries(task, hands, aspect)
                 continue
             if task.people == 2:
                 asked: Sequence[tuple[Track, ...]] = pairs
@@ -91,7 +91,7 @@ def slot(query: Query) -> AnswerKey:
 
 
 class _Largest:
-    """The largest of some people or hands, of whom those chosen before come first."""
+    """Chooses the largest people or hands; those chosen before are preferred."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -14,6 +14,9 @@ _HEAD_SIDE, _HEAD_UP, _HEAD_DOWN = 0.10, 0.35, 0.05  # of the face's width and h
 # side, in sizes of the hand: the wrist and the forearm.
 _AROUND_HAND = 1.0
 
+# Two hands whose common box is at most this many times as long as the larger one make one gesture.
+_TOGETHER = 3.0
+
 
 def head_box(face: Box) -> Box:
     """The box of the whole head around a detected face, cut at the picture."""
@@ -43,19 +46,46 @@ def view_of(track: Track, task: Task) -> Box | None:
     return with_margin(union((track.person, *(hand.box for hand in track.hands))), task.margin)
 
 
-def hand_view(hand: Box, margin: float, aspect: float) -> Box:
-    """A square of pixels around a hand, moved into the picture where it would leave it.
+def hand_view(hands: Sequence[Box], margin: float, aspect: float) -> Box:
+    """A square of pixels around a hand or two, moved into the picture where it would leave it.
 
     Args:
-        hand: its box.
-        margin: added on each side, in fractions of the box's longer side.
+        hands: their boxes.
+        margin: added on each side, in fractions of the longer side of the larger box.
         aspect: the picture's width divided by its height, in pixels.
     """
-    side = (1 + 2 * margin) * max(hand.width * aspect, hand.height)  # in heights of the picture
+    around = union(hands)
+    side = _longest(around, aspect) + 2 * margin * max(_longest(hand, aspect) for hand in hands)
     width, height = min(side / aspect, 1.0), min(side, 1.0)
-    x = min(max(hand.centre[0] - width / 2, 0.0), 1.0 - width)
-    y = min(max(hand.centre[1] - height / 2, 0.0), 1.0 - height)
+    x = min(max(around.centre[0] - width / 2, 0.0), 1.0 - width)
+    y = min(max(around.centre[1] - height / 2, 0.0), 1.0 - height)
     return clamped(x, y, x + width, y + height)
+
+
+def hands_together(hands: Sequence[Hand], aspect: float) -> list[tuple[Hand, ...]]:
+    """The hands that a view of hands shows at once: each alone, or two close together.
+
+    Their sides do not matter: of hands that cross they are often told wrongly.
+
+    Args:
+        hands: of one person, or those without a person.
+        aspect: the picture's width divided by its height, in pixels.
+
+    Returns:
+        In the order of their ids.
+    """
+    rest = sorted(hands, key=lambda hand: hand.id)
+    groups: list[tuple[Hand, ...]] = []
+    while rest:
+        first = rest.pop(0)
+        near = [other for other in rest if _are_together(first, other, aspect)]
+        if near:
+            nearest = min(near, key=lambda other: union((first.box, other.box)).area)
+            rest.remove(nearest)
+            groups.append((first, nearest))
+        else:
+            groups.append((first,))
+    return groups
 
 
 def query_for(task: Task, people: Sequence[Track]) -> Query | None:
@@ -86,7 +116,7 @@ def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float)
     """The queries of `task`, which is about hands, about some of a person's hands.
 
     A view of the person shows both hands and does not distinguish them, so that one query is
-    about both; a view of the hand shows one.
+    about both; a view of the hand shows one, or both where they are close together.
 
     Args:
         task: what to ask.
@@ -95,30 +125,48 @@ def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float)
         aspect: the picture's width divided by its height, in pixels.
     """
     if task.view == "hand":
-        return [_hand_query(task, (track.id,), hand, task.margin, aspect) for hand in hands]
+        groups = hands_together(hands, aspect)
+        return [_hand_query(task, (track.id,), group, task.margin, aspect) for group in groups]
     view = view_of(track, task)
     if view is None:
         return []
-    side: Side | None = hands[0].side if len(hands) == 1 else "both"
-    return [Query(task, (track.id,), view, (), tuple(hand.id for hand in hands), side)]
+    return [Query(task, (track.id,), view, (), tuple(hand.id for hand in hands), _side(hands))]
 
 
-def free_hand_query(task: Task, hand: Hand, aspect: float) -> Query:
-    """The question of `task`, which is about hands, about a hand that belongs to nobody in sight.
+def free_hand_queries(task: Task, hands: Sequence[Hand], aspect: float) -> list[Query]:
+    """The queries of `task`, which is about hands, about hands that belong to nobody in sight.
 
     Args:
         task: what to ask.
-        hand: the hand.
+        hands: the hands; two close together are taken for one person's.
         aspect: the picture's width divided by its height, in pixels.
     """
     margin = task.margin if task.view == "hand" else _AROUND_HAND
-    return _hand_query(task, (), hand, margin, aspect)
+    groups = hands_together(hands, aspect)
+    return [_hand_query(task, (), group, margin, aspect) for group in groups]
 
 
 def _hand_query(
-    task: Task, people: tuple[int, ...], hand: Hand, margin: float, aspect: float
+    task: Task, people: tuple[int, ...], hands: Sequence[Hand], margin: float, aspect: float
 ) -> Query:
-    return Query(task, people, hand_view(hand.box, margin, aspect), (), (hand.id,), hand.side)
+    view = hand_view([hand.box for hand in hands], margin, aspect)
+    return Query(task, people, view, (), tuple(hand.id for hand in hands), _side(hands))
+
+
+def _side(hands: Sequence[Hand]) -> Side | None:
+    return hands[0].side if len(hands) == 1 else "both"
+
+
+def _are_together(a: Hand, b: Hand, aspect: float) -> bool:
+    longest = max(_longest(a.box, aspect), _longest(b.box, aspect))
+    is_near = _longest(union((a.box, b.box)), aspect) <= _TOGETHER * longest
+    # The body places hands only where both arms are folded or crossed.
+    return is_near or a.from_body or b.from_body
+
+
+def _longest(box: Box, aspect: float) -> float:
+    """The longer side, in heights of the picture."""
+    return max(box.width * aspect, box.height)
 
 
 def _mark(task: Task, track: Track) -> Box | None:

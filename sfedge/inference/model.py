@@ -1,7 +1,8 @@
 """Answers queries about a frame: one pass per view, then trunk and head per query.
 
 A bundle's graphs are chained here: images -> features -> tokens -> hidden states -> label logits
-or gaze heatmap. The keys and values of each task's prompt come ready from the bundle.
+or gaze heatmap. Landmarks, where the model reads any, become tokens with the features. The keys and
+values of each task's prompt come ready from the bundle.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from sfedge.bundle.bundle import Bundle
 from sfedge.bundle.graph_io import graph_io
-from sfedge.bundle.manifest import HEADS
+from sfedge.bundle.manifest import HEADS, Manifest
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.decode import answered, values_of
+from sfedge.core.landmarks import INPUT_WIDTH, Vector
 from sfedge.core.preprocess import crop, encoder_input
 from sfedge.core.structures import Frame, Prediction, Query
 from sfedge.core.tasks import Task, select_tasks
@@ -31,7 +33,7 @@ from sfedge.system.closing import Closing
 PADDING = -1e4  # added to the attention of padding; finite in fp16, unlike -inf
 
 Array = NDArray[np.float32]
-_Key = tuple[Box, tuple[Box, ...]]  # a view, and the boxes where its tokens depend on them
+TokensKey = tuple[Box, tuple[Box, ...], bytes]
 _T = TypeVar("_T")
 
 
@@ -106,6 +108,11 @@ class Model(Closing):
             undo.pop_all()
 
     @property
+    def reads_landmarks(self) -> bool:
+        """Whether queries are to carry landmarks."""
+        return self._manifest.landmarks is not None
+
+    @property
     def device(self) -> str:
         """Device and precision that it runs on, as shown to the user."""
         return f"{self._engines['encoder'].device}, {self.precision}"
@@ -147,7 +154,9 @@ class Model(Closing):
             asked = [i for i, query in enumerate(queries) if HEADS[query.task.output] == head]
             for part in _batches(asked, self._batch):
                 chosen = [queries[i] for i in part]
-                values = self._ask(head, chosen, [tokens[self._tokens_key(q)] for q in chosen])
+                values = self._ask(
+                    head, chosen, [tokens[tokens_key(self._manifest, q)] for q in chosen]
+                )
                 for i, query, value in zip(part, chosen, values, strict=True):
                     yield i, self._prediction(frame, query, value)
 
@@ -179,21 +188,22 @@ class Model(Closing):
             features.update(zip(part, found, strict=True))
         return features
 
-    def _connect(self, features: Mapping[Box, Row], queries: Sequence[Query]) -> dict[_Key, Row]:
-        """Image tokens [T, d_l]: of each view, or of each view and its boxes."""
-        distinct = {self._tokens_key(query): query for query in queries}
-        tokens: dict[_Key, Row] = {}
+    def _connect(
+        self, features: Mapping[Box, Row], queries: Sequence[Query]
+    ) -> dict[TokensKey, Row]:
+        """Tokens [K + T, d_l] of all that queries differ in before the trunk, each once."""
+        manifest = self._manifest
+        distinct = {tokens_key(manifest, query): query for query in queries}
+        tokens: dict[TokensKey, Row] = {}
         for part in _batches(list(distinct), self._batch):
-            inputs: dict[str, Rows] = {"features": [features[view] for view, _ in part]}
-            if self._manifest.box_embedding == "before":
-                inputs["box_mask"] = _masks([boxes for _, boxes in part], self._manifest.shape.grid)
+            inputs: dict[str, Rows] = {"features": [features[view] for view, _, _ in part]}
+            if manifest.landmarks is not None:
+                inputs["landmarks"] = [landmarks_of(distinct[key]) for key in part]
+            if manifest.box_embedding == "before":
+                inputs["box_mask"] = _masks([boxes for _, boxes, _ in part], manifest.shape.grid)
             found = self._engines["connector"].run(inputs)["tokens"]
             tokens.update(zip(part, found, strict=True))
         return tokens
-
-    def _tokens_key(self, query: Query) -> _Key:
-        """The inputs that a query's image tokens depend on."""
-        return query.view, query.boxes if self._manifest.box_embedding == "before" else ()
 
     def _ask(self, head: str, queries: Sequence[Query], tokens: Sequence[Row]) -> list[Array]:
         """Label logits [R] or heatmap logits [64, 64] of each of as many queries as a run takes."""
@@ -227,6 +237,17 @@ class Model(Closing):
             side=query.side,
         )
         return answered(asked, task, values_of(task, logits[None])[0], query.view)
+
+
+def tokens_key(manifest: Manifest, query: Query) -> TokensKey:
+    """What the tokens behind a query's prompt depend on: equal for queries that share them."""
+    boxes = query.boxes if manifest.box_embedding == "before" else ()
+    return query.view, boxes, b"" if manifest.landmarks is None else landmarks_of(query).tobytes()
+
+
+def landmarks_of(query: Query) -> Vector:
+    """What is known in a query's view, [INPUT_WIDTH]; zeros where nothing is."""
+    return np.zeros(INPUT_WIDTH, np.float32) if query.landmarks is None else query.landmarks
 
 
 def _prompt(prefix: Array, least: int, keep: Callable[[Array], Row]) -> _Prompt:

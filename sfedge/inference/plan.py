@@ -80,7 +80,7 @@ class BudgetPlanner:
     What was never asked comes first. Then an answer's age counts, the more the sooner such answers
     change and the more the person has moved since. As age grows without end and the other factors
     do not, every query gets its turn. A new hand of one whose hands were asked about is as
-    urgent as if it had moved far, no more: ids of hands change often. Questions on a view that is
+    urgent as if it had moved far, no more: ids of hands change often. Queries on a view that is
     encoded anyway come along if they are nearly as urgent.
 
     Args:

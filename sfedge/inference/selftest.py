@@ -22,6 +22,7 @@ from sfedge.bundle.bundle import Bundle
 from sfedge.bundle.manifest import SELFTEST_NAME
 from sfedge.core.boxes import FULL, Box
 from sfedge.core.errors import BundleError, EngineError, OutputError
+from sfedge.core.landmarks import INPUT_WIDTH, PRESENT, SLICES, Vector, without
 from sfedge.core.structures import Frame, Image, Prediction, Query
 from sfedge.core.tasks import HEATMAP_SIZE, Task
 from sfedge.core.version import __version__
@@ -62,9 +63,21 @@ def picture(size: int) -> Image:
     return image
 
 
+def landmarks() -> Vector:
+    """Landmarks beside the picture, the other hand not known; as much made for this alone."""
+    steps = np.arange(INPUT_WIDTH) * 37 % 101 - 50
+    vector = (steps / 50).astype(np.float32)
+    vector[[rows.start + PRESENT for rows in SLICES.values()]] = 1.0
+    return without(vector, "other_hand")
+
+
 def questions(tasks: Sequence[Task]) -> list[Query]:
     """One of each task, all about the whole picture, so that it is encoded once."""
-    return [Query(task, tuple(range(task.people)), FULL, BOXES[: task.boxes]) for task in tasks]
+    known = landmarks()
+    return [
+        Query(task, tuple(range(task.people)), FULL, BOXES[: task.boxes], landmarks=known)
+        for task in tasks
+    ]
 
 
 def check_once(
@@ -121,7 +134,7 @@ def check_once(
         answers.append(answer)
         if progress:
             progress(len(answers), len(new))
-    distances = compare(answers, wanted)
+    distances = compare(answers, wanted, {task.name: task.temperature for task in new})
     limit = _LIMITS.get(choice.precision, _LIMIT_8_BITS)
     if wrong := {name: d for name, d in distances.items() if not d <= limit}:
         differences = ", ".join(f"{name} by {distance:.2g}" for name, distance in wrong.items())
@@ -151,25 +164,35 @@ def tested_models() -> dict[str, str]:
     return names
 
 
-def compare(answers: Sequence[Prediction], wanted: Mapping[str, Array]) -> dict[str, float]:
+def compare(
+    answers: Sequence[Prediction],
+    wanted: Mapping[str, Array],
+    temperatures: Mapping[str, float] | None = None,
+) -> dict[str, float]:
     """By task, how far an answer is from the one that is wanted, relative to its size.
 
     Args:
         answers: to the queries of the self-test.
         wanted: logits by task, of all tasks of the bundle.
+        temperatures: by task, what its logits were divided by before they became probabilities;
+            None for 1.
     """
     sizes = [_spread(values) for values in wanted.values() if values.ndim == 1]
     typical = float(np.median(sizes)) if sizes else 0.0
     distances = {}
     for answer in answers:
         values = wanted[answer.task]
+        found: Array
         if answer.heatmap is not None:
-            found, values, least = answer.heatmap, 0.5 * (1 + np.tanh(0.5 * values)), _FLAT
+            found = np.asarray(answer.heatmap, np.float64)
+            values, least = 0.5 * (1 + np.tanh(0.5 * values)), _FLAT
         else:
             assert answer.raw is not None
             # A softmax forgets what all logits have in common, and so does `_centred`.
-            found, least = np.log(np.maximum([*answer.raw.values()], 1e-300)), typical
-        difference = _centred(np.asarray(found, np.float64)) - _centred(values)
+            shares = np.maximum([*answer.raw.values()], 1e-300)
+            temperature = (temperatures or {}).get(answer.task, 1.0)
+            found, least = temperature * np.log(shares), typical
+        difference = _centred(found) - _centred(values)
         scale = max(_spread(values), least, 1e-30)
         distances[answer.task] = float(np.sqrt((difference**2).mean()) / scale)
     return distances

@@ -46,7 +46,7 @@ class Smoother:
 
         Args:
             predictions: new answers of the model.
-            time: of the newest frame.
+            time: of the frame that they are about.
         """
         self._means = {
             key: mean for key, mean in self._means.items() if not self._is_over(time - mean.time)

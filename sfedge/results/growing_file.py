@@ -24,8 +24,8 @@ _FIXES = {
 class GrowingFile:
     """A new file in place of an older one; every write is on its way to the disk when it returns.
 
-    A file that was removed, alone or with its folder, could be written to for hours without a
-    word from the system; here the next write fails. After a failure nothing more is written, so
+    A file that was removed, alone or with its folder, could be written to for hours without an
+    error; here the next write fails. After a failure nothing more is written, so
     that what came before stays as it is.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sfedge.bundle.manifest import Manifest
-from sfedge.core.answer_table import Asked
+from sfedge.core.answer_table import Asked, rounded
 from sfedge.core.boxes import Box
 from sfedge.core.config import RunConfig
 from sfedge.core.frame_result import FrameResult
@@ -25,8 +25,8 @@ def source_facts(info: SourceInfo, identity: str | None) -> Row:
         "identity": identity,
         "width": info.width,
         "height": info.height,
-        "frame_rate": _rounded(info.frame_rate, 4),
-        "duration": _rounded(info.duration, 3),
+        "frame_rate": rounded(info.frame_rate, 4),
+        "duration": rounded(info.duration, 3),
         "frames": info.frames,
         "is_live": info.is_live,
         "is_pictures": info.is_pictures,
@@ -105,7 +105,7 @@ def gap_row(gap: Gap, file: str, shot: int) -> Row:
         "file": file,
         "shot": shot,
         "start": round(gap.start, 6),
-        "end": _rounded(gap.end, 6),
+        "end": rounded(gap.end, 6),
         "reason": gap.reason,
     }
 
@@ -145,8 +145,8 @@ def prediction_row(prediction: Prediction, result: FrameResult, asked: Asked, mo
         row["raw"] = _rounded_map(prediction.raw or prediction.probabilities)
     if prediction.point is not None:
         row["point"] = [round(value, 5) for value in prediction.point]
-        row["peak"] = _rounded(prediction.peak, 4)
-        row["in_frame"] = _rounded(prediction.in_frame, 4)
+        row["peak"] = rounded(prediction.peak, 4)
+        row["in_frame"] = rounded(prediction.in_frame, 4)
     return row
 
 
@@ -161,9 +161,9 @@ def _person(track: Track, result: FrameResult) -> Row:
         "id": track.id,
         "is_seen": track.last_seen == result.time,
         "person": _corners(track.person),
-        "person_score": _rounded(track.person_score, 4),
+        "person_score": rounded(track.person_score, 4),
         "face": _corners(track.face),
-        "face_score": _rounded(track.face_score, 4),
+        "face_score": rounded(track.face_score, 4),
         "hands": [_hand(hand, result.time) for hand in track.hands],
         "gesture": None if gesture is None else gesture.label,
     }
@@ -173,22 +173,19 @@ def _person(track: Track, result: FrameResult) -> Row:
 
 
 def _hand(hand: Hand, time: float) -> Row:
-    return {
+    row: Row = {
         "id": hand.id,
         "is_seen": hand.last_seen == time,
         "box": _corners(hand.box),
         "side": hand.side,
-        "score": _rounded(hand.score, 4),
+        "score": rounded(hand.score, 4),
         "is_wearers": hand.is_wearers,
     }
+    return row | {"from_body": True} if hand.from_body else row
 
 
 def _corners(box: Box | None) -> list[float] | None:
     return None if box is None else [round(v, 5) for v in (box.x1, box.y1, box.x2, box.y2)]
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(float(value), digits)
 
 
 def _rounded_map(values: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import av
 import av.error
-import cv2
 import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
@@ -17,6 +16,7 @@ from sfedge.core.errors import OutputError, SourceError
 from sfedge.core.structures import Image
 from sfedge.results.growing_file import GrowingFile
 from sfedge.results.sound import Sound, open_sound
+from sfedge.sources.fit import fitted
 from sfedge.sources.sound_feed import SoundFeed
 from sfedge.system.closing import Closing
 
@@ -46,7 +46,7 @@ class VideoWriter(Closing):
     """Writes frames at their own times; nothing that was written is ever lost.
 
     The file can be played while it grows, also if the program is killed. `finish` makes it a plain
-    MP4 in place, with the rest of the sound: it needs no room but for the index.
+    MP4 in place, with the rest of the sound: it needs no space on the disk but for the index.
 
     Args:
         path: the file, replaced.
@@ -82,9 +82,9 @@ class VideoWriter(Closing):
         self._sound: Sound | None = None
         self._losses: tuple[str, ...] = ()
         try:
-            with self._telling():
+            with self._reporting():
                 self._file = GrowingFile(path)
-            with self._telling():
+            with self._reporting():
                 self._begin(audio_from, end)
         except BaseException:
             self.close()
@@ -103,13 +103,13 @@ class VideoWriter(Closing):
             time: seconds of the source, later than that of the frame before.
         """
         ticks = max(round((time - self._start) * TICKS), self._ticks + 1)
-        frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(_coded(image, self._size), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         frame.pts, frame.time_base = ticks, Fraction(1, TICKS)
         if ticks - self._key_ticks >= _KEY_FRAME_EVERY * TICKS:
             frame.pict_type = PictureType.I
             self._key_ticks = ticks
-        with self._telling():
+        with self._reporting():
             if self._sound is not None:
                 self._output.mux(list(self._sound.packets(ticks / TICKS)))
             self._output.mux(self._packets(frame))
@@ -123,7 +123,7 @@ class VideoWriter(Closing):
         """
         if self._ticks < 0:
             raise OutputError("no frame was written", where=str(self.path))
-        with self._telling():
+        with self._reporting():
             self._output.mux(self._packets(None))
             if self._sound is not None:
                 last = self._ticks / TICKS + float(1 / self._rate)
@@ -189,15 +189,15 @@ class VideoWriter(Closing):
         return packets
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Turn what writing can raise into one sentence."""
+    def _reporting(self) -> Iterator[None]:
+        """Turn what writing can raise into an OutputError."""
         try:
             yield
         except (av.error.FFmpegError, OSError) as error:
             raise OutputError(
                 f"the video cannot be written ({error.strerror or error})",
                 where=str(self.path),
-                fix="Check that the folder can be written to and the disk has room.",
+                fix="Check that the folder can be written to and the disk has free space.",
             ) from error
 
 
@@ -209,19 +209,12 @@ def _even_size(width: int, height: int) -> tuple[int, int]:
     return width + width % 2, height + height % 2
 
 
-def _fitted(image: Image, size: tuple[int, int]) -> Image:
+def _coded(image: Image, size: tuple[int, int]) -> Image:
     """The picture at the coded size: odd edges repeated, another size scaled onto black."""
     width, height = size
     high, wide = image.shape[:2]
     if not (0 <= width - wide <= 1 and 0 <= height - high <= 1):
-        scale = min(width / wide, height / high)
-        small = max(round(wide * scale), 1), max(round(high * scale), 1)
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        inner = cv2.resize(image, small, interpolation=way)
-        image = np.zeros((height, width, 3), np.uint8)
-        x, y = (width - small[0]) // 2, (height - small[1]) // 2
-        image[y : y + small[1], x : x + small[0]] = inner
-        return image
+        return fitted(image, size)
     if (high, wide) != (height, width):
         image = np.pad(image, ((0, height - high), (0, width - wide), (0, 0)), mode="edge")
     return np.ascontiguousarray(image)

@@ -1,19 +1,16 @@
-"""Arrays in: frames and boxes that a program makes, as the pipeline's own values."""
+"""Arrays in: frames that a program makes, as the pipeline's own values."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sfedge.core.boxes import Box, clamped
-from sfedge.core.errors import DataError, DetectorError, UsageError
-from sfedge.core.structures import Detection, Frame, Gap, Image, Kind
-from sfedge.runtime.protocols import Boxes
+from sfedge.core.errors import UsageError
+from sfedge.core.structures import Frame, Gap, Image
 from sfedge.sources import MAX_PIXELS, open_source
 from sfedge.sources.source import Source, SourceInfo
 from sfedge.system.closing import Closing
@@ -22,7 +19,6 @@ FRAME_RATE = 30.0  # frames per second of arrays that come without times
 
 Frames = Iterable[Image] | Iterable[tuple[Image, float]] | Iterable[Frame]
 
-_KINDS = get_args(Kind)
 _SOURCES = (
     "a path, an address, a camera's number, a picture as an array, or an iterable of frames, "
     "each an array or a pair (array, seconds)"
@@ -63,7 +59,7 @@ def as_source(
 
 def not_a_source(given: object) -> UsageError:
     """The error to raise where `given` is no source."""
-    return UsageError(f"a source is {_SOURCES}, not {_described(given)}")
+    return UsageError(f"a source is {_SOURCES}, not {described(given)}")
 
 
 class NoSource(Closing):
@@ -172,75 +168,11 @@ def check_order(frame: Frame, last: float) -> None:
         )
 
 
-def detections_of(found: Sequence[Detection] | Boxes) -> Sequence[Detection]:
-    """Detections from what a detector has found, given as they are or as arrays by kind.
-
-    Raises:
-        DetectorError: it is neither; an array has another shape, or contains values that are no
-            boxes.
-    """
-    if isinstance(found, Mapping):
-        return [
-            detection for kind, boxes in found.items() for detection in _detections(kind, boxes)
-        ]
-    if not isinstance(found, Iterable):
-        raise _not_detections(_described(found))
-    detections = tuple(found)
-    for item in detections:
-        if not isinstance(item, Detection):
-            raise _not_detections(f"{_described(item)} among its detections")
-    return detections
-
-
-def _not_detections(what: str) -> DetectorError:
-    return DetectorError(
-        f"the detector returned {what}",
-        fix="Expected is a sequence of Detection, empty where nothing is found, or a mapping from "
-        "kinds to arrays of boxes.",
-    )
-
-
-def _detections(kind: Kind, boxes: object) -> Iterator[Detection]:
-    where = f"boxes of kind {kind!r}"
-    if kind not in _KINDS:
-        raise DetectorError(
-            "no such kind is known", where=where, fix=f"Known: {', '.join(_KINDS)}."
-        )
-    expected = "Expected is (N, 4): x1 y1 x2 y2; or (N, 5) with the score."
-    try:
-        rows: NDArray[np.float64] = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError) as error:
-        raise DetectorError(
-            f"{_described(boxes)} is no array of numbers", where=where, fix=expected
-        ) from error
-    if rows.size == 0:
-        return
-    if rows.ndim != 2 or rows.shape[1] not in (4, 5):
-        raise DetectorError(f"the shape is {rows.shape}", where=where, fix=expected)
-    for *corners, score in rows if rows.shape[1] == 5 else np.insert(rows, 4, 1.0, axis=1):
-        if not 0 <= score <= 1:
-            raise DetectorError(f"the score {score:g} is not in 0 to 1", where=where)
-        yield Detection(kind, _box(corners, where), float(score))
-
-
-def _box(corners: Sequence[float], where: str) -> Box:
-    if np.isfinite(corners).all() and max(corners) > 2:
-        raise DetectorError(
-            f"the box {[round(float(value), 1) for value in corners]} is given in pixels",
-            where=where,
-            fix="Divide x by the width of the frame and y by its height.",
-        )
-    try:
-        return clamped(*map(float, corners))
-    except DataError as error:
-        raise DetectorError(error.what, where=where, fix="Expected is x1 y1 x2 y2.") from error
-
-
 def _checked(image: object, index: int) -> Image:
     """The image, if it is one."""
     if not isinstance(image, np.ndarray):
         raise UsageError(
-            f"a frame is an array (H, W, 3) of uint8, not {_described(image)}",
+            f"a frame is an array (H, W, 3) of uint8, not {described(image)}",
             where=f"frame {index}",
             fix=f"A source is {_SOURCES}." if isinstance(image, str | Path) else "",
         )
@@ -260,10 +192,11 @@ def _time(time: object, index: int) -> float:
     if isinstance(time, float | int | np.floating | np.integer) and math.isfinite(time):
         return float(time)
     raise UsageError(
-        f"a time is a number of seconds, not {_described(time)}", where=f"frame {index}"
+        f"a time is a number of seconds, not {described(time)}", where=f"frame {index}"
     )
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
+    """A value in a message: as Python writes it, or its type where that is long."""
     text = repr(value)
     return text if len(text) <= 40 else f"a {type(value).__name__}"

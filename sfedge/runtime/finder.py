@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from sfedge.core.structures import Frame
-from sfedge.runtime.arrays import detections_of
 from sfedge.runtime.frame_choice import FrameChoice
+from sfedge.runtime.own_parts import detections_of
 from sfedge.runtime.protocols import Detector
 from sfedge.tracking.cuts import CutFinder
 from sfedge.tracking.look_back import Found, LookBack

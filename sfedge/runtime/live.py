@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sfedge.core.structures import Frame, Prediction, Query
+from sfedge.runtime import own_parts
 from sfedge.runtime.protocols import Model
 from sfedge.sources.source import Source
 from sfedge.system.closing import Closing
@@ -157,9 +158,12 @@ class Asker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a new round may be asked."""
+        """Whether a new round may be asked: the last one is answered, and its answers collected.
+
+        Else the answers of two rounds, about two frames, could be collected as those of one.
+        """
         with self._changed:
-            return self._round is None
+            return self._round is None and not self._answers
 
     @property
     def is_alive(self) -> bool:
@@ -192,7 +196,7 @@ class Asker:
             raise self._error
 
     def collect(self) -> list[Prediction]:
-        """Answers that have arrived since the last call.
+        """The answers of the round that has ended since the last call; none where none has.
 
         Raises:
             SfedgeError: the model failed.
@@ -226,7 +230,7 @@ class Asker:
                 frame, queries = self._round
             begun = time.perf_counter()
             try:
-                answers = self._model.answer(frame, queries)
+                answers = own_parts.answers(self._model, frame, queries)
             except BaseException as error:  # raised again in the thread that shows
                 self._error = error
                 return

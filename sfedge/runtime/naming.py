@@ -1,4 +1,4 @@
-"""The names of a source's results; one rule for every program that writes them.
+"""The names of a source's results: one rule, whoever writes them.
 
 1. Results are named for their source: the stem of a file, the name of a folder, the last part of an
    address. Nothing in it is changed but what is no valid name elsewhere.
@@ -21,13 +21,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from sfedge.sources.source import SourceInfo
-from sfedge.sources.stills import HEIF_SUFFIXES, RAW_SUFFIXES, SUFFIXES
+from sfedge.sources.stills import RAW_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES
 
-_VIDEOS = (
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    *(".wmv", ".flv", ".ogv", ".3gp", ".vob", ".mxf", ".mjpeg", ".mjpg"),
-)
-_MEDIA = (*_VIDEOS, *SUFFIXES, *HEIF_SUFFIXES, *RAW_SUFFIXES)
+_MEDIA = (*VIDEO_SUFFIXES, *SUFFIXES, *RAW_SUFFIXES)
 _LONGEST = 180  # bytes; file systems take 255, of which endings need some
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f/\\\udc80-\udcff]+")  # surrogates are bytes of invalid UTF-8
 

@@ -14,6 +14,7 @@ from sfedge.core.frame_result import FrameResult
 from sfedge.core.structures import Image
 from sfedge.core.tasks import Task, select_tasks
 from sfedge.detect import build_detector
+from sfedge.engines.small_network import Place
 from sfedge.inference import selftest
 from sfedge.inference.model import Model as BundleModel
 from sfedge.runtime.arrays import Frames, NoSource, as_frame, as_source, check_order, not_a_source
@@ -73,10 +74,9 @@ class Pipeline(Session):
         config = configured(config, settings)
         _check_parts(source, config, detector, tracker, model, sinks)
         self._has_source = source is not None
-        if not self._has_source:
-            config = replace(config, live=False)  # `step` returns with the answers
         self._last = -math.inf  # time of the last frame that came through `step`
         bundle: Bundle | None = None
+        beside = ""  # the engine of a bundle's model
         with ExitStack() as resources:
             if model is not None:
                 _check_tasks(config, model.tasks)
@@ -98,16 +98,18 @@ class Pipeline(Session):
                     testing=testing,
                 )
                 resources.callback(own.close)
-                model = own
+                model, beside = own, own.choice.name
             assert model is not None
             if detector is None:
                 found = build_detector(
                     config.detector,
                     detections=config.detections,
                     offline=config.offline,
+                    place=Place(config.detector_engine, beside),
                     width=opened.info.width,
                     height=opened.info.height,
                     source=opened.info.name,
+                    face_mesh=bool(getattr(model, "reads_landmarks", False)),
                     progress=progress,
                 )
                 resources.callback(found.close)
@@ -223,10 +225,10 @@ def _check_parts(
     model: object,
     sinks: Sequence[object],
 ) -> None:
-    """Make sure that no two parts are given for one, and that each is one.
+    """Check that each part has its method, and that settings and parts do not exclude each other.
 
     Raises:
-        UsageError: it is not so.
+        UsageError: they do, or a part lacks its method.
     """
     given: list[tuple[str, object, str]] = [
         ("detector", detector, "detect"),
@@ -240,7 +242,23 @@ def _check_parts(
         raise UsageError("detections= and detector= exclude each other", fix="Give one.")
     if model is not None and config.bundle is not None:
         raise UsageError("bundle= and model= exclude each other", fix="Give one.")
-    if source is None and parsed_every(config.every) != (1, 0.0):
-        raise UsageError("every= needs a source", fix="Leave it out with step.")
-    if source is None and config.detections is not None:
+    if source is None:
+        _check_for_step(config)
+
+
+def _check_for_step(config: RunConfig) -> None:
+    """Refuse settings that choose or time the frames of a source, which `step` does not have.
+
+    Raises:
+        UsageError: one is given.
+    """
+    needless = [name for name in ("start", "end", "as_video", "live") if getattr(config, name)]
+    if parsed_every(config.every) != (1, 0.0):
+        needless.append("every")
+    if needless:
+        raise UsageError(
+            f"{', '.join(f'{name}=' for name in needless)} needs a source",
+            fix="Leave it out with step, which gives each frame its answers.",
+        )
+    if config.detections is not None:
         raise UsageError("boxes from a file need a source", fix="Give a detector of your own.")

@@ -22,7 +22,10 @@ class Detector(Protocol):
     If it has a method `reset()`, that is called before the first frame after a cut, and before
     each frame that starts a scene. If it has `find_face(frame, box)`, which returns the faces
     around a box of a frame, files are searched backwards, too: a clear face that is new in a frame
-    is looked for in the frames of the half second before, which are held back.
+    is looked for in the frames of the half second before, which are held back. If it has
+    `face_points(frame, box, landmarks)`, which returns the points of a face as
+    `sfedge.core.face_points.face_points` orders them, or None, a model that reads landmarks gets
+    them; it is called for the faces that are asked about alone.
     """
 
     def detect(self, frame: Frame) -> Sequence[Detection] | Boxes:
@@ -54,7 +57,10 @@ class Tracker(Protocol):
 
 
 class Model(Protocol):
-    """Answers queries; called from one thread, which is not the iterating one in a live run."""
+    """Answers queries; called from one thread, which is not the iterating one in a live run.
+
+    If it has an attribute `reads_landmarks` that is true, its queries carry landmarks.
+    """
 
     @property
     def tasks(self) -> tuple[Task, ...]:

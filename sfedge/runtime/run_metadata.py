@@ -46,13 +46,14 @@ def write_metadata(
             **model_facts(session),
             "card": dict(session.bundle.manifest.card) if session.bundle else {},
         },
+        "detector": {"device": session.detector_device},
         "settings": rows.settings_facts(session.config),
         "summary": report.to_json(),
         "seconds": {stage: round(spent, 3) for stage, spent in report.seconds.items()},
         "platform": {
             "system": platform.platform(),
             "python": platform.python_version(),
-            "packages": _versions(),
+            "packages": package_versions(),
         },
     }
     try:
@@ -101,7 +102,8 @@ def _facts(path: Path, name: str) -> Iterator[Row]:
     yield {"name": name, "size": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The installed versions of the libraries that results depend on."""
     found = {}
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):

@@ -15,11 +15,13 @@ from sfedge.bundle.bundle import Bundle
 from sfedge.core.config import RunConfig
 from sfedge.core.errors import UsageError
 from sfedge.core.frame_result import FrameResult, RunFacts
-from sfedge.core.structures import Frame, Gap, Image, Prediction, Scene
+from sfedge.core.structures import Frame, Gap, Image, Prediction, Query, Scene
 from sfedge.core.tasks import Task
 from sfedge.inference.answer_history import AnswerHistory
 from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
+from sfedge.inference.query_landmarks import with_landmarks
 from sfedge.results.run_report import RunReport
+from sfedge.runtime import own_parts
 from sfedge.runtime.data_frame import AnswerTable
 from sfedge.runtime.finder import Finder
 from sfedge.runtime.frame_choice import FrameChoice
@@ -61,6 +63,8 @@ class Session(Closing):
         notice: the model's limits, to be shown wherever its answers are.
         device: where the model really runs.
         engine_note: why an NVIDIA GPU is not used; "" otherwise.
+        detector_device: where the detector's networks really run; "" where it does not say.
+        detector_note: why they do not run where the model does; "" otherwise.
     """
 
     def __init__(
@@ -85,6 +89,8 @@ class Session(Closing):
         self.notice = str(getattr(model, "notice", ""))
         self.device = str(getattr(model, "device", ""))
         self.engine_note = str(getattr(model, "engine_note", ""))
+        self.detector_device = str(getattr(detector, "device", ""))
+        self.detector_note = str(getattr(detector, "engine_note", ""))
         self._facts = RunFacts(source.info.name, self.model_name, self.tasks)
         self._source, self._model = source, model
         self._tracker, self._sinks = tracker, list(sinks)
@@ -97,6 +103,8 @@ class Session(Closing):
         )
         self._annotators: list[annotate.Annotator] | None = None
         self._finder = Finder(detector, FrameChoice(config.every), self.timed)
+        self._reads_landmarks = bool(getattr(model, "reads_landmarks", False))
+        self._find_face_points = own_parts.face_points_of(detector)
         self._control = Control()
         self._capture: Capture | None = None
         self._asker: Asker | None = None
@@ -266,8 +274,9 @@ class Session(Closing):
         answers: list[Prediction] = []
         if queries:
             self._tally.asked += 1
+            asked = self._with_landmarks(queries, frame, scene)
             with self.timed("ask"):
-                answers = self._model.answer(frame, queries)
+                answers = own_parts.answers(self._model, frame, asked)
         return self._result(frame, scene, answers)
 
     def _run_live(self) -> Iterator[FrameResult]:
@@ -295,7 +304,7 @@ class Session(Closing):
                 queries = planner.plan(scene, frame.time, asker.limit, aspect=_aspect(frame))
                 if queries:
                     self._tally.asked += 1
-                    asker.ask(frame, queries)
+                    asker.ask(frame, self._with_landmarks(queries, frame, scene))
             yield self._result(frame, scene, answers)
         ended = self._ending
         # The source may end by itself at that time, by a clock that is a little ahead of ours.
@@ -330,10 +339,21 @@ class Session(Closing):
     def _follow(self, found: Found) -> Scene:
         """The people and hands in the frame, and where they are."""
         with self.timed("track"):
-            scene = self._tracker.update(found.detections, found.frame, is_cut=found.is_cut)
+            scene = own_parts.scene_of(
+                self._tracker.update(found.detections, found.frame, is_cut=found.is_cut)
+            )
         self._planner.forget(scene.ended)
         self._history.follow(scene)
         return scene
+
+    def _with_landmarks(
+        self, queries: Sequence[Query], frame: Frame, scene: Scene
+    ) -> Sequence[Query]:
+        """The queries with what a model that reads landmarks reads; faces get theirs only here."""
+        if not self._reads_landmarks:
+            return queries
+        with self.timed("detect"):
+            return with_landmarks(queries, scene, frame, self._find_face_points)
 
     def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:
         fresh, carried = self._history.update(answers, scene, frame.time)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sfedge.core.structures import Frame, Gap, Image
 from sfedge.sources.source import SourceInfo, shown
-from sfedge.sources.stills import Still
+from sfedge.sources.stills import Still, failure
 from sfedge.system.closing import Closing
 
 _STEP = 0.1  # seconds of a frame whose duration is 0, as browsers show it
@@ -78,8 +78,7 @@ class AnimationSource(Closing):
                     image = self._image(still, index)
                 except Exception as error:  # damaged files make decoders raise anything
                     what = f"frames from {index} on ({now:.2f} s to the end)"
-                    reason = " ".join(str(error or type(error).__name__).split())
-                    self._losses.append(f"{what} could not be decoded: {reason}")
+                    self._losses.append(f"{what} could not be decoded: {failure(error)}")
                     return
                 if now >= self._start:
                     yield Frame(image, index, now, self._info.name)

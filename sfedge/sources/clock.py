@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-_CAN_JUMP = ("mpegts", "mpeg")  # after a break of a broadcast, or where files were strung together
+_CAN_JUMP = ("mpegts", "mpeg")  # after a break of a broadcast, or where files were spliced
 _LONGEST_PAUSE = 10  # seconds; a longer one in such a container is a jump
 
 

@@ -221,7 +221,7 @@ class VideoFile:
     def packets(self) -> Iterator[tuple[Any, bool]]:
         """Packets of the picture stream as they are decoded, and whether data of one is missing.
 
-        A transport stream says so, too, of packets before a joint, where nothing is missing; so
+        A transport stream says so, too, of packets before a splice, where nothing is missing; so
         two packets wait until the clock of the next one is known.
         """
         clock = SteadyClock(self.container, self.video, 1 / (self.rate or Fraction(25)))

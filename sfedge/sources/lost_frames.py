@@ -4,8 +4,6 @@ import heapq
 from typing import Any
 
 MAX_SENTENCES = 20  # of one kind, before the rest is summed up
-
-
 _LATEST = 16  # packets that a decoder may take before it gives the picture of an earlier one
 
 
@@ -83,10 +81,14 @@ class DecodedOrder:
 
 
 class Spans:
-    """Runs of frames that share a fate, summed up in a few sentences."""
+    """Runs of frames with the same problem, summed up in a few sentences.
 
-    def __init__(self, fate: str) -> None:
-        self._fate = fate
+    Args:
+        problem: of all of them, such as "could not be decoded".
+    """
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
         self._spans: list[tuple[int, int, float, float]] = []
 
     def add(self, index: int, time: float) -> None:
@@ -100,13 +102,13 @@ class Spans:
     def sentences(self) -> list[str]:
         """Such as "frames 120-134 (4.00-4.47 s) could not be decoded"."""
         listed = [
-            f"frame {first} ({since:.2f} s) {self._fate}"
+            f"frame {first} ({since:.2f} s) {self._problem}"
             if first == last
-            else f"frames {first}-{last} ({since:.2f}-{until:.2f} s) {self._fate}"
+            else f"frames {first}-{last} ({since:.2f}-{until:.2f} s) {self._problem}"
             for first, last, since, until in self._spans[:MAX_SENTENCES]
         ]
         others = self._spans[MAX_SENTENCES:]
         if others:
             count = sum(last - first + 1 for first, last, _, _ in others)
-            listed.append(f"{count} more frames, up to {others[-1][3]:.2f} s, {self._fate}")
+            listed.append(f"{count} more frames, up to {others[-1][3]:.2f} s, {self._problem}")
         return listed

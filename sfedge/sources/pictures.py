@@ -13,11 +13,10 @@ from sfedge.core.structures import Frame, Gap
 from sfedge.sources.fit import fitted
 from sfedge.sources.lost_frames import MAX_SENTENCES
 from sfedge.sources.source import SourceInfo, shown
-from sfedge.sources.stills import RAW_SUFFIXES, Still, is_picture_file
+from sfedge.sources.stills import RAW_SUFFIXES, VIDEO_SUFFIXES, Still, failure, is_picture_file
 from sfedge.system.closing import Closing
 
-PICTURES_PER_SECOND = 1.0  # of photographs: every question is asked of each at the usual interval
-_VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".m2ts", ".3gp", ".mpg", ".wmv")
+PICTURES_PER_SECOND = 1.0  # of photographs: every query is made of each at the usual interval
 # Files that systems and programs leave in folders; so are names that begin with a dot.
 _SYSTEM_FILES = re.compile(
     r"\..*|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r|\$recycle\.bin|__macosx|@eadir"
@@ -139,7 +138,7 @@ class PictureSource(Closing):
             except Exception as error:  # damaged and hostile files make decoders raise anything
                 self._add(
                     self._losses,
-                    f"picture {index} ({place.name}) could not be read: {_reason(error)}",
+                    f"picture {index} ({place.name}) could not be read: {failure(error)}",
                 )
                 continue
             size = self._info.width, self._info.height
@@ -163,7 +162,7 @@ class PictureSource(Closing):
                 continue
             except Exception as error:  # named when its turn comes
                 pages, is_animated = {}, False
-                self._first_failure = self._first_failure or _reason(error)
+                self._first_failure = self._first_failure or failure(error)
             if not pages:
                 places.append(_Place(file, 0, name, None))
             if is_animated:
@@ -245,7 +244,7 @@ def _kind(entry: Path) -> _Kind:
         return "other"
     if suffix in RAW_SUFFIXES:
         return "raw"
-    if suffix in _VIDEOS:
+    if suffix in VIDEO_SUFFIXES:
         return "video"
     return "picture" if is_picture_file(entry) else "other"
 
@@ -256,12 +255,6 @@ def _file_type(entry: Path) -> int:
         return stat.S_IFMT(entry.stat().st_mode)
     except OSError:
         return 0
-
-
-def _reason(error: Exception) -> str:
-    """Why a picture could not be read, on one line and without its path, which is named anyway."""
-    text = str(getattr(error, "strerror", None) or error or type(error).__name__)
-    return " ".join(re.sub(r" file '.*'$", " file", text, flags=re.DOTALL).split())
 
 
 def _listed(entries: list[Path]) -> str:

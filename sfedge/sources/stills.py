@@ -27,6 +27,10 @@ SUFFIXES = (
     *(".avif", ".avifs", ".heic", ".heif", ".hif"),
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".ogv", ".3gp", ".vob", ".mxf", ".mjpeg", ".mjpg"),
+)
 RAW_SUFFIXES = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mrw", ".nef"),
     *(".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srw", ".x3f"),
@@ -164,6 +168,12 @@ class Still:
                 raise OSError(f"it is cut off after {1 - share:.0%} of its rows") from error
             return f"the file is cut off; {share:.1%} of its rows are missing, at its end"
         return ""
+
+
+def failure(error: Exception) -> str:
+    """Why a picture could not be read, on one line and without its path, which is named anyway."""
+    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
+    return " ".join(re.sub(r" file '.*'$", " file", text, flags=re.DOTALL).split())
 
 
 def is_picture_file(path: Path) -> bool:

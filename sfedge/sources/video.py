@@ -128,9 +128,9 @@ class VideoSource(Closing):
         try:
             for picture, tag in self._deinterlaced():
                 if tag.is_key:
-                    # Where transport streams were strung together, data only seems to be missing.
-                    is_joint = tag.size != size
-                    self._report_damaged([t for t in doubtful if t.doubt == _LOST or not is_joint])
+                    # Where transport streams were spliced, data only seems to be missing.
+                    is_splice = tag.size != size
+                    self._report_damaged([t for t in doubtful if t.doubt == _LOST or not is_splice])
                     doubtful = []
                 size = tag.size
                 if self._end is not None and tag.time >= self._end:

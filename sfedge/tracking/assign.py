@@ -12,7 +12,7 @@ def assign(cost: NDArray[np.float64], limit: float) -> list[int | None]:
 
     Args:
         cost: (rows, columns), finite or infinity where a pair is impossible; may be empty.
-        limit: what a row costs that stays alone; no dearer pair is ever made.
+        limit: what a row costs that stays alone; no pair of a higher cost is ever made.
 
     Returns:
         Each row's column, or None.

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sfedge.core.boxes import iou
+from sfedge.core.landmarks import moved
 from sfedge.core.structures import Detection, Hand
 from sfedge.tracking.assign import assign
+from sfedge.tracking.people import may_be_one
 from sfedge.tracking.place import Place, place_of
 from sfedge.tracking.target import CARRY, Target
 
@@ -16,6 +18,7 @@ _GAP = 1.0  # seconds unseen after which a hand ends
 # A hand near nobody is believed at a second sight, or at once where it is clear: clothes and
 # furniture are taken for hands at times.
 _SURE = 0.9
+_SURE_AT_ONCE = 0.8  # in a photograph, where there is no second sight
 # Distances are in sizes of the hand. Arms are quick and hands are detected a few times a second.
 _NEAR, _SPEED, _FAR = 2.0, 10.0, 6.0
 _OTHER_SIDE, _OTHER_OWNER = 0.5, 0.5  # costs
@@ -66,21 +69,30 @@ class HandTracker:
         self._hands: list[_Followed] = []
         self._last_id = 0
 
-    def update(self, seen: Sequence[SeenHand], looked_at: Collection[Target], time: float) -> None:
+    def update(
+        self,
+        seen: Sequence[SeenHand],
+        looked_at: Collection[Target],
+        time: float,
+        *,
+        is_photograph: bool = False,
+    ) -> None:
         """Take in the hands of a frame, after the people of the frame were updated.
 
         Args:
             seen: all hands of this frame.
             looked_at: people whose body was found, so that their hands would have been found, too.
             time: of the frame.
+            is_photograph: there will be no second sight.
         """
+        lowest = _SURE_AT_ONCE if is_photograph else _SURE
         kept = [hand for hand in self._hands if time - hand.last_seen <= _GAP]
         costs = np.array([[_matching_cost(hand, new, time) for hand in kept] for new in seen])
         partners = assign(costs.reshape(len(seen), len(kept)), _GATE)
         self._hands = kept
         for new, partner in zip(seen, partners, strict=True):
             hand = self._observe(new, None if partner is None else kept[partner], time)
-            is_sure = partner is not None or new.detection.score >= _SURE
+            is_sure = partner is not None or new.detection.score >= lowest
             is_somebodys = hand.owner is not None or hand.seen.is_wearers
             if hand.id is None and (is_sure or is_somebodys):
                 self._last_id += 1
@@ -92,7 +104,8 @@ class HandTracker:
         hands = []
         for hand in self._hands:
             is_shown = not hand.is_down and time - hand.last_seen <= CARRY
-            box, found = hand.place().box(), hand.seen.detection
+            place, found = hand.place(), hand.seen.detection
+            box, landmarks = place.box(), found.landmarks
             if hand.id is None or hand.owner is not owner or not is_shown or box is None:
                 continue
             hands.append(
@@ -103,6 +116,8 @@ class HandTracker:
                     score=found.score,
                     last_seen=hand.last_seen,
                     is_wearers=hand.seen.is_wearers,
+                    from_body=found.from_body,
+                    landmarks=None if landmarks is None else moved(landmarks, found.box, place),
                 )
             )
         return tuple(sorted(hands, key=lambda hand: hand.id))
@@ -144,7 +159,7 @@ class HandTracker:
 def _matching_cost(hand: _Followed, new: SeenHand, time: float) -> float:
     """Matching cost of a hand just seen and this one; infinity where they cannot match."""
     old, found = hand.seen.detection, new.detection
-    if old.track is not None and found.track is not None and old.track != found.track:
+    if not may_be_one(old.track, found.track):
         return math.inf
     a, b = hand.place(), place_of(found.box)
     width, height = (a.width + b.width) / 2, (a.height + b.height) / 2

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sfedge.core.boxes import Box, clamped, intersection, iou
+from sfedge.core.landmarks import Points
 from sfedge.core.structures import Detection, Image
 from sfedge.tracking.assign import assign
 from sfedge.tracking.colours import skin_share
 from sfedge.tracking.place import Place, place_of
 
 # Sizes are in faces: a detected face reaches from the brows to the chin, about 15 cm each way.
-# Shoulders are then some 3 faces wide and, from half a face above the brows, a grown-up 7.5 faces
+# Shoulders are then some 3 faces wide and, from half a face above the brows, an adult 7.5 faces
 # tall down to below the hips, which is as far as most pictures of people reach.
 BODY_WIDTH, BODY_HEIGHT, _CROWN = 3.0, 7.5, 0.5
 _REACH = 5.5  # from below the chin to a stretched hand: half the shoulders and an arm
@@ -44,6 +45,8 @@ class Sighting:
     person_score: float | None = None  # None where the body is estimated
     track: str | None = None  # identity that the detections came with
     is_doubtful: bool = False  # an unclear face on somebody's clothes: a tie, a badge, two hands
+    face_landmarks: Points | None = field(default=None, compare=False, repr=False)
+    body_landmarks: Points | None = field(default=None, compare=False, repr=False)
 
     @property
     def score(self) -> float:
@@ -115,7 +118,9 @@ def group(
         )
         for i, sighting in enumerate(sightings)
     )
-    free = tuple(hand for hand, o in zip(hands, owner, strict=True) if o is None)
+    free = tuple(
+        hand for hand, o in zip(hands, owner, strict=True) if o is None and not hand.from_body
+    )
     return Group(people, free, tuple(wearers))
 
 
@@ -130,7 +135,7 @@ def face_cost(face: Box, person: Box) -> float:
     """Matching cost of a face and a body: 0 is top and centre, infinity is not at all."""
     inside = intersection(face, person) / face.area
     depth = (face.centre[1] - person.y1) / person.height
-    # A stretched grown-up is 14 faces tall; a close-up shows little more than the face.
+    # An adult at full stretch is 14 faces tall; a close-up shows little more than the face.
     ratio = person.height / face.height
     is_close_up = person.y2 >= _BOTTOM and face.y1 - person.y1 <= _ABOVE * face.height
     if inside < 0.5 or (depth > 0.6 and not is_close_up) or not 0.9 <= ratio <= 16:
@@ -142,6 +147,11 @@ def face_cost(face: Box, person: Box) -> float:
 def is_same_head(face: Box, other: Box) -> bool:
     """Whether one face is inside the other: one head, found at two scales."""
     return intersection(face, other) > _INSIDE * min(face.area, other.area)
+
+
+def may_be_one(identity: str | None, other: str | None) -> bool:
+    """Whether the identities that two detections came with, if any, allow them to be one."""
+    return identity is None or other is None or identity == other
 
 
 def is_raised(hand: Box, face: Box | None, person: Box) -> bool:
@@ -165,7 +175,7 @@ def _distinct(detections: Sequence[Detection]) -> list[Detection]:
             old.kind == new.kind
             and (
                 (new.kind != "hand" and new.track is not None and old.track == new.track)
-                or (_may_be_one(old.track, new.track) and _is_same_thing(old, new))
+                or (may_be_one(old.track, new.track) and _is_same_thing(old, new))
             )
             for old in kept
         )
@@ -183,7 +193,7 @@ def _is_same_thing(a: Detection, b: Detection) -> bool:
 def _has_head_of(person: Detection, sighting: Sighting) -> bool:
     """Whether the head of a body without a face is the face of somebody else."""
     face = sighting.face
-    if face is None or not _may_be_one(person.track, sighting.track) or person.track is not None:
+    if face is None or not may_be_one(person.track, sighting.track) or person.track is not None:
         return False
     fits = face_cost(face, person.box) < math.inf
     return fits and face.y1 - person.box.y1 <= _ABOVE * face.height
@@ -210,14 +220,10 @@ def _is_wearers(hand: Detection, sightings: Sequence[Sighting]) -> bool:
     return hand.box.y2 >= _BOTTOM or min(sizes) > _LARGEST_HAND_EGOCENTRIC
 
 
-def _may_be_one(a: str | None, b: str | None) -> bool:
-    return a is None or b is None or a == b
-
-
 def _face_cost(face: Detection, person: Detection) -> float:
     if face.track is not None and face.track == person.track:
-        return -1.0  # said to be one person, wherever the boxes are
-    if not _may_be_one(face.track, person.track):
+        return -1.0  # the detections came as one person, wherever the boxes are
+    if not may_be_one(face.track, person.track):
         return math.inf
     return face_cost(face.box, person.box)
 
@@ -231,6 +237,8 @@ def _sighting(face: Detection | None, person: Detection | None) -> Sighting:
         face_score=face.score if face else None,
         person_score=person.score if person else None,
         track=next((d.track for d in found if d.track is not None), None),
+        face_landmarks=face.landmarks if face else None,
+        body_landmarks=person.landmarks if person else None,
     )
 
 
@@ -244,10 +252,10 @@ def _hand_cost(hand: Detection, sighting: Sighting, largest: float, image: Image
 
 
 def _hand_displacement(hand: Detection, sighting: Sighting, largest: float) -> float:
-    """A hand's distance in arm's lengths, dearer outside the body; -1 where it is known to fit."""
+    """A hand's distance in arm's lengths, higher outside the body; -1 where it is known to fit."""
     if hand.track is not None and hand.track == sighting.track:
         return -1.0
-    if not _may_be_one(hand.track, sighting.track):
+    if not may_be_one(hand.track, sighting.track):
         return math.inf
     person, box, head = sighting.person, hand.box, _head(sighting)
     if not _SMALLEST_HAND <= _size_in_faces(box, head) <= largest:

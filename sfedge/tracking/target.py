@@ -2,16 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
+from sfedge.core.landmarks import Points, moved
 from sfedge.core.structures import Hand, Track
 from sfedge.tracking.appearance import Appearance, blend, similarity
 from sfedge.tracking.people import BODY_HEIGHT, BODY_WIDTH, Sighting, face_cost, person_around
 from sfedge.tracking.place import Place, place_of
 
-GATING_THRESHOLD = 1.1  # gating threshold: a sighting with a higher matching cost is somebody else
+GATING_THRESHOLD = 1.1  # a sighting with a higher matching cost is somebody else
 
 # Distances are in face widths (about 15 cm), times in seconds.
-CARRY = 0.3  # a box not seen again is shown this long: detectors of bodies and hands rest between
+CARRY = (
+    0.3  # a box not seen again is shown this long: bodies and hands are not sought in each frame
+)
 _STALE = 1.0  # a body rides this long on a face in sight; older parts are forgotten
 # One clear sight proves a person, else sights in most updates over a while; things that look like
 # faces come and go. On somebody's clothes (`Sighting.is_doubtful`) these must be clear, too.
@@ -25,6 +29,14 @@ _COASTING = 1.0  # time constant with which a person out of sight comes to rest
 _NEWEST = 0.1  # least share of the newest sight in the remembered appearance
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenLandmarks:
+    """Landmarks, and where the box was in which they were seen."""
+
+    points: Points
+    place: Place
+
+
 @dataclass(slots=True, eq=False)
 class Target:
     """The tracker's state of one person; without an id as long as unconfirmed."""
@@ -36,9 +48,11 @@ class Target:
     face: Place | None = None
     face_seen: float = -math.inf
     face_score: float | None = None
+    face_landmarks: SeenLandmarks | None = None
     body: Place | None = None  # as a detector saw it, never the estimate
     body_seen: float = -math.inf
     body_score: float | None = None
+    body_landmarks: SeenLandmarks | None = None
     velocity: tuple[float, float] = (0.0, 0.0)  # fractions of the picture per second
     travelled: tuple[float, float] = (0.0, 0.0)  # the sum of all moves, by which the hands follow
     sightings: int = 0
@@ -101,9 +115,11 @@ class Target:
         if sighting.face is not None:
             self.face, self.face_seen = place_of(sighting.face), time
             self.face_score = sighting.face_score
+            self.face_landmarks = _seen(sighting.face_landmarks, self.face)
         if sighting.is_person_seen:
             self.body, self.body_seen = place_of(sighting.person), time
             self.body_score = sighting.person_score
+            self.body_landmarks = _seen(sighting.body_landmarks, self.body)
         if self.appearance is None:
             self.appearance = appearance
         else:
@@ -127,8 +143,7 @@ class Target:
             return sighting.score >= (_CLEAR_MEAN if sighting.is_doubtful else _SURE_AT_ONCE)
         if sighting.score >= _SURE and not sighting.is_doubtful:
             return True
-        is_frequent = self.sightings >= 2 and self.sightings >= _OFTEN * self.updates
-        if time - self.first_seen < _PROOF or not is_frequent:
+        if time - self.first_seen < _PROOF or self.sightings < _OFTEN * self.updates:
             return False
         return not sighting.is_doubtful or self.total / self.sightings >= _CLEAR_MEAN
 
@@ -145,8 +160,8 @@ class Target:
 
     def resume(self, newcomer: "Target") -> None:
         """Go on as `newcomer`, who turned out to be this person."""
-        for part in ("face", "face_seen", "face_score", "body", "body_seen", "body_score"):
-            setattr(self, part, getattr(newcomer, part))
+        for part, what in product(("face", "body"), ("", "_seen", "_score", "_landmarks")):
+            setattr(self, part + what, getattr(newcomer, part + what))
         self.last_seen, self.velocity = newcomer.last_seen, newcomer.velocity
         self.missed, self.hidden, self.is_ended = 0, 0.0, False
 
@@ -178,7 +193,18 @@ class Target:
             name=self.name,
             person_score=self.body_score if body else None,
             face_score=self.face_score if face else None,
+            body_landmarks=_now(self.body_landmarks, self.body) if body else None,
+            face_landmarks=_now(self.face_landmarks, self.face) if face else None,
         )
+
+
+def _seen(points: Points | None, place: Place) -> SeenLandmarks | None:
+    return None if points is None else SeenLandmarks(points, place)
+
+
+def _now(seen: SeenLandmarks | None, place: Place | None) -> Points | None:
+    """The landmarks, moved along with their box."""
+    return None if seen is None or place is None else moved(seen.points, seen.place, place)
 
 
 def matching_cost(person: Target, sighting: Sighting, look: Appearance, time: float) -> float:
@@ -222,7 +248,7 @@ def _distance(person: Target, sighting: Sighting) -> float:
 
 
 def _apart(a: Place, b: Place) -> float:
-    """Distance of two faces in faces, dearer where their sizes differ."""
+    """Distance of two faces in faces, higher where their sizes differ."""
     width, height = (a.width + b.width) / 2, (a.height + b.height) / 2
     size = abs(math.log((a.width * a.height) / (b.width * b.height))) / 2
     across, down = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]

@@ -95,7 +95,7 @@ class Tracker:
                 owner.observe(sighting, look, time, is_photograph=frame.starts_scene)
                 self._people.append(owner)
             owners.append(owner if owner.id is not None else self._confirm(owner, time))
-        self._follow_hands(seen_now, owners, time)
+        self._follow_hands(seen_now, owners, frame)
         ended += self._forget(time)
         tracks = [person.track(self._hands.of(person, time), time) for person in self._people]
         people = sorted((t for t in tracks if t is not None), key=lambda t: t.id)
@@ -118,7 +118,7 @@ class Tracker:
         partners = assign(costs, GATING_THRESHOLD)
         return [None if column is None else self._people[column] for column in partners]
 
-    def _follow_hands(self, seen: Group, owners: Sequence[Target], time: float) -> None:
+    def _follow_hands(self, seen: Group, owners: Sequence[Target], frame: Frame) -> None:
         hands = [
             SeenHand(hand, owner)
             for sighting, owner in zip(seen.people, owners, strict=True)
@@ -127,7 +127,8 @@ class Tracker:
         hands += [SeenHand(hand, None) for hand in seen.hands]
         hands += [SeenHand(hand, None, is_wearers=True) for hand in seen.wearers]
         # Whoever looks for bodies looks for hands.
-        self._hands.update(hands, [p for p in self._people if p.body_seen == time], time)
+        looked_at = [p for p in self._people if p.body_seen == frame.time]
+        self._hands.update(hands, looked_at, frame.time, is_photograph=frame.starts_scene)
 
     def _confirm(self, person: Target, time: float) -> Target:
         """Give an id, old or new, to a person who has earned one.

@@ -125,10 +125,16 @@ def test_without_pyqt6_a_sentence_says_how_to_install_it() -> None:
 
 
 def test_an_unknown_task_is_told_with_the_near_one() -> None:
-    code, _, err = run("--tasks", "expressions")
+    code, _, err = run("--tasks", "expressions", SFEDGE_BUNDLE=None)
     assert code == 2
     assert "Did you mean 'expression'?" in err
     assert err.count("\n") == 1
+
+
+def test_a_task_of_the_model_that_the_environment_names_is_not_refused() -> None:
+    code, out, err = run("missing.mp4", "--tasks", "posture", code=SHOW + MAIN)
+    assert code == 0, err
+    assert "missing.mp4 cannot be played" in out
 
 
 @pytest.mark.parametrize("tasks", ["gaze,", "relation, gaze"])

@@ -1,6 +1,8 @@
 """The window on real people: plays, pauses, stops, shows errors, and closes in time."""
 
+import json
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from PIL import Image
 from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import QApplication
-from scenes import Scene
+from scenes import DRAWN_BUNDLE, Scene
 
 import sfedge
 from sfedge import RunConfig
@@ -75,6 +77,23 @@ def test_real_people_are_found_and_answered(
         assert window.people.notice.text() == bundle.manifest.notice != ""
     assert window.people.notice.isVisible()
     assert "frames shown" in window.state.text()
+
+
+def test_a_task_that_the_model_does_not_answer_is_told(
+    open_window: Open, wait_for: Wait, two_people: Scene, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(DRAWN_BUNDLE) as archive:
+        archive.extractall(tmp_path / "bundle")
+    described = tmp_path / "bundle" / "bundle.json"
+    manifest = json.loads(described.read_text())
+    manifest["tasks"] = [task for task in manifest["tasks"] if task["name"] == "expression"]
+    described.write_text(json.dumps(manifest))
+    window = open_window(RunConfig(live=True, tasks=("relation",), bundle=described.parent))
+    window.play(str(two_people.video))
+    wait_for(lambda: window.has_ended)
+    assert "sway.mp4 cannot be played" in window.video.text
+    assert "this model was not trained for relation" in window.video.text
+    assert "This one answers expression." in window.video.text
 
 
 def test_a_pause_holds_the_picture_and_a_start_goes_on(

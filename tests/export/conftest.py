@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.manifest import BoxEmbedding
 from sfedge.core.boxes import FULL, Box, patch_mask
+from sfedge.core.landmarks import INPUT_WIDTH, Vector
 from sfedge.core.preprocess import encoder_input
 from sfedge.core.structures import Frame, Query
 from sfedge.core.tasks import Task
@@ -76,6 +77,7 @@ def build_small() -> Callable[..., SocialFusion]:
         pool: int = 1,
         box_embedding: BoxEmbedding = "after",
         encoder: Callable[[], Encoder] = small_encoder,
+        landmarks: str | None = None,
     ) -> SocialFusion:
         torch.manual_seed(0)
         config = ModelConfig(
@@ -84,6 +86,7 @@ def build_small() -> Callable[..., SocialFusion]:
             hidden=32,
             pool=pool,  # type: ignore[arg-type]
             box_embedding=box_embedding,
+            landmarks=landmarks,
             language="tiny",
             language_weights=False,
             lora_rank=4,
@@ -132,8 +135,10 @@ def small_precisions(small_bundle: Path, tmp_path_factory: pytest.TempPathFactor
 BOXES = (Box(0.34, 0.11, 0.54, 0.36), Box(0.1, 0.6, 0.4, 0.95))
 
 
-def whole_sequence(model: SocialFusion, image: np.ndarray, task: Task) -> Tensor:
-    """Logits by the adapter's Llama over [prompt, image tokens] at once: no cache, no prefix."""
+def whole_sequence(
+    model: SocialFusion, image: np.ndarray, task: Task, landmarks: Vector | None = None
+) -> Tensor:
+    """Logits by the adapter's Llama over the whole sequence at once: no cache, no prefix."""
     images = torch.from_numpy(encoder_input(image, model.encoder.input))[None]
     cells = torch.from_numpy(patch_mask(BOXES[: task.boxes], model.token_grid)).float()[None]
     with torch.inference_mode():
@@ -143,29 +148,44 @@ def whole_sequence(model: SocialFusion, image: np.ndarray, task: Task) -> Tensor
             tokens = model.connector(features + marked)
         else:
             tokens = model.connector(features) + cells[..., None] * model.box_embedding
-        prompt = model.lm.model.embed_tokens(torch.tensor([model.prompts[task.name]]))
-        sequence = torch.cat((prompt, tokens), dim=1)
+        before = model.lm.model.embed_tokens(torch.tensor([model.prompts[task.name]]))
+        if model.landmark_embedding is not None:
+            known = torch.zeros(INPUT_WIDTH) if landmarks is None else torch.from_numpy(landmarks)
+            before = torch.cat((before, model.landmark_embedding(known[None])), dim=1)
+        sequence = torch.cat((before, tokens), dim=1)
         states = model.lm.model(inputs_embeds=sequence, use_cache=False).last_hidden_state
         if task.output == "heatmap":
-            return model.gaze_head(states[:, prompt.shape[1] :])[0]
+            return model.gaze_head(states[:, before.shape[1] :])[0]
         rows = [model.answer_ids[answer] for answer in task.answers]
         return model.lm.lm_head(states[:, -1])[0, rows]
 
 
 @pytest.fixture(scope="session")
-def assert_runtime_answers_as_pytorch() -> Callable[[Path, SocialFusion], None]:
+def assert_runtime_answers_as_pytorch() -> Callable[..., None]:
     """The runtime on a bundle, against the model it was made of, on a photograph."""
 
-    def compare(bundle_path: Path, model: SocialFusion) -> None:
+    def compare(
+        bundle_path: Path,
+        model: SocialFusion,
+        *,
+        landmarks: Vector | None = None,
+        engine: str = "cpu",
+    ) -> None:
         image = skimage.data.astronaut()
-        with open_bundle(bundle_path) as bundle, Model(bundle, engine="cpu") as runtime:
+        with open_bundle(bundle_path) as bundle, Model(bundle, engine=engine) as runtime:
             queries = [
-                Query(task, tuple(range(task.people)), FULL, BOXES[: task.boxes])
+                Query(
+                    task,
+                    tuple(range(task.people)),
+                    FULL,
+                    BOXES[: task.boxes],
+                    landmarks=landmarks,
+                )
                 for task in runtime.tasks
             ]
             answers = runtime.answer(Frame(image, 0, 0.0), queries)
         for query, answer in zip(queries, answers, strict=True):
-            logits = whole_sequence(model, image, query.task)
+            logits = whole_sequence(model, image, query.task, landmarks)
             if query.task.output == "heatmap":
                 assert answer.heatmap is not None
                 np.testing.assert_allclose(answer.heatmap, logits.sigmoid().numpy(), atol=1e-4)

@@ -1,7 +1,7 @@
 """docs/bundle.md names everything that a bundle holds."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,12 @@ from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.graph_io import graph_io
 from sfedge.bundle.manifest import (
     GRAPHS,
+    LANDMARKS,
     MANIFEST_NAME,
     PREFIX_NAME,
     SCHEMA,
     FileEntry,
+    LandmarkInput,
     Manifest,
     Shape,
 )
@@ -23,14 +25,14 @@ from sfedge.core.tasks import Task
 DOCS = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", [Manifest, Shape, InputSpec, Task, FileEntry])
+@pytest.mark.parametrize("kind", [Manifest, Shape, InputSpec, LandmarkInput, Task, FileEntry])
 def test_every_field_is_described(kind: type) -> None:
     assert [f.name for f in fields(kind) if f"`{f.name}`" not in DOCS] == []
 
 
 def test_every_graph_input_and_output_is_described(small_bundle: Path) -> None:
     with open_bundle(small_bundle) as bundle:
-        graphs = graph_io(bundle.manifest)
+        graphs = graph_io(replace(bundle.manifest, landmarks=LANDMARKS))
     for name, io in graphs.items():
         (line,) = [line for line in DOCS.splitlines() if line.startswith(f"| {name} |")]
         for port in io.outputs:

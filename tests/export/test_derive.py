@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import skimage.data
-from builder import build, needs_builder
+from nvidia_builder import build, needs_builder
 
 from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.graph_io import graph_io

@@ -49,7 +49,7 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     main(
         [
             *(str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"),
-            *("--precision", "fp32"),
+            *("--precision", "fp32", "--licence", "CC0 1.0"),
         ],
         standalone_mode=False,
     )
@@ -63,6 +63,7 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     wanted = {name: TASKS[name] for name in ("gaze", "domain", "relation")}
     assert {task.name: task for task in manifest.tasks} == wanted | {exact.name: exact}
     assert manifest.card["scores"] == {"gaze": {}}
+    assert manifest.card["licence"] == "CC0 1.0"
     assert_runtime_answers_as_pytorch(out, load_model(checkpoint)[0])
 
 

@@ -87,7 +87,7 @@ def test_a_network_written_twice_is_the_same_file(
 ) -> None:
     with open_bundle(small_bundle) as bundle:
         io = graph_io(bundle.manifest)["connector"]
-    module = Connector(small_model.connector, None)
+    module = Connector(small_model.connector, None, None)
     path = write_graph(module, io, tmp_path)
     for end in ("", ".data"):
         again = path.with_name(path.name + end).read_bytes()

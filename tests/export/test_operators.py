@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from sfedge.core.errors import BundleError
+from sfedge.detect.conversion import networks
 from sfedge_export.operators import CPU, GPU, check_operators
 
 
@@ -46,3 +47,10 @@ def test_integer_products_are_for_cpus_alone() -> None:
     check_operators(model("MatMulInteger"), CPU, where="g.onnx")
     with pytest.raises(BundleError, match="MatMulInteger"):
         check_operators(model("MatMulInteger"), GPU, where="g.onnx")
+
+
+@pytest.mark.parametrize("name", [*networks.NETWORKS])
+def test_detector_networks_hold_nothing_that_some_do_not_run(name: str) -> None:
+    network = onnx.shape_inference.infer_shapes(onnx.load(networks.fetch([name])[name]))
+    for allowed in (CPU, GPU):
+        check_operators(network, allowed, where=name)

@@ -18,7 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sfedge.bundle.manifest import FileEntry, Manifest, Shape, parse_manifest
+from sfedge.bundle.manifest import LANDMARKS, FileEntry, Manifest, Shape, parse_manifest
 from sfedge.core.boxes import FULL, Box
 from sfedge.core.preprocess import InputSpec
 from sfedge.core.structures import Image
@@ -34,6 +34,15 @@ INPUT = InputSpec(size=8, mean=(0.48, 0.45, 0.4), std=(0.26, 0.26, 0.27))
 LENGTHS = dict(zip(TASKS, (3, 7, 1, 5, 2, 6), strict=True))
 ROWS = tuple(sorted({answer for task in TASKS.values() for answer in task.answers}, reverse=True))
 
+# Landmarks to tokens before the image's, of which the first is added to all of these, too.
+_LANDMARKS: list[tuple[Any, ...]] = [
+    ("MatMul", ["landmarks", "w_landmarks"], "known"),
+    ("Reshape", ["known", "parts"], "known_tokens"),
+    ("Gather", ["known_tokens", "first"], "known_first", {"axis": 1}),
+    ("Add", ["image", "known_first"], "seen_with"),
+    ("Concat", ["known_tokens", "seen_with"], "tokens", {"axis": 1}),
+]
+
 
 @dataclass(frozen=True)
 class Small:
@@ -43,6 +52,12 @@ class Small:
     prefix: dict[str, Array]
     box_embedding: str = "after"
     has_free_prompts: bool = True  # graphs of older bundles take the longest prompt's length alone
+    reads_landmarks: bool = False
+
+    @property
+    def before(self) -> int:
+        """Tokens before those of the image."""
+        return LANDMARKS.tokens if self.reads_landmarks else 0
 
     def write(self, root: Path, *, claims: "Small | None" = None, **changes: Any) -> Path:
         """Write the bundle to a folder; `changes` replace fields of the manifest.
@@ -73,6 +88,7 @@ class Small:
             precisions=("fp32",),
             files=(),
             card={"data": {"is_drawn": True}, "scores": [0.5, 0.25]},
+            landmarks=LANDMARKS if self.reads_landmarks else None,
         )
         manifest = replace(manifest, **changes)
         answers = (claims or self).self_test(manifest)
@@ -85,7 +101,8 @@ class Small:
         square = square_of(selftest.picture(INPUT.size), FULL)
         answers = {}
         for task in manifest.tasks:
-            values = self.values(task.name, square, selftest.BOXES[: task.boxes])
+            boxes, known = selftest.BOXES[: task.boxes], selftest.landmarks()
+            values = self.values(task.name, square, boxes, known)
             rows = values if task.output == "heatmap" else values[manifest.rows(task)]
             answers[task.name] = rows.astype(np.float32)
         return answers
@@ -98,6 +115,8 @@ class Small:
         prompt = "prompt" if self.has_free_prompts else s.prefix
         heads = ["batch", 2, s.kv_heads, prompt, s.head_width]
         is_before = self.box_embedding == "before"
+        k, count = self.before, self.before + s.tokens
+        hidden = ["batch", count, s.width]
         marked = [
             ("Unsqueeze", ["box_mask", "last_axis"], "mask"),
             ("Mul", ["mask", "w_box"], "mark"),
@@ -121,9 +140,10 @@ class Small:
             "connector": graph(
                 {
                     "features": ["batch", side * side, s.feature_width],
+                    **({"landmarks": ["batch", LANDMARKS.width]} if k else {}),
                     **({"box_mask": ["batch", side * side]} if is_before else {}),
                 },
-                {"tokens": ["batch", s.tokens, s.width]},
+                {"tokens": hidden},
                 [
                     *(
                         [*marked, ("Add", ["features", "mark"], "seen")]
@@ -133,7 +153,8 @@ class Small:
                     ("Reshape", ["seen", "cut"], "blocks"),
                     ("ReduceMean", ["blocks", "axes"], "pooled", {"keepdims": 0}),
                     ("Reshape", ["pooled", "flat"], "flattened"),
-                    ("MatMul", ["flattened", "w_connector"], "tokens"),
+                    ("MatMul", ["flattened", "w_connector"], "image" if k else "tokens"),
+                    *(_LANDMARKS if k else []),
                 ],
                 {
                     "cut": ints(0, t, half, t, half, s.feature_width),
@@ -142,21 +163,28 @@ class Small:
                     "last_axis": ints(-1),
                     "w_box": w["box_before"],
                     "w_connector": w["connector"],
+                    "first": ints(0),
+                    "parts": ints(0, k, s.width),
+                    "w_landmarks": w.get("landmarks", ints(0)),
                 },
             ),
             "trunk": graph(
                 {
-                    "tokens": ["batch", s.tokens, s.width],
+                    "tokens": hidden,
                     **({} if is_before else {"box_mask": ["batch", s.tokens]}),
                     "past": ["batch", s.layers - 1, *heads[1:]],
                     "padding": ["batch", prompt],
                 },
-                {"hidden": ["batch", s.tokens, s.width]},
+                {"hidden": hidden},
                 [
                     *(
                         [("Identity", ["tokens"], "x0")]
                         if is_before
-                        else [*marked, ("Add", ["tokens", "mark"], "x0")]
+                        else [
+                            *marked,
+                            ("Pad", ["mark", "unmarked"], "marks"),
+                            ("Add", ["tokens", "marks"], "x0"),
+                        ]
                     ),
                     ("Split", ["past"], ["past_a", "past_b"], {"axis": 1, "num_outputs": 2}),
                     ("Squeeze", ["past_a", "one"], "kv_a"),
@@ -166,6 +194,7 @@ class Small:
                 ],
                 {
                     "last_axis": ints(-1),
+                    "unmarked": ints(0, k, 0, 0, 0, 0),
                     "one": ints(1),
                     "middle": ints(1),
                     "head_axes": ints(1, 2),
@@ -176,7 +205,7 @@ class Small:
             ),
             "answer": graph(
                 {
-                    "hidden": ["batch", s.tokens, s.width],
+                    "hidden": hidden,
                     "past_last": heads,
                     "padding": ["batch", prompt],
                 },
@@ -189,7 +218,7 @@ class Small:
                 {
                     "middle": ints(1),
                     "head_axes": ints(1, 2),
-                    "end": numpy_scalar(s.tokens - 1),
+                    "end": numpy_scalar(count - 1),
                     "w_query": w["query"],
                     "w_out": w["out"],
                     "w_rows": w["rows"],
@@ -197,20 +226,23 @@ class Small:
             ),
             "gaze": graph(
                 {
-                    "hidden": ["batch", s.tokens, s.width],
+                    "hidden": hidden,
                     "past_last": heads,
                     "padding": ["batch", prompt],
                 },
                 {"heatmap": ["batch", 64, 64]},
                 [
                     *attention("past_last", "hidden", "x"),
-                    ("MatMul", ["x", "w_gaze"], "cells"),
+                    ("Slice", ["x", "from", "to", "middle"], "image"),
+                    ("MatMul", ["image", "w_gaze"], "cells"),
                     ("Reshape", ["cells", "cut"], "blocks"),
                     ("Transpose", ["blocks"], "ordered", {"perm": [0, 1, 3, 2, 4]}),
                     ("Reshape", ["ordered", "flat"], "heatmap"),
                 ],
                 {
                     "middle": ints(1),
+                    "from": ints(k),
+                    "to": ints(count),
                     "head_axes": ints(1, 2),
                     "cut": ints(0, t, t, 64 // t, 64 // t),
                     "flat": ints(0, 64, 64),
@@ -231,7 +263,9 @@ class Small:
         ]
         return np.array(rows, np.float64) @ self.weights["encoder"]
 
-    def values(self, task: str, square: Array, boxes: tuple[Box, ...]) -> Array:
+    def values(
+        self, task: str, square: Array, boxes: tuple[Box, ...], landmarks: Array | None = None
+    ) -> Array:
         """Logits of all rows, or of the heatmap, of one query alone with its unpadded prompt."""
         w, s = self.weights, SHAPE
         features = self.features(square)
@@ -249,6 +283,8 @@ class Small:
         x = tokens @ w["connector"]
         if self.box_embedding == "after":
             x = x + touched(boxes, s.token_grid)[:, None] * w["box_after"]
+        if self.reads_landmarks and landmarks is not None:
+            x = x + landmarks @ w["landmarks"][:, : s.width]  # the first of their tokens
         for keys, values in self.prefix[task][:, :, 0].astype(np.float64):
             scores = np.exp(x @ w["query"] @ keys.T)
             x = x + scores / scores.sum(axis=1, keepdims=True) @ values @ w["out"]
@@ -263,8 +299,16 @@ class Small:
         return heatmap
 
 
-def make(box_embedding: str = "after", seed: int = 0, *, has_free_prompts: bool = True) -> Small:
-    """A small bundle with random weights."""
+def make(kind: str = "after", seed: int = 0, *, has_free_prompts: bool = True) -> Small:
+    """A small bundle with random weights.
+
+    Args:
+        kind: where boxes enter, "after" or "before"; or "landmarks", which are read, then, and
+            boxes enter after.
+        seed: of the weights.
+        has_free_prompts: see `Small`.
+    """
+    reads_landmarks = kind == "landmarks"
     random = np.random.default_rng(seed)
     s = SHAPE
     sizes = {
@@ -285,7 +329,11 @@ def make(box_embedding: str = "after", seed: int = 0, *, has_free_prompts: bool 
         )
         for task in TASKS
     }
-    return Small(weights, prefix, box_embedding, has_free_prompts)
+    if reads_landmarks:
+        size = (LANDMARKS.width, LANDMARKS.tokens * s.width)
+        weights["landmarks"] = 0.05 * random.standard_normal(size, np.float32)
+    box_embedding = "after" if reads_landmarks else kind
+    return Small(weights, prefix, box_embedding, has_free_prompts, reads_landmarks)
 
 
 def touched(boxes: tuple[Box, ...], grid: int) -> Array:

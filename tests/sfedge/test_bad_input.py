@@ -3,7 +3,6 @@
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -11,12 +10,10 @@ import numpy as np
 import pytest
 from clips import read_number, write_clip
 from PIL import Image
-from scenes import Finished
+from scenes import DRAWN_BUNDLE, Command, Finished
 
-from sfedge.bundle.bundle import DEMO_BUNDLE
 from sfedge.results.records import read_records
 
-Command = Callable[..., Finished]
 ONE = 65536  # one, as MP4's display matrix stores it
 TURNED = (0, ONE, 0, -ONE, 0, 0, 0, 0, 1 << 30)  # a phone held upright
 
@@ -217,7 +214,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
     [
         ("clip.part.jsonl", "No space left on device"),
         ("clip.part.csv", "No space left on device"),
-        ("clip.annotated.part.mp4", "the disk has room"),
+        ("clip.annotated.part.mp4", "the disk has free space"),
     ],
 )
 def test_a_full_disk_is_told_and_an_earlier_run_stays(
@@ -234,9 +231,9 @@ def test_a_full_disk_is_told_and_an_earlier_run_stays(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """The demo bundle as a folder that may be damaged."""
+    """The drawn bundle as a folder that may be damaged."""
     folder = tmp_path / "bundle"
-    with zipfile.ZipFile(DEMO_BUNDLE) as file:
+    with zipfile.ZipFile(DRAWN_BUNDLE) as file:
         file.extractall(folder)
     return next(folder.rglob("bundle.json")).parent
 

@@ -57,6 +57,12 @@ def test_pairs_are_capped_and_the_cap_is_said(command: Run) -> None:
     assert "5 people: 6 domain\n" in done.out
 
 
+def test_of_pairs_nothing_is_said_where_no_task_is_about_them(command: Run) -> None:
+    words = ("bench", "--tasks", "gesture", "--people", "5", "--seconds", "0")
+    assert "\npairs " not in command(*words).out
+    assert json.loads(command(*words, "--json").out)["pairs"] == 0
+
+
 @pytest.mark.parametrize("people", [1, 3, 16, 64])
 def test_everything_is_asked_of_everybody(people: int) -> None:
     queries = bench.frame_queries([*TASKS.values()], people)
@@ -161,6 +167,15 @@ def test_plain_gemms_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     # One GEMM in a thousand is not measured; it counts as fast as the rest.
     counts |= {(10, 10, 10): 1}
     assert gemms.plain_seconds(counts) == pytest.approx(8.0, rel=0.01)
+
+
+def test_products_with_one_column_count_as_fast_as_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gemms, "gemm_seconds", {(100, 100, 100): 2.0}.__getitem__)
+    assert gemms.plain_seconds({(100, 100, 100): 3, (100, 100, 1): 150}) == pytest.approx(9.0)
+    monkeypatch.setattr(gemms, "gemm_seconds", {(100, 100, 1): 0.5}.__getitem__)
+    assert gemms.plain_seconds({(100, 100, 1): 4}) == pytest.approx(2.0)
 
 
 def test_a_plain_gemm_takes_time() -> None:

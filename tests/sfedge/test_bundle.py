@@ -290,18 +290,26 @@ def test_a_missing_bundle_is_told_with_its_path(
 ) -> None:
     with pytest.raises(BundleError, match=r"nowhere\.zip: there is no such bundle"):
         open_bundle(tmp_path / "nowhere.zip")
-    monkeypatch.setattr(bundle_module, "DEMO_BUNDLE", tmp_path / "tiny.zip")
-    with pytest.raises(BundleError, match="the demo bundle is not in this installation"):
+    monkeypatch.setenv("SFEDGE_BUNDLE", str(tmp_path / "mine.zip"))
+    with pytest.raises(BundleError, match=r"mine\.zip: there is no such bundle.*SFEDGE_BUNDLE"):
+        open_bundle()
+    monkeypatch.delenv("SFEDGE_BUNDLE")
+    monkeypatch.setattr(bundle_module, "DEFAULT_BUNDLE", tmp_path / "people.zip")
+    with pytest.raises(BundleError, match="the default bundle is not in this installation"):
         open_bundle()
 
 
-def test_without_a_path_the_demo_bundle_opens(
+def test_without_a_path_the_default_bundle_opens_or_the_one_that_the_environment_names(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packed = small_bundle.pack(folder, tmp_path / "tiny.zip")
-    monkeypatch.setattr(bundle_module, "DEMO_BUNDLE", packed)
+    packed = small_bundle.pack(folder, tmp_path / "people.zip")
+    monkeypatch.delenv("SFEDGE_BUNDLE")
+    monkeypatch.setattr(bundle_module, "DEFAULT_BUNDLE", packed)
     with open_bundle() as bundle:
-        assert bundle.manifest.name == "small"
+        assert bundle.source == packed
+    monkeypatch.setenv("SFEDGE_BUNDLE", str(folder))
+    with open_bundle() as bundle:
+        assert bundle.source == folder
 
 
 def test_an_unknown_precision_is_told_with_those_there_are(folder: Path) -> None:

@@ -5,9 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfedge.core.boxes import FULL, Box, clamped, with_margin
-from sfedge.core.structures import Hand, Track
+from sfedge.core.structures import Hand, Side, Track
 from sfedge.core.tasks import TASKS, Task
-from sfedge.inference.crop import free_hand_query, hand_view, head_box, query_for, view_of
+from sfedge.inference.crop import (
+    free_hand_queries,
+    hand_queries,
+    hand_view,
+    hands_together,
+    head_box,
+    query_for,
+    view_of,
+)
 
 FACE = Box(0.40, 0.20, 0.50, 0.36)
 BODY = Box(0.30, 0.10, 0.60, 0.90)
@@ -108,7 +116,7 @@ def test_the_view_of_a_hand_is_a_square_that_holds_it(
     x, y = x * (1 - width), y * (1 - height)
     box = clamped(x, y, x + width, y + height)
 
-    view = hand_view(box, margin, aspect)
+    view = hand_view([box], margin, aspect)
 
     # In heights of the picture, which is `aspect` wide.
     side = (1 + 2 * margin) * max(box.width * aspect, box.height)
@@ -125,12 +133,61 @@ def test_the_view_of_a_hand_is_a_square_that_holds_it(
 def test_a_hand_without_a_body_is_seen_with_its_forearm_where_the_task_sees_people() -> None:
     (hand,) = held((HAND,))
 
-    query = free_hand_query(TASKS["gesture"], hand, 1.5)
+    (query,) = free_hand_queries(TASKS["gesture"], [hand], 1.5)
 
-    assert query.view == hand_view(HAND, 1.0, 1.5)
+    assert query.view == hand_view([HAND], 1.0, 1.5)
     assert (query.people, query.hands, query.boxes) == ((), (1,), ())
     near = replace(TASKS["gesture"], view="hand", margin=0.25)
-    assert free_hand_query(near, hand, 1.5).view == hand_view(HAND, 0.25, 1.5)
+    (query,) = free_hand_queries(near, [hand], 1.5)
+    assert query.view == hand_view([HAND], 0.25, 1.5)
+
+
+def test_two_hands_close_together_are_one_view_around_both() -> None:
+    # In a picture twice as wide as high, hands of 0.1 heights each way.
+    task = replace(TASKS["gesture"], view="hand", margin=0.5)
+    left, right = (
+        Hand(1, Box(0.50, 0.3, 0.55, 0.4), "left", 0.9, 1.0),
+        Hand(2, Box(0.43, 0.3, 0.48, 0.4), "right", 0.9, 1.0),
+    )
+
+    (query,) = hand_queries(task, track(), [left, right], 2.0)
+
+    assert (query.hands, query.side) == ((1, 2), "both")
+    # From 0.86 to 1.10 heights across, and half a hand more on each side.
+    assert query.view.width * 2 == pytest.approx(0.24 + 0.1)
+    assert query.view.height == pytest.approx(0.34)
+    assert query.view.centre == pytest.approx((0.49, 0.35))
+
+
+@pytest.mark.parametrize(
+    ("gap", "sides", "groups"),
+    [
+        (0.95, ("left", "right"), [(1, 2)]),
+        (1.05, ("left", "right"), [(1,), (2,)]),
+        (-0.5, ("left", "right"), [(1, 2)]),  # one before the other
+        (0.5, (None, None), [(1, 2)]),
+        (0.5, ("left", "left"), [(1, 2)]),  # told wrongly where hands cross
+    ],
+)
+def test_hands_are_together_where_a_hand_or_less_is_between_them(
+    gap: float, sides: tuple[Side | None, Side | None], groups: list[tuple[int, ...]]
+) -> None:
+    hands = [
+        Hand(1 + i, Box(x, 0.3, x + 0.1, 0.4), side, 0.9, 1.0)
+        for i, (x, side) in enumerate(zip((0.2, 0.3 + 0.1 * gap), sides, strict=True))
+    ]
+
+    found = hands_together(hands, 1.0)
+
+    assert [tuple(hand.id for hand in group) for group in found] == groups
+
+
+def test_of_three_hands_the_nearest_two_are_together() -> None:
+    hands = held(tuple(Box(x, 0.3, x + 0.1, 0.4) for x in (0.2, 0.34, 0.09)))
+
+    groups = hands_together(hands, 1.0)
+
+    assert [tuple(hand.id for hand in group) for group in groups] == [(1, 3), (2,)]
 
 
 def test_what_is_marked_is_said_by_the_task() -> None:
@@ -145,3 +202,11 @@ def test_what_is_marked_is_said_by_the_task() -> None:
     assert query is not None
     assert query.boxes == (head_box(FACE), head_box(Box(0.75, 0.2, 0.8, 0.3)))
     assert query_for(heads, [track(1), replace(second, face=None)]) is None
+
+
+def test_hands_that_the_body_places_are_one_view_however_far_apart() -> None:
+    near, far = held((Box(0.2, 0.3, 0.3, 0.4), Box(0.7, 0.3, 0.8, 0.4)))
+
+    assert hands_together([near, far], 1.0) == [(near,), (far,)]
+    placed = replace(far, from_body=True)
+    assert hands_together([near, placed], 1.0) == [(near, placed)]

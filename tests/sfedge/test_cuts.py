@@ -102,6 +102,17 @@ def test_a_flash_is_no_cut(scene: int) -> None:
         assert cuts([still] * 4 + flash + [still] * 4) == []
 
 
+@pytest.mark.parametrize(("stays", "found"), [(1, []), (2, []), (3, [8, 9])])
+def test_a_cut_to_a_picture_with_white_in_it_is_found_once_it_has_stayed(
+    stays: int, found: list[int]
+) -> None:
+    """Until then it may be a flash. The way back to the dark scene is a cut, found at once."""
+    dark, bright = lit(SCENES[4], 0.5), lit(SCENES[1], 2.0, 60)
+    assert (bright > 248).all(axis=2).mean() > 0.1
+
+    assert cuts([dark] * 6 + [bright] * stays + [dark] * 4) == found
+
+
 @pytest.mark.parametrize("scene", range(len(SCENES)))
 def test_light_that_goes_on_and_off_is_no_cut(scene: int) -> None:
     still, dim = SCENES[scene], lit(SCENES[scene], 0.4)

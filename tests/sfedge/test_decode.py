@@ -79,3 +79,22 @@ def test_a_heatmap_s_answer_is_the_middle_of_its_highest_cell_in_the_whole_pictu
     assert got.label is None
     assert got.heatmap is not None
     assert got.heatmap.dtype == np.float32
+
+
+def test_an_unproven_label_is_among_the_probabilities_and_never_the_answer() -> None:
+    task = replace(DOMAIN, unproven=(DOMAIN.labels[1],))
+    logits = np.array([[0.0, 5.0, 1.0], [3.0, 0.0, 0.0]])
+    values = values_of(task, logits)
+    np.testing.assert_allclose(values, scipy.special.softmax(logits, axis=1))
+    found = decode(task, values)
+    assert found.best.tolist() == [2, 0]
+    assert found.certainty.tolist() == pytest.approx([values[0, 2], values[1, 0]])
+    assert found.is_unsure.tolist() == [True, False]
+
+
+def test_a_temperature_brings_probabilities_together_and_keeps_their_order() -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32) * 4
+    cooler = values_of(replace(DOMAIN, temperature=2.0), logits)
+    exact = scipy.special.softmax(logits.astype(np.float64) / 2, axis=1)
+    np.testing.assert_allclose(cooler, exact)
+    assert (highest(cooler) == highest(values_of(DOMAIN, logits))).all()

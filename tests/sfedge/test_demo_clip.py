@@ -13,7 +13,7 @@ from sfedge.core.boxes import Box
 from sfedge.core.errors import MissingExtraError, OutputError
 from sfedge.core.structures import Frame
 from sfedge.demo.demo_clip import HEIGHT, RATE, WIDTH, make_demo_clip
-from sfedge.demo.demo_hand import draw_hand
+from sfedge.demo.demo_hand import raised_hand
 from sfedge.detect import build_detector
 from sfedge.sources import open_source
 from sfedge.tracking.people import is_raised
@@ -92,16 +92,16 @@ def test_a_raised_hand_is_seen_in_both_halves(looks: list[Look]) -> None:
     assert sum(moment > 0.5 for moment in raised) >= 3
 
 
-def test_the_drawn_hand_is_skin_within_its_outline() -> None:
+def test_the_hand_is_of_the_skin_asked_for_within_its_outline() -> None:
     skin = (221.0, 183.0, 157.0)
-    picture, opacity, (wrist_x, wrist_y) = draw_hand(54, skin)
-    palm = picture[round(wrist_y) - 30, round(wrist_x)].astype(float)
-    assert np.abs(palm / palm.sum() - np.array(skin) / sum(skin)).max() < 0.05
+    picture, opacity, (wrist_x, wrist_y) = raised_hand(165, skin)
+    assert opacity.shape == picture.shape[:2] == (165, 132)
+    assert np.median(picture[opacity == 1], axis=0) == pytest.approx(skin, abs=6)
     assert opacity[round(wrist_y) - 30, round(wrist_x)] == 1
-    assert opacity[0].max() == 0
+    assert opacity[0].max() == opacity[:, 0].max() == opacity[:, -1].max() == 0
     # going across at the height of the fingers skin begins four times, below with the thumb twice
-    for units, parts in ((1.65, 4), (0.9, 2)):
-        row = opacity[round(wrist_y - 54 * units)] > 0.5
+    for above, parts in ((85, 4), (51, 2)):
+        row = opacity[round(wrist_y) - above] > 0.5
         assert (np.diff(row.astype(int)) == 1).sum() == parts
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from sfedge.core.boxes import Box, from_pixels, iou, union
 from sfedge.core.errors import DetectorError
+from sfedge.core.face_points import FACE_POINTS
 from sfedge.core.structures import Frame, Kind
 from sfedge.detect import build_detector
 from sfedge.detect.conversion import networks
@@ -296,3 +297,49 @@ def test_after_a_reset_all_is_looked_for_at_once(
     assert not _seen(detector, astronaut, 0.04)["person"]
     detector.reset()
     assert _seen(detector, astronaut, 0.08)["person"]
+
+
+def test_what_is_found_brings_its_landmarks(detector: TiledDetector, astronaut: Picture) -> None:
+    picture = _with_pasted(np.full((720, 1280, 3), (70, 90, 120), np.uint8), astronaut, 600, 100, 1)
+    picture[150:300, 380:530] = draw_hand(150)
+    found = {one.kind: one for one in detector.detect(Frame(picture, 0, 0.0))}
+    shapes = {kind: one.landmarks.shape for kind, one in found.items() if one.landmarks is not None}
+    assert shapes == {"face": (6, 2), "person": (33, 3), "hand": (21, 3)}
+    for one in found.values():
+        assert one.landmarks is not None
+        points = (
+            one.landmarks[one.landmarks[:, -1] > 0.5] if one.kind == "person" else one.landmarks
+        )
+        assert (points[:, 0] > one.box.x1).all()
+        assert (points[:, 0] < one.box.x2).all()
+        assert (points[:, 1] > one.box.y1).all()
+        assert (points[:, 1] < one.box.y2).all()
+    # Of face and person alike: the person's right eye, then the left.
+    for kind, numbers in (("face", [0, 1]), ("person", [5, 2])):
+        places = found[kind].landmarks
+        assert places is not None
+        for number, (x, y) in zip(numbers, ASTRONAUT_EYES, strict=True):
+            where = places[number, :2] * (1280, 720)
+            assert np.linalg.norm(where - (600 + x, 100 + y)) < 8
+
+
+def test_the_points_of_a_face_are_found_where_its_box_is(
+    paths: dict[str, Path], astronaut: Picture
+) -> None:
+    files = networks.fetch(networks.OF_A_FACE)
+    detector = TiledDetector(MediaPipeNetworks(paths), FaceMesh(files["face-mesh"], files["iris"]))
+    picture = np.full((720, 1280, 3), (90, 110, 90), np.uint8)
+    picture[180:692, 60:572] = astronaut
+    frame = Frame(picture, 0, 0.0)
+    face = next(one for one in detector.detect(frame) if one.kind == "face")
+    points = detector.face_points(frame, face.box, face.landmarks)
+    assert points is not None
+    assert points.shape == (FACE_POINTS, 3)
+    # The last ten are the irises, in pairs of right and left; their centres come first.
+    for iris, (x, y) in zip(points[-10:-8], ASTRONAUT_EYES, strict=True):
+        assert np.linalg.norm(iris[:2] * (1280, 720) - (60 + x, 180 + y)) < 5
+    nowhere = Box(0.7, 0.3, 0.8, 0.5)
+    shift = (0.7 - face.box.x1, 0.3 - face.box.y1)
+    assert face.landmarks is not None
+    assert detector.face_points(frame, nowhere, face.landmarks + np.float32(shift)) is None
+    assert TiledDetector(MediaPipeNetworks(paths)).face_points(frame, face.box, None) is None

@@ -1,37 +1,19 @@
 """`sfedge engine list`, `verify` and `remove`, where several versions and kinds of engines lie."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fake_nvidia
 import pytest
 import small_bundle
-from scenes import Finished
+from scenes import Command
 
 from sfedge.bundle.bundle import Bundle, open_bundle
-from sfedge.engines import compiled, trt
+from sfedge.engines import compiled
 from sfedge.engines.trt_build import build_engines
 from sfedge.inference.model import Model
-from sfedge.system.gpus import Gpu
 
-Command = Callable[..., Finished]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture(autouse=True)
-def _orin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in of TensorRT 10.3 on an Orin."""
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_nvidia.tensorrt(fake_nvidia.Device()))
-    monkeypatch.setattr(trt, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
-    monkeypatch.setattr(trt, "driver_version", lambda: "540.4.0")
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def opened(folder: Path, seed: int = 0) -> Bundle:

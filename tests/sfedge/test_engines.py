@@ -2,7 +2,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from scenes import Finished, Scene
 
 from sfedge import engines
-from sfedge.bundle.bundle import Bundle, open_bundle
+from sfedge.bundle.bundle import Bundle
 from sfedge.bundle.graph_io import (
     FLOAT,
     PROMPT_AXES,
@@ -80,13 +80,6 @@ def run_python(code: str) -> str:
 
 def test_every_engine_can_be_set_in_a_run() -> None:
     assert set(get_args(EngineName)) == {"auto", *ENGINES}
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    with open_bundle(small_bundle.make().write(tmp_path / "small")) as opened:
-        yield opened
 
 
 def test_an_unknown_engine_is_refused_with_the_nearest_name(bundle: Bundle) -> None:
@@ -323,6 +316,17 @@ def test_a_precision_is_never_replaced_by_another(bundle: Bundle, precision: str
         choose_engine(bundle, "cpu", precision=precision)
 
 
+def test_what_to_do_where_no_precision_suits_depends_on_what_the_bundle_has(
+    bundle: Bundle,
+) -> None:
+    object.__setattr__(bundle.manifest, "precisions", ("int8-cpu", "fp16"))
+    with pytest.raises(EngineError, match=r"Choose int8-cpu, or leave --precision out\.$"):
+        choose_precision("cpu", bundle, "fp32")
+    for precision in (None, "bf16"):
+        with pytest.raises(EngineError, match=r"Choose another --engine, or export the model with"):
+            choose_precision("openvino", bundle, precision)
+
+
 def test_threads_are_the_cores_that_the_process_may_use() -> None:
     assert 1 <= ort.physical_cores() <= (os.cpu_count() or 1)
     code = (
@@ -357,9 +361,9 @@ def test_whether_a_processor_overflows_is_found_by_a_product() -> None:
 
 
 def test_the_contract_covers_what_a_bundles_graphs_take_and_give(tmp_path: Path) -> None:
-    for box_embedding in ("after", "before"):
-        small = small_bundle.make(box_embedding, has_free_prompts=False)
-        root = small.write(tmp_path / box_embedding)
+    for kind in ("after", "before", "landmarks"):
+        small = small_bundle.make(kind, has_free_prompts=False)
+        root = small.write(tmp_path / kind)
         manifest = parse_manifest((root / "bundle.json").read_text(), where="")
         for name, contract in graph_io(manifest).items():
             body = small.graphs()[name].graph

@@ -5,9 +5,10 @@ import inspect
 import re
 from pathlib import Path
 
-import fake_nvidia
+import fake_cuda
 import pytest
-from fake_nvidia import CLASSES, Cudart, Device
+from fake_cuda import Cudart, Device
+from fake_nvidia import CLASSES
 
 
 def public(thing: type) -> list[str]:
@@ -24,7 +25,7 @@ def test_the_calls_of_cuda_are_those_of_cuda_python() -> None:
             ours = list(inspect.signature(getattr(Cudart, name)).parameters)[1:]
             assert ours == theirs, name
     for enum in ("cudaError_t", "cudaMemcpyKind", "cudaStreamCaptureMode"):
-        for member in getattr(fake_nvidia, enum):
+        for member in getattr(fake_cuda, enum):
             assert getattr(getattr(real, enum), member.name) == member
 
 
@@ -77,7 +78,7 @@ def test_the_device_is_strict() -> None:
     cuda = Cudart(device)
     _, stream = cuda.cudaStreamCreate()
     _, block = cuda.cudaMalloc(8)
-    kinds = fake_nvidia.cudaMemcpyKind
+    kinds = fake_cuda.cudaMemcpyKind
     with pytest.raises(AssertionError, match="not in one allocation"):
         cuda.cudaMemcpyAsync(block, block + 4, 8, kinds.cudaMemcpyDeviceToDevice, int(stream))
     with pytest.raises(AssertionError, match="default stream"):

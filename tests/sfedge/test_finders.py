@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sfedge.detect.conversion import networks
 from sfedge.detect.mediapipe.hand_finder import HandFinder
 from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
+from sfedge.engines.small_network import open_network
 
 REFERENCE = json.loads(FILE.read_text())["found"]
 POINTS = 0.001  # of the extent of a face, hand or body: a quarter of the network's pixel
@@ -62,7 +63,8 @@ def test_a_hand_that_two_palms_lead_to_is_one(
     shift: float | None, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = networks.fetch(["palm", "hand-landmarks"])
-    finder = HandFinder(files["palm"], files["hand-landmarks"], most=8, lowest=0.5)
+    palm, hand = (open_network(files[name]) for name in ("palm", "hand-landmarks"))
+    finder = HandFinder(palm, hand, most=8, lowest=0.5)
     scene = np.full((480, 900, 3), GROUND, np.uint8)
     for left in (60, 560):
         scene[100:320, left : left + 220] = draw_hand(220)

@@ -145,3 +145,23 @@ def test_a_hand_that_another_has_covered_is_not_carried_on(aside: float, kept: l
     tracker.update([*person(), hand(LEFT), hand(second)], picture(0.0))
 
     assert [*hands_of(tracker, 0.1, person()[0], hand(second))] == kept
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_same"),
+    [
+        (None, "a", True),
+        ("a", None, True),
+        ("a", "a", True),
+        ("a", "b", False),
+    ],
+)
+def test_a_hand_is_another_only_where_both_identities_say_so(
+    first: str | None, second: str | None, is_same: bool
+) -> None:
+    tracker = Tracker()
+    for time, name in ((0.0, first), (0.1, second)):
+        found = [Detection("hand", LEFT, 0.95, name)]
+        hands = tracker.update(found, picture(time)).hands
+
+    assert [hand.id for hand in hands] == ([1] if is_same else [2])

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scenes import CLIP_FRAMES, Scene
+from scenes import CLIP_FRAMES, WITH_SFEDGE, Scene
 
 import sfedge
 from sfedge.results.records import read_records
@@ -23,7 +23,7 @@ def test_the_whole_command_runs_without_training_libraries_and_windows(
             *(sys.executable, "-c", code, "run", str(scene.video), "--out", str(tmp_path)),
             *("--detections", str(scene.detections)),
         ],
-        env={**os.environ, "PYTHONPATH": str(Path(sfedge.__file__).parents[1])},
+        env=WITH_SFEDGE,
         capture_output=True,
         text=True,
     )

@@ -1,6 +1,6 @@
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import matplotlib.cbook
 import numpy as np
 import PIL.Image
 import pytest
-import skimage.data
 import small_bundle
 from small_bundle import ROWS, Small
 
@@ -17,6 +16,7 @@ from sfedge.bundle.graph_io import GraphIO
 from sfedge.bundle.manifest import parse_manifest
 from sfedge.core.boxes import FULL, Box
 from sfedge.core.errors import EngineError, UnknownNameError
+from sfedge.core.landmarks import INPUT_WIDTH
 from sfedge.core.structures import Frame, Prediction, Query
 from sfedge.core.tasks import TASKS
 from sfedge.engines import ENGINES, Engine, EngineKind, ort
@@ -27,28 +27,12 @@ FACE = Box(0.25, 0.125, 0.5, 0.5)  # borders on whole pixels of a 512 x 512 pict
 BODY = Box(0.125, 0.0625, 0.875, 1.0)
 LEFT, RIGHT = Box(0.1, 0.2, 0.3, 0.6), Box(0.55, 0.1, 0.8, 0.45)
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's cache: no self-test has passed yet."""
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
-@pytest.fixture
-def frame() -> Frame:
-    return Frame(skimage.data.astronaut(), index=7, time=1.25)
-
-
-@pytest.fixture(params=["after", "before"])
+@pytest.fixture(params=["after", "before", "landmarks"])
 def small(request: pytest.FixtureRequest) -> Small:
     return small_bundle.make(request.param)
-
-
-@pytest.fixture
-def bundle(small: Small, tmp_path: Path) -> Iterator[Bundle]:
-    with open_bundle(small.write(tmp_path / "small")) as opened:
-        yield opened
 
 
 class Watched:
@@ -89,18 +73,24 @@ def watch(monkeypatch: pytest.MonkeyPatch, batch: int) -> list[tuple[str, int]]:
     return runs
 
 
-def ask(task: str, people: tuple[int, ...], view: Box, *boxes: Box) -> Query:
-    return Query(TASKS[task], people, view, boxes)
+def ask(
+    task: str, people: tuple[int, ...], view: Box, *boxes: Box, seed: int | None = None
+) -> Query:
+    known = None
+    if seed is not None:
+        known = np.random.default_rng(seed).standard_normal(INPUT_WIDTH, np.float32)
+    return Query(TASKS[task], people, view, boxes, landmarks=known)
 
 
+# Some with landmarks, which models that read none leave alone; two of the face with the same.
 QUERIES = [
     ask("relation", (2, 1), FULL, RIGHT, LEFT),
-    ask("looking_at_me", (1,), FACE),
-    ask("gaze", (1,), FULL, LEFT),
-    ask("gesture", (1,), BODY),
-    ask("expression", (1,), FACE),
+    ask("looking_at_me", (1,), FACE, seed=1),
+    ask("gaze", (1,), FULL, LEFT, seed=1),
+    ask("gesture", (1,), BODY, seed=2),
+    ask("expression", (1,), FACE, seed=1),
     ask("domain", (2, 1), FULL, RIGHT, LEFT),
-    ask("gaze", (2,), FULL, RIGHT),
+    ask("gaze", (2,), FULL, RIGHT, seed=3),
     ask("expression", (2,), BODY),
 ]
 
@@ -109,7 +99,7 @@ def assert_equals_reference(
     small: Small, frame: Frame, query: Query, prediction: Prediction
 ) -> None:
     square = small_bundle.square_of(frame.image, query.view)
-    logits = small.values(query.task.name, square, query.boxes)
+    logits = small.values(query.task.name, square, query.boxes, query.landmarks)
     assert prediction.key == query.key
     assert (prediction.frame, prediction.time) == (frame.index, frame.time)
     if query.task.output == "heatmap":
@@ -177,8 +167,11 @@ def test_each_distinct_view_is_encoded_once(
     count = Counter(name for name, _ in runs)
     assert count["encoder"] == 3  # frame, face, body
     # Before the connector the boxes are part of what it sees: frame with two pairs of marks and
-    # two single ones; relation and domain mark the same pair.
-    assert count["connector"] == (3 if small.box_embedding == "after" else 5)
+    # two single ones; relation and domain mark the same pair. Landmarks likewise, where any are
+    # read: none and two others in the frame, one of the face, one of the body and none.
+    assert count["connector"] == (
+        6 if small.reads_landmarks else 3 if small.box_embedding == "after" else 5
+    )
     assert count["trunk"] == len(QUERIES)
     assert (count["answer"], count["gaze"]) == (6, 2)
 
@@ -309,9 +302,10 @@ def test_a_model_outlives_the_zip_it_came_from(tmp_path: Path, frame: Frame) -> 
     assert_equals_reference(small, frame, QUERIES[0], prediction)
 
 
-def test_a_model_tells_its_name_limits_and_device(bundle: Bundle) -> None:
+def test_a_model_tells_its_name_limits_and_device(small: Small, bundle: Bundle) -> None:
     with Model(bundle, engine="cpu") as model:
         assert (model.name, model.notice) == ("small", "Random weights.")
+        assert model.reads_landmarks == small.reads_landmarks
         assert model.device.startswith("cpu (onnxruntime ")
         assert model.device.endswith(", fp32")
 

@@ -80,12 +80,41 @@ def test_addresses_that_differ_in_what_is_not_shown_are_different_sources() -> N
 def test_sources_of_one_stem_in_one_folder_keep_their_suffix(tmp_path: Path) -> None:
     for name in ("talk.mp4", "talk.mov", "talk.srt", "walk.mp4", "walk.srt", "b.v1.mp4", "b.mp4"):
         (tmp_path / name).touch()
-    (tmp_path / "album.v2").mkdir()
+    for name in ("loud.mp4", "loud.MOV"):
+        (tmp_path / name).touch()
+    for folder in ("album.v2", "walk.mov"):
+        (tmp_path / folder).mkdir()
     assert first_name(tmp_path / "talk.mp4") == "talk.mp4"
     assert first_name(tmp_path / "talk.mov") == "talk.mov"
-    assert first_name(tmp_path / "walk.mp4") == "walk"  # subtitles are no source
+    assert first_name(tmp_path / "walk.mp4") == "walk"  # subtitles are no source, nor is a folder
+    assert first_name(tmp_path / "loud.mp4") == "loud.mp4"
     assert first_name(tmp_path / "b.v1.mp4") == "b.v1"
     assert first_name(tmp_path / "album.v2") == "album.v2"
+
+
+def test_what_is_in_a_folder_that_may_not_be_read_has_no_sibling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError("no listing")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert first_name(tmp_path / "talk.mp4") == "talk"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a" * 180, "a" * 180),
+        ("a" * 181, "a" * 180),
+        ("é" * 90, "é" * 90),  # two bytes each
+        ("é" * 91, "é" * 90),
+        ("日" * 61, "日" * 60),  # three
+        ("a" + "日" * 60, "a" + "日" * 59),
+    ],
+)
+def test_a_name_is_cut_after_180_bytes_and_in_no_character(name: str, kept: str) -> None:
+    assert naming.valid_name(name) == kept
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=2, max_size=5, unique=True))

@@ -13,7 +13,6 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-import skimage.data
 import small_bundle
 from onnx import TensorProto
 from scenes import Finished, Scene
@@ -39,24 +38,7 @@ has_bf16 = pytest.mark.skipif(
     "BF16" not in openvino.capabilities(), reason="the processor does not compute in bf16"
 )
 OPSET = 18
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's cache: no self-test has passed yet."""
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def frame() -> Frame:
-    return Frame(skimage.data.astronaut(), index=7, time=1.25)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Iterator[Bundle]:
-    with open_bundle(small_bundle.make().write(tmp_path / "small")) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def add_precision(root: Path, name: str, write: Callable[[Path, Path], None]) -> None:
@@ -100,12 +82,12 @@ def answers(bundle: Bundle, frame: Frame, engine: str, precision: str) -> list[P
         return [model.answer(frame, [query])[0] for query in (*QUERIES, *reversed(QUERIES))]
 
 
-@pytest.mark.parametrize("box_embedding", ["after", "before"])
+@pytest.mark.parametrize("kind", ["after", "before", "landmarks"])
 @pytest.mark.parametrize("has_free_prompts", [True, False])
 def test_in_fp32_every_task_is_answered_as_by_the_engine_cpu(
-    tmp_path: Path, frame: Frame, box_embedding: str, has_free_prompts: bool
+    tmp_path: Path, frame: Frame, kind: str, has_free_prompts: bool
 ) -> None:
-    small = small_bundle.make(box_embedding, has_free_prompts=has_free_prompts)
+    small = small_bundle.make(kind, has_free_prompts=has_free_prompts)
     with open_bundle(small.write(tmp_path / "small")) as bundle:
         found = answers(bundle, frame, "openvino", "fp32")
         wanted = answers(bundle, frame, "cpu", "fp32")

@@ -4,7 +4,10 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,20 @@ from numpy.typing import NDArray
 from scenes import Scene as Clip
 
 import sfedge
-from sfedge import Box, Detection, DetectorError, Frame, FrameResult, Scene, Track, UsageError
-from sfedge.runtime.arrays import detections_of
+from sfedge import (
+    Box,
+    Detection,
+    DetectorError,
+    Frame,
+    FrameResult,
+    Prediction,
+    Query,
+    Scene,
+    Track,
+    UsageError,
+)
+from sfedge.core.tasks import TASKS
+from sfedge.runtime.own_parts import detections_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 
@@ -90,6 +105,7 @@ def test_a_part_of_frames_is_taken_by_start_and_end() -> None:
         (IMAGE.astype(np.float32), r"not \(90, 160, 3\) of float32"),
         (np.zeros((90, 160, 4), np.uint8), r"not \(90, 160, 4\) of uint8"),
         (np.zeros((0, 160, 3), np.uint8), r"not \(0, 160, 3\) of uint8"),
+        (np.broadcast_to(np.uint8(0), (20000, 20000, 3)), "20000x20000 pixels is too large"),
         ((IMAGE, "1"), "frame 1: a time is a number of seconds, not '1'"),
         ((IMAGE, float("nan")), "a time is a number of seconds, not nan"),
         ((IMAGE, -1.0), "frame 1: the time -1 s comes after 0 s. Give frames in order of time"),
@@ -123,6 +139,34 @@ def test_steps_give_what_an_iteration_gives() -> None:
             iter(run)
 
 
+def test_steps_have_the_size_of_the_first_frame_and_count_from_zero() -> None:
+    with pipeline(None) as run:
+        assert (run.info.width, run.info.height, run.report.frames) == (0, 0, 0)
+        for number, image in enumerate((IMAGE, IMAGE[:45, :80])):
+            assert run.step(image, number - 1.5).index == number  # on any clock
+            assert (run.info.width, run.info.height) == (160, 90)
+            assert run.report.frames == number + 1
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_hand_is_asked_about_in_a_square_of_the_frames_pixels(live: bool) -> None:
+    views: list[Box] = []
+
+    class Notes(Slow):
+        def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+            views.extend(query.view for query in queries)
+            return super().answer(frame, queries)
+
+    task = replace(TASKS["gesture"], view="hand", margin=0.5)
+    frames = [(IMAGE, index / 10) for index in range(3)]
+    with pipeline(frames, model=Notes(tasks=(task,)), live=live) as run:
+        list(run)
+
+    assert views
+    for view in views:
+        assert view.width * IMAGE.shape[1] == pytest.approx(view.height * IMAGE.shape[0])
+
+
 def test_a_pipeline_is_stepped_or_iterated_but_not_both() -> None:
     with pipeline([IMAGE]) as run, pytest.raises(UsageError, match="Leave out the source"):
         run.step(IMAGE, 0.0)
@@ -137,8 +181,6 @@ def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
         pipeline(IMAGE, bundle=tmp_path)
     with pytest.raises(UsageError, match="boxes from a file need a source"):
         sfedge.Pipeline(detections=tmp_path / "boxes.csv")
-    with pytest.raises(UsageError, match="every= needs a source"):
-        sfedge.Pipeline(every=2)
     with pytest.raises(UsageError, match="object: a detector has a method 'detect'"):
         pipeline(IMAGE, object())
     with pytest.raises(UsageError, match="a model has a method 'answer'"):
@@ -147,6 +189,17 @@ def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
         pipeline(IMAGE, tracker=object())
     with pytest.raises(UsageError, match="a sink has a method 'write'"):
         pipeline(IMAGE, sinks=[print])
+
+
+@pytest.mark.parametrize(
+    "setting", [{"every": 2}, {"live": True}, {"start": 1.0}, {"end": 9.0}, {"as_video": 25.0}]
+)
+def test_settings_of_a_source_are_refused_where_frames_come_by_step(
+    setting: dict[str, object],
+) -> None:
+    (name,) = setting
+    with pytest.raises(UsageError, match=f"{name}= needs a source. Leave it out with step"):
+        pipeline(None, **setting)
 
 
 def test_a_detector_is_named_or_given(tmp_path: Path) -> None:
@@ -208,6 +261,7 @@ def test_arrays_of_boxes_are_detections(
         ({"face": np.array([[0.4, 0.2, 0.3, 0.4]])}, "is empty or lies outside"),
         ({"face": np.array([[np.nan, 0.2, 0.3, 0.4]])}, "not a number"),
         ({"face": np.array([[0.1, 0.2, 0.3, 0.4, 7]])}, "the score 7 is not in 0 to 1"),
+        ({"face": np.array([[0.1, 0.2, 0.3, 0.4, -0.5]])}, "the score -0.5 is not in 0 to 1"),
         ({"dog": np.zeros((0, 4))}, "no such kind is known. Known: face, hand, person"),
         ({"face": "left"}, "boxes of kind 'face': 'left' is no array of numbers"),
         ({"face": None}, r"the shape is \(\)"),
@@ -224,6 +278,60 @@ def test_what_is_no_detection_is_an_error(found: object, sentence: str) -> None:
             return found
 
     with pipeline(IMAGE, Wrong()) as run, pytest.raises(DetectorError, match=sentence):
+        list(run)
+
+
+CHANCES = dict.fromkeys(sfedge.TASKS["expression"].labels, 0.125)
+
+
+@pytest.mark.parametrize(
+    ("task", "wrong", "sentence"),
+    [
+        ("gaze", lambda right: None, "the model returned None to 1 queries. Expected is a list"),
+        ("gaze", lambda right: [], "the model returned 0 answers to 1 queries"),
+        ("gaze", lambda right: ["left"], "answer to gaze is 'left', not a Prediction"),
+        ("gaze", lambda right: [replace(right, heatmap=None)], r"needs a heatmap of shape \(64, "),
+        ("gaze", lambda right: [replace(right, heatmap=np.zeros((3, 3)))], "needs a heatmap of sh"),
+        ("gaze", lambda right: [replace(right, people=(9,))], r"is about \('gaze', \(9,\), \(\)\)"),
+        ("expression", lambda right: [replace(right, task="mood")], r"is about \('mood', \(1,\)"),
+        (
+            "expression",
+            lambda right: [replace(right, probabilities={"happy": 1.0})],
+            "needs probabilities of neutral, ",
+        ),
+        (
+            "expression",
+            lambda right: [replace(right, probabilities=CHANCES | {"neutral": np.nan})],
+            "answer to expression has values that are not numbers",
+        ),
+    ],
+)
+@pytest.mark.parametrize("live", [False, True])
+def test_what_is_no_answer_is_an_error(
+    task: str, wrong: Callable[[Prediction], object], sentence: str, live: bool
+) -> None:
+    class Wrong(Slow):
+        def answer(self, frame: Frame, queries: Sequence[Query]) -> Any:
+            (right,) = super().answer(frame, queries)
+            return wrong(right)
+
+    frames = ((IMAGE, index / 10) for index in range(40))
+    with (
+        pipeline(frames, model=Wrong(), tasks=task, live=live) as run,
+        pytest.raises(UsageError, match=sentence),
+    ):
+        list(run)
+
+
+def test_what_is_no_scene_is_an_error() -> None:
+    class Wrong:
+        def update(self, detections: object, frame: Frame, *, is_cut: bool = False) -> object:
+            return []
+
+    with (
+        pipeline(IMAGE, tracker=Wrong()) as run,
+        pytest.raises(UsageError, match=r"the tracker returned \[\]. Expected is a Scene"),
+    ):
         list(run)
 
 

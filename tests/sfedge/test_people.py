@@ -247,6 +247,22 @@ def test_a_second_body_with_the_same_head_is_nobody() -> None:
     assert len(people([face(children[0]), person(children[1]), person(behind)])) == 2
 
 
+def test_a_hand_held_up_goes_to_the_nearer_shoulders_of_two_bodies_without_faces() -> None:
+    large, small = Box(0.10, 0.20, 0.40, 0.95), Box(0.36, 0.30, 0.51, 0.675)
+    shoulders = [(box.centre[0], box.y1 + 1.8 * box.height / 7.5) for box in (large, small)]
+    # 1.7 heads of the large one away, and 1.9 of the small one: a head is a third of a body wide.
+    up = Box(0.375, 0.275, 0.425, 0.325)
+    near = [
+        np.hypot((up.centre[0] - x) / (box.width / 3), (up.centre[1] - y) / (box.height / 7.5))
+        for (x, y), box in zip(shoulders, (large, small), strict=True)
+    ]
+    assert near == pytest.approx([1.7, 1.93], abs=0.01)
+
+    seen = people([person(large), person(small), hand(up)])
+
+    assert [(s.person, boxes(s.hands)) for s in seen] == [(large, (up,)), (small, ())]
+
+
 def test_an_unclear_face_on_somebodys_clothes_is_doubtful() -> None:
     tie = Box(0.21, 0.38, 0.24, 0.44)
 

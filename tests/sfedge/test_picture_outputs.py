@@ -79,6 +79,25 @@ def test_photographs_become_annotated_pictures_and_are_named_in_every_row(
     assert sorted(path.name for path in drawn.iterdir()) == [*names[1:], "notes.txt"]
 
 
+def test_whatever_the_metadata_list_nothing_outside_the_folder_of_pictures_is_removed(
+    command: Any, album: Path, tmp_path: Path
+) -> None:
+    out, boxes = tmp_path / "out", tmp_path / "boxes.csv"
+    words = ("run", album, "--out", out, "--detections", boxes)
+    assert command(*words).code == 0
+    metadata = out / "my album.metadata.json"
+    data = json.loads(metadata.read_text())
+    own = [out / "notes.txt", tmp_path / "notes.txt"]
+    for path in own:
+        path.write_text("mine")
+    names = ["notes.txt", "../notes.txt", "my album.annotated/../notes.txt", str(own[1])]
+    data["outputs"] += [{"name": name} for name in names]
+    metadata.write_text(json.dumps(data))
+
+    assert command(*words).code == 0
+    assert [path.read_text() for path in own] == ["mine", "mine"]
+
+
 @pytest.mark.parametrize(
     ("name", "becomes"), [("a.jpg", "a.annotated.jpg"), ("b.gif", "b.annotated.png")]
 )

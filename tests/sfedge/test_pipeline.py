@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import CLIP_FRAMES, CLIP_RATE, Scene
+from scenes import CLIP_FRAMES, CLIP_RATE, DRAWN_BUNDLE, Scene
 
 import sfedge
 from sfedge import FrameResult, RunReport, UsageError
-from sfedge.bundle.bundle import DEMO_BUNDLE
 from sfedge.core.errors import UnknownNameError
 from sfedge.core.tasks import TASKS
 
@@ -159,8 +158,8 @@ def test_the_model_and_its_limits_are_reported(scene: Scene) -> None:
 
 
 def test_a_bundle_of_fewer_tasks_is_asked_those_and_no_other(scene: Scene, tmp_path: Path) -> None:
-    with zipfile.ZipFile(DEMO_BUNDLE) as demo:
-        demo.extractall(tmp_path / "bundle")
+    with zipfile.ZipFile(DRAWN_BUNDLE) as drawn:
+        drawn.extractall(tmp_path / "bundle")
     described = tmp_path / "bundle" / "bundle.json"
     manifest = json.loads(described.read_text())
     manifest["tasks"] = [t for t in manifest["tasks"] if t["name"] in ("expression", "domain")]

@@ -169,7 +169,10 @@ def _run_row() -> dict[str, Any]:
 
 
 def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> None:
-    hands = (Hand(1, Box(0.4, 0.4, 0.5, 0.5), "left", 0.9, 0.2),)
+    hands = (
+        Hand(1, Box(0.4, 0.4, 0.5, 0.5), "left", 0.9, 0.2),
+        Hand(5, Box(0.3, 0.4, 0.4, 0.5), "right", 0.9, 0.2, from_body=True),
+    )
     nobodys = (
         Hand(2, Box(0.8, 0.4, 0.9, 0.5), "right", 0.7, 0.2),
         Hand(3, Box(0.8, 0.7, 0.9, 0.8), None, 0.7, 0.1),  # missed here, moved along
@@ -189,6 +192,7 @@ def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> N
         Detection("person", tracks[0].person, 1.0, "4"),
         Detection("face", Box(0.2, 0.1, 0.3, 0.3), 0.8, "4"),
         Detection("hand", tracks[0].hands[0].box, 0.9, "4", "left"),
+        Detection("hand", tracks[0].hands[1].box, 0.9, "4", "right", from_body=True),
         Detection("person", tracks[1].person, 1.0, "7"),
         Detection("hand", nobodys[0].box, 0.7, None, "right"),
     ]

@@ -1,7 +1,8 @@
 """How far a run is, in a log and on a terminal; and which frames are looked at."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -18,6 +19,7 @@ from sfedge.results.records import read_records
 from sfedge.runtime import progress
 from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.process import process
+from sfedge.sources.source import SourceInfo
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 
@@ -43,6 +45,58 @@ def test_a_log_gets_a_line_a_minute(
     for number, line in enumerate(printed, 1):
         assert line.startswith(f"sfedge: sway.mp4: {number} of {lines} frames, ")
         assert ("left" in line) == (number < lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "settings", "frames", "lines"),
+    [
+        (
+            100.0,
+            {},
+            400,
+            ["120 of 1000 frames, 2.00 a second, 0:07:20 left", "240 of 1000", "360 of"],
+        ),
+        (
+            1e5,
+            {},
+            400,
+            ["120 of 1000000 frames, 2.00 a second, 138:52:20 left", "240 of", "360 of"],
+        ),
+        (
+            100.0,
+            {"start": 10.0, "end": 50.0, "every": 2},
+            200,
+            ["120 of 200 frames, 2.00 a second, 0:00:40 left"],
+        ),
+        (
+            100.0,
+            {"start": 10.0, "end": 500.0, "every": "0.5s"},
+            180,
+            ["120 of 180 frames, 2.00 a second, 0:00:30 left"],
+        ),
+        (None, {}, 400, ["120 frames, 2.00 a second\n", "240 frames", "360 frames"]),
+    ],
+)
+def test_the_line_has_the_pace_and_the_time_that_it_leaves(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float | None,
+    settings: dict[str, Any],
+    frames: int,
+    lines: list[str],
+) -> None:
+    """Two frames a second are processed."""
+    clock = count(0.0, 0.5)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    info = SourceInfo("/videos/walk.mp4", 4, 4, 10.0, seconds, None, is_live=False)
+    session: Any = SimpleNamespace(info=info, config=sfedge.RunConfig(**settings))
+    with progress.showing(session, None) as advance:
+        for _ in range(frames):
+            advance()
+    printed = capfd.readouterr().err.splitlines(keepends=True)
+    assert len(printed) == len(lines)
+    for line, begin in zip(printed, lines, strict=True):
+        assert line.startswith(f"sfedge: walk.mp4: {begin}")
 
 
 @pytest.mark.parametrize(

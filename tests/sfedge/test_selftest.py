@@ -1,6 +1,5 @@
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,22 +18,7 @@ from sfedge.engines.engine import Arrays, Rows
 from sfedge.inference import selftest
 from sfedge.inference.model import Model
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return small_bundle.make().write(tmp_path / "small")
-
-
-@pytest.fixture
-def bundle(root: Path) -> Iterator[Bundle]:
-    with open_bundle(root) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 class Noisy:
@@ -71,6 +55,15 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setitem(ENGINES, "exact", engine(0.0))
     monkeypatch.setitem(ENGINES, "noisy", engine(0.1))
     return runs
+
+
+def test_a_temperature_changes_no_answer_of_the_self_test(tmp_path: Path, runs: list[str]) -> None:
+    tasks = tuple(replace(task, temperature=3.0) for task in TASKS.values())
+    plain = small_bundle.make().write(tmp_path / "plain")
+    calibrated = small_bundle.make().write(tmp_path / "calibrated", tasks=tasks)
+    for root in (plain, calibrated):
+        with open_bundle(root) as bundle, Model(bundle, engine="exact") as model:
+            assert model.tested > 0
 
 
 def test_the_picture_is_the_one_whose_answers_bundles_hold() -> None:
@@ -166,8 +159,8 @@ def test_an_engine_that_answers_wrongly_is_not_used(bundle: Bundle, runs: list[s
 
 
 @pytest.mark.parametrize("damage", ["no file", "a task less", "a wrong shape", "not numbers"])
-def test_a_bundle_without_a_whole_self_test_is_not_run(root: Path, damage: str) -> None:
-    path = root / "selftest.safetensors"
+def test_a_bundle_without_a_whole_self_test_is_not_run(bundle_folder: Path, damage: str) -> None:
+    path = bundle_folder / "selftest.safetensors"
     arrays = safetensors.numpy.load_file(path)
     if damage == "a task less":
         del arrays["gesture"]
@@ -178,9 +171,9 @@ def test_a_bundle_without_a_whole_self_test_is_not_run(root: Path, damage: str) 
     safetensors.numpy.save_file(arrays, path)
     if damage == "no file":
         path.unlink()
-    small_bundle.relist(root)
+    small_bundle.relist(bundle_folder)
     wanted = "no self-test" if damage == "no file" else "'gesture'"
-    with open_bundle(root) as bundle, pytest.raises(BundleError, match=wanted) as e:
+    with open_bundle(bundle_folder) as bundle, pytest.raises(BundleError, match=wanted) as e:
         Model(bundle, engine="cpu")
     assert "Export it again" in e.value.fix
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import network_trap
+import numpy as np
 import pytest
 from network_trap import Outcome
-from scenes import Scene
+from numpy.typing import NDArray
+from PIL import Image
+from scenes import DRAWN_BUNDLE, Scene
 
 from sfedge.core.errors import EngineError
 from sfedge.detect.conversion import networks
@@ -25,8 +28,10 @@ SFEDGE = (sys.executable, "-m", "sfedge")
 # A program that lives on: libraries report some seconds after they were used.
 LIBRARY = """
 import sys, time, sfedge
-for engine in sys.argv[2:]:
-    print(sum(bool(result.fresh) for result in sfedge.open(sys.argv[1], engine=engine)) > 0)
+clip, bundle, *engines = sys.argv[1:]
+for engine in engines:
+    session = sfedge.open(clip, engine=engine, bundle=bundle)
+    print(sum(bool(result.fresh) for result in session) > 0)
 time.sleep(12)
 """
 # The window with a source, closed as by a user once it has played to its end.
@@ -63,6 +68,7 @@ QUIET = (
     "run --offline",
     "run --live",
     "demo",
+    "score",
     "bench",
     "info",
     "doctor",
@@ -122,23 +128,29 @@ def _permitted() -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Runs:
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, scene: Scene, astronaut: NDArray[np.uint8]
+) -> Runs:
     folder = tmp_path_factory.mktemp("silence")
     networks.fetch()
     shutil.copytree(networks.folder(), folder / "home" / ".cache" / "sfedge" / "networks")
+    labelled = tmp_path_factory.mktemp("labelled")
+    Image.fromarray(astronaut).save(labelled / "one.png")
+    (labelled / "labels.csv").write_text("file,expression\none.png,happiness\n")
     clip, short = str(scene.video), ("--end", "0.5")
     commands = {
         "run": [*SFEDGE, "run", clip, "--out", "run", *short],
         "run --offline": [*SFEDGE, "run", clip, "--out", "offline", "--offline", *short],
         "run --live": [*SFEDGE, "run", clip, "--out", "live", "--live", *short],
         "demo": [*SFEDGE, "demo", "--out", "demo", "--seconds", "1"],
+        "score": [*SFEDGE, "score", str(DRAWN_BUNDLE), str(labelled), "--out", "score"],
         "bench": [*SFEDGE, "bench", "--seconds", "0.1"],
         "info": [*SFEDGE, "info"],
         "doctor": [*SFEDGE, "doctor"],
         "detectors list": [*SFEDGE, "detectors", "list"],
         "engine list": [*SFEDGE, "engine", "list"],
         "window": [sys.executable, "-c", WINDOW, clip],
-        "library": [sys.executable, "-c", LIBRARY, clip, *installed_engines()],
+        "library": [sys.executable, "-c", LIBRARY, clip, str(DRAWN_BUNDLE), *installed_engines()],
     }
     return run_all(folder, commands)
 
@@ -182,12 +194,13 @@ def test_the_commands_did_their_work(runs: Runs) -> None:
     assert runs.outcomes["window"].out == "played\n"
     for name in ("run", "offline", "live", "demo"):
         assert list((runs.folder / "work" / name).glob("*.annotated.mp4"))
+    assert (runs.folder / "work" / "score" / "score.md").is_file()
 
 
 def test_no_file_lies_outside_the_folders_that_the_documents_name(runs: Runs) -> None:
     assert strangers(runs.files) == []
     outputs = {file.parts[1] for file in runs.files if file.parts[0] == "work"}
-    assert outputs == {"run", "offline", "live", "demo"}
+    assert outputs == {"run", "offline", "live", "demo", "score"}
 
 
 def test_the_trap_notices_whatever_is_said(controls: Runs) -> None:

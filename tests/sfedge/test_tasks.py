@@ -134,6 +134,7 @@ def test_what_an_entry_leaves_out_follows_from_its_view_and_output(
 def test_answers_read_as_people_say_them() -> None:
     assert TASKS["looking_at_me"].words("not_looking") == "not looking at me"
     assert TASKS["gesture"].words("thumb_index") == "gesture thumb index"
+    assert TASKS["gesture"].words("no_gesture") == "no gesture"
     assert TASKS["gaze"].words(None) == "gaze"
 
 
@@ -173,6 +174,14 @@ def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"Did you mean 'expression'\?") as caught:
         select_tasks(["gaze", "expresion"])
     assert caught.value.exit_code == 2
+
+
+def test_a_task_that_a_model_was_not_trained_for_is_told_with_the_command_that_trains_one() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        select_tasks("gesture,relation", ["expression", "gesture"])
+    assert "this model was not trained for relation" in str(caught.value)
+    assert "--datasets pisc" in str(caught.value)
+    assert "This one answers expression, gesture." in str(caught.value)
 
 
 def test_names_are_put_in_the_papers_order_and_others_behind_as_they_came() -> None:

@@ -182,6 +182,10 @@ def test_a_clear_face_is_a_person_at_once_and_an_unclear_one_once_it_has_stayed(
     assert ids_shown([0.62] * 12) == [False] * 8 + [True] * 4  # after 0.25 s at 30 a second
 
 
+def test_where_frames_are_slow_two_unclear_sights_are_enough() -> None:
+    assert ids_shown([0.62] * 2, rate=3.0) == [False, True]
+
+
 def test_what_looks_like_a_face_now_and_then_is_nobody() -> None:
     assert not any(ids_shown([0.7, None, None] * 20))
     assert not any(ids_shown(([0.7] * 5 + [None] * 15) * 4))
@@ -316,6 +320,15 @@ def test_pictures_two_seconds_apart_keep_the_ids_of_those_who_stay() -> None:
         ids.append([t.id for t in tracker.update(found, picture(2.0 * index)).people])
 
     assert ids == [[1, 2]] * 4 + [[2]] + [[1, 2]] * 3
+
+
+def test_who_misses_two_pictures_stays_and_ends_with_the_third_however_slow_they_come() -> None:
+    def ended(missed: int) -> list[tuple[int, ...]]:
+        tracker = Tracker()
+        tracker.update([face(FACE_A)], picture(0.0))
+        return [tracker.update([], picture(2.0 * index)).ended for index in range(1, missed + 1)]
+
+    assert ended(4) == [(), (), (1,), ()]
 
 
 @st.composite

@@ -1,16 +1,15 @@
 import hashlib
-import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
-import fake_nvidia
 import onnx
 import pytest
 import small_bundle
-from fake_nvidia import Cudart, Device
+from fake_cuda import Cudart, Device
+from nvidia_builder import needs_builder
 from onnx import TensorProto, helper
 
 from sfedge.bundle.bundle import Bundle, open_bundle
@@ -26,40 +25,9 @@ from sfedge.engines.trt_build import (
     memory_to_build,
     memory_to_run,
 )
-from sfedge.system.gpus import Gpu, find_gpus
+from sfedge.system.gpus import find_gpus
 
-# NVIDIA's builder for desktop devices, the real one: it compiles without a device at hand.
-needs_builder = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx_bindings") is None,
-    reason="needs tensorrt-rtx-cu13-bindings (x86-64 only)",
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return small_bundle.make().write(tmp_path / "small")
-
-
-@pytest.fixture
-def bundle(folder: Path) -> Iterator[Bundle]:
-    with open_bundle(folder) as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def orin(monkeypatch: pytest.MonkeyPatch) -> Device:
-    """A stand-in of TensorRT 10.3 on an Orin."""
-    device = Device()
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_nvidia.tensorrt(device))
-    monkeypatch.setattr(trt, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
-    monkeypatch.setattr(trt, "driver_version", lambda: "540.4.0")
-    return device
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
@@ -91,11 +59,11 @@ def rtx(bundle: Bundle, max_batch: int = 2) -> tuple[compiled.EngineSet, Path]:
     ],
 )
 def test_without_tensorrt_the_command_says_what_to_install(
-    folder: Path, cache: Path, backend: str, lines: list[str], monkeypatch: pytest.MonkeyPatch,
-    invoke: Callable[..., click.testing.Result],
+    bundle_folder: Path, cache: Path, backend: str, lines: list[str],
+    monkeypatch: pytest.MonkeyPatch, invoke: Callable[..., click.testing.Result],
 ) -> None:  # fmt: skip
     monkeypatch.setitem(BACKENDS, backend, (("tensorrt_of_nobody",), BACKENDS[backend][1]))
-    result = invoke("build", folder, "--backend", backend)
+    result = invoke("build", bundle_folder, "--backend", backend)
     assert isinstance(result.exception, EngineError)
     assert result.exception.exit_code == 1
     for line in lines:
@@ -120,9 +88,9 @@ def test_a_tensorrt_that_does_not_load_is_not_called_missing(
 
 
 @needs_builder
-@pytest.mark.parametrize("box_embedding", ["after", "before"])
-def test_all_graphs_are_built_and_recorded(tmp_path: Path, cache: Path, box_embedding: str) -> None:
-    source = small_bundle.make(box_embedding).write(tmp_path / "bundle")
+@pytest.mark.parametrize("kind", ["after", "before", "landmarks"])
+def test_all_graphs_are_built_and_recorded(tmp_path: Path, cache: Path, kind: str) -> None:
+    source = small_bundle.make(kind).write(tmp_path / "bundle")
     reported: dict[str, list[float]] = {}
     with open_bundle(source) as bundle:
         engines, folder = build_engines(
@@ -163,7 +131,7 @@ def test_a_second_build_replaces_the_first(bundle: Bundle) -> None:
 
 
 @needs_builder
-def test_a_graph_that_tensorrt_does_not_know_is_told_with_the_reason(folder: Path) -> None:
+def test_a_graph_that_tensorrt_does_not_know_is_told_with_the_reason(bundle_folder: Path) -> None:
     x = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", 4, 5])
     y = helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["batch", 64, 64])
     node = helper.make_node("Conjure", ["hidden"], ["heatmap"], domain="com.example")
@@ -171,10 +139,10 @@ def test_a_graph_that_tensorrt_does_not_know_is_told_with_the_reason(folder: Pat
     model = helper.make_model(
         helper.make_graph([node], "g", [x], [y]), opset_imports=opsets, ir_version=9
     )
-    onnx.save(model, folder / "fp32" / "gaze.onnx")
-    small_bundle.relist(folder)
+    onnx.save(model, bundle_folder / "fp32" / "gaze.onnx")
+    small_bundle.relist(bundle_folder)
     with (
-        open_bundle(folder) as bundle,
+        open_bundle(bundle_folder) as bundle,
         pytest.raises(EngineError, match=r"TensorRT cannot read the gaze graph .*Conjure"),
     ):
         rtx(bundle)
@@ -182,12 +150,12 @@ def test_a_graph_that_tensorrt_does_not_know_is_told_with_the_reason(folder: Pat
 
 
 @needs_builder
-def test_a_graph_unlike_its_contract_is_not_built(folder: Path) -> None:
-    answer = (folder / "fp32" / "answer.onnx").read_bytes()
-    (folder / "fp32" / "gaze.onnx").write_bytes(answer)
-    small_bundle.relist(folder)
+def test_a_graph_unlike_its_contract_is_not_built(bundle_folder: Path) -> None:
+    answer = (bundle_folder / "fp32" / "answer.onnx").read_bytes()
+    (bundle_folder / "fp32" / "gaze.onnx").write_bytes(answer)
+    small_bundle.relist(bundle_folder)
     with (
-        open_bundle(folder) as bundle,
+        open_bundle(bundle_folder) as bundle,
         pytest.raises(EngineError, match="output 'heatmap' is missing; output 'logits' is unknown"),
     ):
         rtx(bundle)
@@ -223,21 +191,21 @@ def test_the_real_runtime_takes_the_file_and_its_refusal_is_reported(
 
 @needs_builder
 def test_the_command_prints_what_was_built(
-    folder: Path, invoke: Callable[..., click.testing.Result]
+    bundle_folder: Path, invoke: Callable[..., click.testing.Result]
 ) -> None:
-    result = invoke("build", folder, "--backend", "tensorrt-rtx", "--max-batch", 2, "--json")
+    result = invoke("build", bundle_folder, "--backend", "tensorrt-rtx", "--max-batch", 2, "--json")
     assert result.exception is None, result.exception
     data = json.loads(result.stdout)
     assert data["max_batch"] == 2
     assert Path(data["folder"], "trunk.engine").stat().st_size == data["engines"][2]["size"]
     assert "The build needs about 0.7 GB of memory, " in result.stderr
-    result = invoke("build", folder, "--backend", "tensorrt-rtx")
+    result = invoke("build", bundle_folder, "--backend", "tensorrt-rtx")
     assert "small, fp32, for " in result.stdout
     assert "encoder.engine" in result.stdout
 
 
 def test_the_timings_are_kept_in_the_cache_or_in_the_named_file(
-    bundle: Bundle, orin: Device, tmp_path: Path
+    bundle: Bundle, device: Device, tmp_path: Path
 ) -> None:
     build_engines(bundle, backend="tensorrt", precision="fp32")
     (own,) = compiled.root().glob("timings-*")
@@ -250,7 +218,7 @@ def test_the_timings_are_kept_in_the_cache_or_in_the_named_file(
     assert own.read_bytes() == b"....."
 
 
-def test_foreign_timings_are_refused(bundle: Bundle, orin: Device, tmp_path: Path) -> None:
+def test_foreign_timings_are_refused(bundle: Bundle, device: Device, tmp_path: Path) -> None:
     (tmp_path / "timings").write_bytes(b"foreign")
     with pytest.raises(EngineError, match="no timing cache of this device and version"):
         build_engines(
@@ -259,9 +227,9 @@ def test_foreign_timings_are_refused(bundle: Bundle, orin: Device, tmp_path: Pat
 
 
 def test_the_workspace_reaches_the_builder(
-    folder: Path, orin: Device, invoke: Callable[..., click.testing.Result]
+    bundle_folder: Path, device: Device, invoke: Callable[..., click.testing.Result]
 ) -> None:
-    result = invoke("build", folder, "--backend", "tensorrt", "--workspace", 64, "--json")
+    result = invoke("build", bundle_folder, "--backend", "tensorrt", "--workspace", 64, "--json")
     assert result.exception is None, result.exception
     built_engines = json.loads(result.stdout)
     plan = json.loads(Path(built_engines["folder"], "trunk.engine").read_bytes())
@@ -275,14 +243,14 @@ def test_the_workspace_reaches_the_builder(
 
 
 def test_rtx_takes_no_timings(
-    folder: Path, tmp_path: Path, invoke: Callable[..., click.testing.Result]
+    bundle_folder: Path, tmp_path: Path, invoke: Callable[..., click.testing.Result]
 ) -> None:
     words = ("--backend", "tensorrt-rtx", "--timing-cache", tmp_path / "timings")
-    assert isinstance(invoke("build", folder, *words).exception, click.UsageError)
+    assert isinstance(invoke("build", bundle_folder, *words).exception, click.UsageError)
 
 
 def test_what_was_built_is_listed_verified_and_removed(
-    bundle: Bundle, orin: Device, monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle, device: Device, monkeypatch: pytest.MonkeyPatch,
     invoke: Callable[..., click.testing.Result],
 ) -> None:  # fmt: skip
     assert invoke("list").stdout == "No engine was built yet.\n"
@@ -315,7 +283,7 @@ def test_what_was_built_is_listed_verified_and_removed(
 
 
 def test_stale_and_all_are_removed_on_request(
-    bundle: Bundle, orin: Device, monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle, device: Device, monkeypatch: pytest.MonkeyPatch,
     invoke: Callable[..., click.testing.Result],
 ) -> None:  # fmt: skip
     build_engines(bundle, backend="tensorrt", precision="fp32")

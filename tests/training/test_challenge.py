@@ -36,11 +36,6 @@ LOOKING, NOT_LOOKING = (TASKS["looking_at_me"].labels.index(n) for n in ("lookin
 FACES = [Face(f"clip-{v}", f"u{u}", f"track-{t}") for v in (1, 2) for t in (0, 1) for u in range(3)]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def write_face(folder: Path, name: str, picture: NDArray[np.uint8]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(picture).save(folder / name, quality=95)

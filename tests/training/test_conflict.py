@@ -24,11 +24,6 @@ from sfedge_training.model.social_fusion import SocialFusion, build_model
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 class Linear(nn.Module):
     """A weight for each value of a picture, and one that no loss uses."""
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
@@ -126,9 +127,36 @@ def test_missing_and_broken_pictures_are_lost_and_told_with_their_line(root: Pat
     assert dataset.report.examples["picture is missing"].endswith("labels.csv:3: gone.jpg")
 
 
+def test_what_cannot_be_learned_is_left_out_and_counted(root: Path) -> None:
+    header = "picture,task,label,x1,y1,x2,y2,gaze_x,gaze_y"
+    dataset = _train(
+        root,
+        header,
+        "a.jpg,expression,unclear,,,,,,",
+        "b.jpg,gaze,outside,.1,.1,.2,.2,,",
+        "c d.jpg,expression,fear,,,,,,",
+    )
+    assert [sample.key for sample in dataset.samples] == ["c d.jpg#4"]
+    assert dataset.report.dropped == {
+        "label is unclear": 1,
+        "gaze target is outside the picture": 1,
+    }
+
+
+def test_columns_named_after_tasks_and_columns_of_ones_own_are_read(root: Path) -> None:
+    dataset = _train(root, "file,expression,looking_at_me,age", "a.jpg,fear,yes,20", "b.jpg,,no,30")
+    named = {(s.key, TASKS[s.task].labels[s.label or 0]) for s in dataset.samples}
+    assert named == {
+        ("a.jpg#2", "fear"),
+        ("a.jpg#2", "looking"),
+        ("b.jpg#3", "not_looking"),
+    }
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("a.jpg,gesture,no_hand", "has no label 'no_hand'"),
         ("a.jpg,gesture,thumbs_index", r"no label 'thumbs_index' \(did you mean 'thumb_index'"),
         ("a.jpg,expression,gesture", "no label 'gesture'.*known: neutral, happiness"),
         ("a.jpg,expresion,fear", "no task is called 'expresion'.*'expression'"),
@@ -317,3 +345,51 @@ def test_samples_know_where_they_stand_in_the_table(root: Path) -> None:
     samples = _train(root, "picture,task,label,group", "deep/e.png,gesture,ok,me").samples
     assert [(s.key, s.group) for s in samples] == [("deep/e.png#2", "me")]
     assert isinstance(samples[0], Sample)
+
+
+def test_what_a_teacher_told_is_for_training_alone(root: Path) -> None:
+    lines = (
+        "a.jpg,expression,fear,train,network",
+        "b.jpg,expression,fear,val,network",
+        "b.jpg,expression,anger,val,",
+        "c d.jpg,expression,fear,test,blendshapes",
+        "c d.jpg,expression,anger,test,",
+    )
+    _table(root, "picture,task,label,split,told_by", *lines)
+    loaded = {split: folder.load(root, split) for split in _SPLITS}
+    named = TASKS["expression"].labels
+    kept = {split: [named[s.label or 0] for s in of.samples] for split, of in loaded.items()}
+    assert kept == {"train": ["fear"], "val": ["anger"], "test": ["anger"]}
+    assert [sum(of.report.dropped.values()) for of in loaded.values()] == [0, 1, 1]
+
+
+def test_a_row_says_how_often_it_is_drawn(root: Path) -> None:
+    lines = ("a.jpg,gesture,ok,2.5", "b.jpg,gesture,ok,")
+    samples = _train(root, "picture,task,label,weight", *lines).samples
+    assert [sample.weight for sample in samples] == [2.5, 1.0]
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "1001", "often", "nan"])
+def test_a_weight_that_is_none_is_named_with_its_line(root: Path, weight: str) -> None:
+    with pytest.raises(DataError, match="line 2: weight"):
+        _train(root, "picture,task,label,weight", f"a.jpg,gesture,ok,{weight}")
+
+
+def test_hands_without_a_gesture_wait_for_a_task_that_has_this_answer(root: Path) -> None:
+    dataset = _train(root, "picture,task,label", "a.jpg,gesture,no_gesture", "b.jpg,gesture,ok")
+    assert [sample.image.name for sample in dataset.samples] == ["b.jpg"]
+    assert sum(dataset.report.dropped.values()) == 1
+    with pytest.raises(DataError, match="no_gesture"):
+        _train(root, "picture,task,label", "a.jpg,expression,no_gesture")
+
+
+def test_a_task_about_hands_sees_the_square_that_a_run_shows(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(TASKS["gesture"], view="hand", margin=0.25)
+    monkeypatch.setitem(TASKS, "gesture", own)  # type: ignore[arg-type]
+    header = "picture,task,label,x1_px,y1_px,x2_px,y2_px"
+    (sample,) = _train(root, header, "a.jpg,gesture,ok,80,40,100,60").samples
+    view = sample.view  # of 200 x 100 pixels: 20, and a quarter of it on each side
+    corners = (200 * view.x1, 100 * view.y1, 200 * view.x2, 100 * view.y2)
+    assert corners == pytest.approx((75, 35, 105, 65))

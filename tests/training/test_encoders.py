@@ -23,11 +23,6 @@ SMALL_CLIP = "small-test-clip"
 SMALL_DINO = "vit_small_patch14_dinov2"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _small_clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An architecture of open_clip's own, small enough to build in every test."""

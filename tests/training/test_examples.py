@@ -32,11 +32,6 @@ CPU = torch.device("cpu")
 LABEL_TASKS = ("expression", "gesture", "looking_at_me", "domain", "relation")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawings")

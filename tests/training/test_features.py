@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from launch import TWO_PROCESSES
 from safetensors import safe_open
 from torch import Tensor
 
@@ -40,11 +41,6 @@ from sfedge_training.model.states import trained_state
 ROOT = str(Path(__file__).parents[2])
 CPU = torch.device("cpu")
 LEFT = Box(0.0, 0.0, 0.5, 1.0)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -297,9 +293,9 @@ def test_processes_share_the_work(
 ) -> None:
     script = tmp_path / "fill.py"
     script.write_text(_TWO_PROCESSES)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    pictures = [sample.image for sample in samples[:4]]
     ended = subprocess.run(
-        [sys.executable, *launch, script, tmp_path / "store", *(s.image for s in samples[:4])],
+        [sys.executable, *TWO_PROCESSES, script, tmp_path / "store", *pictures],
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,

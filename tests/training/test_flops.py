@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sfedge.bundle.manifest import BoxEmbedding
+from sfedge.core.landmarks import INPUT_WIDTH, LAYOUT
 from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.flops import encoder_flops, step_flops, useful_work
 from sfedge_training.data.batch import Batch
@@ -21,13 +22,11 @@ MIXED = ("gesture", "domain", "gesture", "expression", "domain", "looking_at_me"
 GAZE = ("gaze",) * 3
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def tiny(pool: Pool = 1, box_embedding: BoxEmbedding = "after") -> SocialFusion:
-    return build_model(replace(PRESETS["tiny"], pool=pool, box_embedding=box_embedding)).train()
+def tiny(
+    pool: Pool = 1, box_embedding: BoxEmbedding = "after", landmarks: str | None = None
+) -> SocialFusion:
+    changes = {"pool": pool, "box_embedding": box_embedding, "landmarks": landmarks}
+    return build_model(replace(PRESETS["tiny"], **changes)).train()  # type: ignore[arg-type]
 
 
 def batch_of(model: SocialFusion, tasks: tuple[str, ...]) -> Batch:
@@ -37,26 +36,30 @@ def batch_of(model: SocialFusion, tasks: tuple[str, ...]) -> Batch:
         tasks=tasks,
         labels=torch.zeros(len(tasks), dtype=torch.int64),
         heatmaps=torch.stack([gaze_target((0.3, 0.6))] * len(tasks)) if tasks == GAZE else None,
+        landmarks=torch.randn(len(tasks), INPUT_WIDTH),
     )
 
 
 def hidden_pairs(model: SocialFusion, tasks: tuple[str, ...]) -> int:
     """Pairs that masks hide, in all four blocks, which torch counts with the others."""
-    count, pairs = model.token_grid**2, 0
+    image, pairs = model.token_grid**2, 0
+    count = image + model.landmark_tokens
     for task, samples in Counter(tasks).items():
         prompt, later = len(model.prompts[task]), samples * count * (count - 1) // 2
         pairs += 3 * (prompt * (prompt - 1) // 2 + later)
-        pairs += later if TASKS[task].output == "heatmap" else 0
+        pairs += samples * image * (image - 1) // 2 if TASKS[task].output == "heatmap" else 0
     return pairs
 
 
 @pytest.mark.parametrize("tasks", [MIXED, GAZE])
 @pytest.mark.parametrize("pool", [1, 2])
-@pytest.mark.parametrize("box_embedding", ["after", "before"])
+@pytest.mark.parametrize(
+    ("box_embedding", "landmarks"), [("after", None), ("before", None), ("after", LAYOUT)]
+)
 def test_a_step_is_what_torch_counts_but_for_what_masks_hide(
-    box_embedding: BoxEmbedding, pool: Pool, tasks: tuple[str, ...]
+    box_embedding: BoxEmbedding, landmarks: str | None, pool: Pool, tasks: tuple[str, ...]
 ) -> None:
-    model = tiny(pool, box_embedding)
+    model = tiny(pool, box_embedding, landmarks)
 
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         total, _ = loss(model, batch_of(model, tasks), 1.0)

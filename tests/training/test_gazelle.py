@@ -35,11 +35,6 @@ CPU = torch.device("cpu")
 GRID = 6  # of hybrid-tiny
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 class MeanColours(Encoder):
     """The mean colour of each patch; nothing to learn, at any size."""
 

@@ -48,11 +48,6 @@ print(hashlib.sha256(json.dumps(prompts).encode()).hexdigest())
 """
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("build", BUILDERS)
 def test_every_answer_is_one_token_that_reads_back(
     build: Callable[[], PreTrainedTokenizerFast],

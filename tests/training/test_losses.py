@@ -15,11 +15,6 @@ from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def model() -> SocialFusion:
     torch.manual_seed(0)

@@ -9,30 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import (
-    average_precision_score,
-    cohen_kappa_score,
-    confusion_matrix,
-    f1_score,
-    recall_score,
-    roc_auc_score,
-)
+from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
 from sfedge.core.tasks import TASKS
+from sfedge.scoring.figures import gaze_distances
 from sfedge_training.data.sample import Sample
 from sfedge_training.loop.evaluate import PAPER_MEASURES, gaze_figures, label_figures
 from sfedge_training.loop.metrics import (
-    accuracy,
-    area_under_roc,
-    balanced_accuracy,
-    class_recalls,
-    cohens_kappa,
-    confusion,
     gaze_area_under_roc,
-    gaze_distances,
     interpolated_average_precision,
     looking_average_precisions,
-    macro_f1,
     mean_average_precision,
     peak_point,
 )
@@ -58,34 +44,6 @@ def test_average_precision_is_that_of_scikit_learn(case: Case) -> None:
     present = np.unique(labels)
     reference = np.mean([average_precision_score(labels == c, scores[:, c]) for c in present])
     assert mean_average_precision(scores, labels) == pytest.approx(reference, abs=1e-12)
-
-
-@given(scored())
-def test_accuracy_recalls_and_f1_are_those_of_scikit_learn(case: Case) -> None:
-    scores, labels = case
-    chosen = np.array([max(range(len(row)), key=lambda c: (row[c], -c)) for row in scores])
-    assert accuracy(scores, labels) == pytest.approx(float(np.mean(chosen == labels)))
-    assert accuracy(scores, labels) == pytest.approx(f1_score(labels, chosen, average="micro"))
-    assert macro_f1(scores, labels) == pytest.approx(f1_score(labels, chosen, average="macro"))
-
-    present = np.unique(labels)
-    recalls = recall_score(labels, chosen, labels=present, average=None)
-    assert balanced_accuracy(scores, labels) == pytest.approx(recalls.mean())
-    own = class_recalls(confusion(labels, chosen, scores.shape[1]))
-    assert own[present] == pytest.approx(recalls)
-    assert np.isnan(np.delete(own, present)).all()
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
-def test_confusion_and_kappa_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
-    labels, answers = np.array(pairs).T
-    table = confusion(labels, answers, 4)
-    assert (table == confusion_matrix(labels, answers, labels=range(4))).all()
-    if len({*labels, *answers}) == 1:
-        assert math.isnan(cohens_kappa(table))
-    else:
-        reference = cohen_kappa_score(labels, answers, labels=range(4))
-        assert cohens_kappa(table) == pytest.approx(reference, abs=1e-12)
 
 
 def test_average_precision_is_not_interpolated() -> None:
@@ -163,32 +121,6 @@ def test_constant_scores_give_the_share_of_each_class() -> None:
     assert looking_average_precisions(scores, looking) == pytest.approx((0.25, 0.75))
     both = np.stack([scores, 1 - scores], axis=1)
     assert mean_average_precision(both, np.where(looking, 0, 1)) == pytest.approx(0.5)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 62))
-def test_area_under_roc_is_that_of_scikit_learn(seed: int, levels: int, positive: int) -> None:
-    random = np.random.default_rng(seed)
-    scores = random.integers(0, levels, (9, 7)) / levels
-    truth = np.zeros((9, 7), dtype=bool)
-    truth.reshape(-1)[random.choice(63, positive, replace=False)] = True
-    assert area_under_roc(scores, truth) == pytest.approx(
-        roc_auc_score(truth.reshape(-1), scores.reshape(-1)), abs=1e-12
-    )
-
-
-@pytest.mark.parametrize("value", [False, True])
-def test_area_under_roc_refuses_a_single_class(value: bool) -> None:
-    with pytest.raises(ValueError, match="both classes"):
-        area_under_roc(np.zeros((2, 2)), np.full((2, 2), value))
-
-
-def test_area_under_roc_is_exact_on_a_whole_picture() -> None:
-    random = np.random.default_rng(0)
-    scores = random.random((480, 640), dtype=np.float32)
-    truth = np.zeros(scores.shape, dtype=bool)
-    truth[random.integers(0, 480, 10), random.integers(0, 640, 10)] = True
-    reference = roc_auc_score(truth.reshape(-1), scores.reshape(-1))
-    assert area_under_roc(scores, truth) == pytest.approx(reference, abs=1e-12)
 
 
 def gaze_lle_scores(heatmap: np.ndarray, points: Points, size: tuple[int, int]) -> list[float]:

@@ -1,6 +1,8 @@
 """The paper's sampling, and samples to batches."""
 
+import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +180,20 @@ def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"broken\.jpg"):
         dataset[0]
+
+
+def test_a_weight_says_how_often_an_epoch_draws_a_sample() -> None:
+    weights = [0.25] * 40 + [1.0] * 10 + [2.5] * 20
+    samples = [
+        replace(sample, weight=weight)
+        for sample, weight in zip(samples_of("gesture", 70), weights, strict=True)
+    ]
+    gaze = samples_of("gaze", 500, points=True)
+    plans = [plan_epoch({"folder": samples + gaze}, batch=8, seed=0, epoch=e) for e in range(200)]
+    drawn = [Counter(s.image for b in plan for s in b if not s.points) for plan in plans]
+    assert {counts.total() for counts in drawn} == {70}  # 40 * 0.25 + 10 + 20 * 2.5
+    assert {len(plan) for plan in plans} == {len(plans[0])}
+    for sample in samples:
+        counts = [of[sample.image] for of in drawn]
+        assert {math.floor(sample.weight), math.ceil(sample.weight)} >= set(counts)
+        assert np.mean(counts) == pytest.approx(sample.weight, abs=0.15)

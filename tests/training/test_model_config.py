@@ -43,6 +43,8 @@ def test_all_faults_come_in_one_message() -> None:
         ("encoder", " "),
         ("encoder_weights", 3),
         ("encoder_layer", 0),
+        ("image_size", 0),
+        ("landmarks", "hands-0"),
         ("hidden", True),
         ("language", ""),
         ("language_weights", 1),
@@ -56,9 +58,10 @@ def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: object) 
         ModelConfig.from_json({setting: value})
 
 
-def test_the_tiny_language_model_cannot_ask_for_published_weights() -> None:
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_our_own_language_models_cannot_ask_for_published_weights(name: str) -> None:
     with pytest.raises(ConfigError, match="language_weights"):
-        ModelConfig(language="tiny")
+        ModelConfig(language=name)
 
 
 def test_a_preset_tells_which_frozen_parts_have_no_published_weights() -> None:
@@ -66,7 +69,7 @@ def test_a_preset_tells_which_frozen_parts_have_no_published_weights() -> None:
 
     printed = {name: config.unpublished for name, config in PRESETS.items()}
 
-    assert printed == {"paper": (), "dinov2": (), "edge": (), "tiny": both}
+    assert printed == {"paper": (), "dinov2": (), "edge": (), "tiny": both, "small": both}
     assert all(config.without_weights().unpublished == both for config in PRESETS.values())
     assert replace(PRESETS["tiny"], language="folder", language_weights=True).unpublished == (
         "encoder",

@@ -13,11 +13,6 @@ from sfedge_training.model.gaze_head import GazeHead
 fractions = st.floats(0, 1).map(lambda x: round(x, 3))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def test_the_connector_is_three_layers_with_relu_between() -> None:
     torch.manual_seed(0)
     connector, features = Connector(6, 10, 4), torch.randn(2, 9, 6)

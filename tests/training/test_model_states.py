@@ -13,11 +13,6 @@ from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.model.states import frozen_state, load_state, trained_state
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def tiny(seed: int, *, with_lora: bool = True) -> SocialFusion:
     torch.manual_seed(seed)
     model = build_model(PRESETS["tiny"], with_lora=with_lora).eval()

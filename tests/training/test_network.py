@@ -29,11 +29,6 @@ MIXED = ("gesture", "domain", "gesture", "expression", "domain", "looking_at_me"
 TINY = PRESETS["tiny"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def built(config: ModelConfig = TINY, *, with_lora: bool = True) -> SocialFusion:
     torch.manual_seed(0)
     return with_active_lora(build_model(config, with_lora=with_lora))

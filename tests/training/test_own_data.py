@@ -17,10 +17,10 @@ from scenes import Scene
 from sfedge.bundle.bundle import open_bundle
 from sfedge.cli import cli as sfedge
 from sfedge.core.tasks import TASKS
+from sfedge.scoring.labels_table import COLUMNS
 from sfedge_export.__main__ import main as export
 from sfedge_training.__main__ import main as training
 from sfedge_training.data import labelled_folder as folder
-from sfedge_training.data.labels_table import COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
 PROGRAMS = {"sfedge-train": training, "sfedge-export": export, "sfedge": sfedge}
@@ -102,7 +102,10 @@ def test_the_commands_of_the_page_lead_to_a_bundle_that_runs(
         done.append(name)
 
     assert done[:6] == ["check", "draw", "pretrain", "train", "train", "evaluate"]
-    assert done[-2:] == ["runs/own/model", "run"]
+    assert done[-3:] == ["runs/own/model", "score", "run"]
+    assert set(json.loads(Path("score", "score.json").read_text())["tasks"]) == {
+        "expression", "looking_at_me",
+    }  # fmt: skip
     with open_bundle(Path("own.zip")) as bundle:
         assert [task.name for task in bundle.manifest.tasks] == ["expression", "looking_at_me"]
     (records,) = Path("out").glob("*.jsonl")

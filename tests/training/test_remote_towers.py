@@ -17,12 +17,6 @@ from sfedge.core.errors import ConfigError
 from sfedge_training.model.encoders import ENCODERS, REMOTE_CODE, build_encoder
 from sfedge_training.model.towers import molmo_encoder, sail_vl_encoder, sailvit_encoder
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 # Code as it would lie beside the weights: the same names and interface as Molmo's and SAIL-VL's,
 # with what computes kept small. Importing it leaves a file behind.
 MOLMO_CODE = """

@@ -38,11 +38,6 @@ SMALL = (
 NEEDS_CODE = {*REMOTE, "molmoe-1b", "sailvit-huge", "sail-vl-2b"}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     with small_systems(tmp_path_factory.mktemp("weights")) as places:
@@ -203,6 +198,10 @@ def test_figures_are_those_of_the_saved_models_on_the_papers_splits(bench: Bench
     val += samples_of(load_datasets(bench.data, test, "test", exact_faces=True))
     figures = evaluate(model, val, device=cpu)
     assert figures == {task: pytest.approx(of) for task, of in card["scores"].items()}
+    assert set(card["splits"]["scores"].split(", ")) == {
+        *(f"{name} test" for name in test),
+        *("hagrid val", "pisc val"),
+    }
     baseline, _, _ = load_baseline(bench.folder("baseline-internvl3-joint") / "model")
     for name, scores in (
         ("socialfusion-joint", figures),

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from sfedge.core.errors import DataError, UnknownNameError
 from sfedge.core.tasks import TASKS
+from sfedge.scoring.labels_table import Layout, Problems, read_labels
 from sfedge_training.__main__ import main
 from sfedge_training.data import LOADERS, loader
-from sfedge_training.data.labels_table import Problems, read_labels
 from sfedge_training.data.task_folder import add_task_folder
 from sfedge_training.loop.recipe import Recipe
 
@@ -60,7 +60,7 @@ def test_without_a_loader_the_task_is_taught_by_a_table_of_labels(tmp_path: Path
     table.write_text("picture,task,label\na.jpg,posture,Sitting\n")
 
     problems = Problems(table)
-    (row,) = read_labels(table, problems)
+    (row,) = read_labels(table, problems, Layout(TASKS))
 
     assert (row.task, row.label) == ("posture", "sitting")
     assert Recipe(datasets=("folder",), own_tasks=("posture",)).tasks == ("posture",)

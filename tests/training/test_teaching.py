@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-import pytest
 import torch
 import torch.nn.functional as F
 
@@ -19,11 +18,6 @@ from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
 from sfedge_training.loop.train import train
 from sfedge_training.model.encoders import build_encoder
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def teacher(*tasks: str) -> EncoderTeacher:

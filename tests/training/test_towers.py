@@ -32,11 +32,6 @@ TEXT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def qwen() -> Qwen2VLForConditionalGeneration:
     vision = {"depth": 3, "embed_dim": 32, "num_heads": 2, "hidden_size": 16}

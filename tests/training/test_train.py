@@ -136,19 +136,41 @@ def test_a_saved_model_answers_as_before(samples: dict[str, list[Sample]], tmp_p
     )
 
 
-def test_pre_trained_parts_come_from_a_run_without_lora(
-    samples: dict[str, list[Sample]], tmp_path: Path
-) -> None:
+def pre_trained(samples: dict[str, list[Sample]], run: Path) -> SocialFusion:
+    """A pre-training's model, which is in `run/model`, too."""
     parts = build_model(CONFIG, with_lora=False)
     parts.unfreeze_all()
     recipe = replace(RECIPE, epochs=1, pretraining=True)
-    run_train(parts, samples, recipe, tmp_path)
-    save_model(tmp_path / "model", parts, recipe, {})
+    run_train(parts, samples, recipe, run)
+    save_model(run / "model", parts, recipe, {})
+    return parts
+
+
+def test_pre_trained_parts_come_from_a_run_without_lora(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    parts = pre_trained(samples, tmp_path)
     model = fresh_model()
     load_pretrained(model, tmp_path / "model")
     assert all(torch.equal(t, frozen_state(parts)[n]) for n, t in frozen_state(model).items())
     assert any(p.requires_grad for p in model.parameters())
     assert not any(p.requires_grad for p in model.encoder.parameters())
+
+
+def test_a_training_may_begin_with_the_connector_of_the_pre_training_and_a_lora_of_its_own(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    parts = pre_trained(samples, tmp_path)
+    model, anew = fresh_model(), fresh_model()
+    lora = {n: t.clone() for n, t in trained_state(model).items() if ".lora_" in n}
+    load_pretrained(model, tmp_path / "model", with_connector=True)
+    load_pretrained(anew, tmp_path / "model")
+    learnt = trained_state(parts)
+    assert learnt.keys() == trained_state(model).keys() - lora.keys()
+    assert all(torch.equal(t, trained_state(model)[n]) for n, t in learnt.items())
+    assert lora
+    assert all(torch.equal(t, trained_state(model)[n]) for n, t in lora.items())
+    assert not all(torch.equal(t, trained_state(anew)[n]) for n, t in learnt.items())
 
 
 def test_scores_of_random_answers_are_near_chance_and_complete(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from launch import TWO_PROCESSES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
@@ -33,11 +34,6 @@ from sfedge_training.model.states import trained_state
 ROOT = Path(__file__).parents[2]
 CONFIG = replace(PRESETS["tiny"], hidden=32, lora_rank=2)
 RECIPE = Recipe(epochs=1, batch=6, warmup=2)  # 5 datasets of 4: batches of 6, 6, 4 and of 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +118,8 @@ def environment() -> dict[str, str]:
 def test_two_processes_descend_as_one_on_the_same_batch(drawings: Path, tmp_path: Path) -> None:
     settings = ("--epochs", 1, "--datasets", "affectnet,gazefollow,pisc")
     alone = [sys.executable, *words(drawings, tmp_path / "one", *settings)]
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     shared = words(drawings, tmp_path / "two", *settings, "--micro-batches", 2)
-    for command in (alone, [sys.executable, *launch, *shared]):
+    for command in (alone, [sys.executable, *TWO_PROCESSES, *shared]):
         ended = subprocess.run(
             command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300
         )
@@ -247,10 +242,9 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:
 
 
 def test_checkpoints_of_a_model_that_processes_share_out(tmp_path: Path) -> None:
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = ROOT / "tests" / "sharded_training.py"
     ended = subprocess.run(
-        [sys.executable, *launch, str(script), str(tmp_path)],
+        [sys.executable, *TWO_PROCESSES, str(script), str(tmp_path)],
         cwd=ROOT,
         env={**environment(), "PYTHONPATH": str(ROOT)},
         capture_output=True,

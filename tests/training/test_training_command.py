@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import open_clip
+import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,8 +18,7 @@ from transformers import LlamaForCausalLM
 
 from sfedge.core.errors import ConfigError, UnknownNameError, UsageError
 from sfedge_training.__main__ import main
-from sfedge_training.drawings import write_drawings
-from sfedge_training.loop.checkpoint import load_model, save_model
+from sfedge_training.loop.checkpoint import DEFAULT_MODEL, load_model, save_model
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.encoders import ENCODERS
@@ -26,24 +26,12 @@ from sfedge_training.model.image_encoders import open_clip_encoder
 from sfedge_training.model.language import tiny_llama
 from sfedge_training.model.model_config import PRESETS
 from sfedge_training.model.social_fusion import build_model
-from sfedge_training.model.states import frozen_state
+from sfedge_training.model.states import frozen_state, trained_state
 from sfedge_training.model.tokenizer import build_word_tokenizer
 
 SMALL_CLIP = "small-command-clip"
 DATASETS = ("--datasets", "affectnet, gazefollow,")
 ONE_STEP_EACH = (*DATASETS, "--epochs", "1", "--batch", "4", "--no-augment")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawings")
-    write_drawings(folder, count=2, val=1, test=1, seed=0)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +156,38 @@ def test_a_trained_model_learns_on_with_its_own_settings(drawings: Path, tmp_pat
         run(*words)
 
 
+def test_the_default_model_learns_on_from_a_users_own_hands(tmp_path: Path) -> None:
+    hands = tmp_path / "data" / "folder"
+    hands.mkdir(parents=True)
+    rows = ["picture,task,label,split"]
+    for place, (label, split) in enumerate(
+        [("ok", "train"), ("no_gesture", "train"), ("palm", "val"), ("fist", "test")]
+    ):
+        PIL.Image.new("RGB", (96, 96), (60 * place, 120, 90)).save(hands / f"{place}.png")
+        rows.append(f"{place}.png,gesture,{label},{split}")
+    (hands / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
+    out = tmp_path / "run"
+
+    run(
+        *("train", tmp_path / "data", "--start-from", "default", "--out", out),
+        *("--datasets", "folder", "--epochs", "1", "--batch", "2", "--workers", "0"),
+        *("--learning-rate", "1e-9", "--weight-decay", "0"),
+    )
+
+    start, _, first_card = load_model(DEFAULT_MODEL)
+    model, recipe, card = load_model(out / "model")
+    assert model.config == start.config
+    assert (recipe.own_tasks, card["steps"]) == (("gesture",), 1)  # with the hand that makes none
+    assert card["began_from"] == {part: first_card[part] for part in ("data", "recipe")}
+    assert card["licence"] == first_card["licence"] == "CC BY-SA 4.0, see sfedge/bundles/LICENSE"
+    assert not card["data"]["is_drawn"]
+    for state in (frozen_state, trained_state):
+        before, after = state(start), state(model)
+        assert before.keys() == after.keys()
+        for name, tensor in before.items():
+            torch.testing.assert_close(after[name], tensor, msg=name)
+
+
 def test_a_run_goes_on_with_its_own_recipe_alone(
     drawings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -290,6 +310,7 @@ def test_a_stopped_training_goes_on_with_the_same_command(
         (("--preset", "tiny"), UsageError, "no published weights for: encoder, language. Name"),
         (("--preset", "tiny", "--language", "."), UsageError, "no published weights for: encoder."),
         (("--preset", "edge", "--pretrained", "."), UsageError, "Leave it out."),
+        (("--with-connector",), UsageError, "there is no pre-training to take it from"),
         (("--datasets", "gaze"), UnknownNameError, "Did you mean 'gazefollow'"),
         (("--datasets", ","), ConfigError, "no dataset is chosen"),
     ],

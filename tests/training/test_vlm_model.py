@@ -7,13 +7,12 @@ import PIL.Image
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_vlms import tiny_vlm
+from tiny_vlms import stacked, tiny_vlm
 from torch import Tensor, nn
 
 from sfedge.core.boxes import Box
 from sfedge.core.errors import ConfigError, UnknownNameError
 from sfedge_training.baselines.vlm.adapters import IGNORED, Turn, answered
-from sfedge_training.baselines.vlm.batches import ChatBatch
 from sfedge_training.baselines.vlm.prompts import question
 from sfedge_training.baselines.vlm.vlm_config import VlmConfig
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_loss
@@ -26,10 +25,10 @@ TASKS_ASKED = tuple(task for task, _, _ in ASKED)
 
 @pytest.fixture(params=FAMILIES)
 def model(request: pytest.FixtureRequest) -> VisionLanguageModel:
-    return with_learnt_lora(tiny_vlm(request.param))
+    return with_trained_lora(tiny_vlm(request.param))
 
 
-def with_learnt_lora(model: VisionLanguageModel) -> VisionLanguageModel:
+def with_trained_lora(model: VisionLanguageModel) -> VisionLanguageModel:
     """LoRA starts without effect; here it has one."""
     torch.manual_seed(1)
     with torch.no_grad():
@@ -54,12 +53,6 @@ def turns(model: VisionLanguageModel, astronaut: NDArray[np.uint8]) -> list[Turn
 def taught(model: VisionLanguageModel, asked: list[Turn]) -> list[Turn]:
     answers = [model.adapter.answer(text) for _, _, text in ASKED]
     return [answered(turn, answer) for turn, answer in zip(asked, answers, strict=True)]
-
-
-def stacked(model: VisionLanguageModel, of: list[Turn], tasks: tuple[str, ...]) -> ChatBatch:
-    inputs = model.adapter.stack(of)
-    labels = inputs.pop("labels", None)
-    return ChatBatch(inputs, tasks, labels)
 
 
 def test_the_loss_is_the_librarys_own(
@@ -137,7 +130,7 @@ def test_answers_in_a_batch_are_those_given_alone(
 
 def gradients(model: VisionLanguageModel, astronaut: NDArray[np.uint8]) -> dict[str, Tensor]:
     batch = stacked(model, taught(model, turns(model, astronaut)), TASKS_ASKED)
-    loss, _ = answer_loss(with_learnt_lora(model).train(), batch, 1.0)
+    loss, _ = answer_loss(with_trained_lora(model).train(), batch, 1.0)
     loss.backward()
     return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 

@@ -13,14 +13,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from tiny_vlms import WIDTH, tokenizer
+from tiny_vlms import WIDTH, stacked, tokenizer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM
 
 from sfedge.core.errors import ConfigError
 from sfedge_training.baselines.vlm import load
 from sfedge_training.baselines.vlm.adapters import IGNORED, answered
-from sfedge_training.baselines.vlm.batches import ChatBatch
 from sfedge_training.baselines.vlm.load import build_baseline
 from sfedge_training.baselines.vlm.prompts import question
 from sfedge_training.baselines.vlm.remote import MolmoAdapter, SailAdapter
@@ -239,12 +238,6 @@ def questions(model: VisionLanguageModel, astronaut: NDArray[np.uint8]) -> list[
 def taught(model: VisionLanguageModel, turns: list[Any]) -> list[Any]:
     answers = [model.adapter.answer(text) for _, text in ASKED]
     return [answered(turn, answer) for turn, answer in zip(turns, answers, strict=True)]
-
-
-def stacked(model: VisionLanguageModel, turns: list[Any], tasks: tuple[str, ...]) -> ChatBatch:
-    inputs = model.adapter.stack(turns)
-    labels = inputs.pop("labels", None)
-    return ChatBatch(inputs, tasks, labels)
 
 
 def test_the_stand_ins_are_taught_their_answers_whatever_the_padding(

@@ -24,7 +24,6 @@ from sfedge_training.baselines.vlm.vlm_evaluate import ask, evaluate_baseline
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_loss
 from sfedge_training.data.mixture import open_view
 from sfedge_training.data.sample import Sample
-from sfedge_training.drawings import write_drawings
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.train import train
 
@@ -84,7 +83,7 @@ def train_vlm(
 
 
 @pytest.mark.parametrize("family", ["qwen2-vl", "internvl3"])
-def test_four_samples_of_two_tasks_are_learnt_and_answered_exactly(
+def test_four_samples_of_two_tasks_are_learned_and_answered_exactly(
     family: str, samples: dict[str, list[Sample]], tmp_path: Path
 ) -> None:
     model = tiny_vlm(family)
@@ -183,13 +182,6 @@ def test_a_flipped_view_is_told_with_its_boxes_and_points(
         pytest.fail("no seed mirrors the whole view")
     shown, mirrored = picture.astype(float), plain.astype(float)[:, ::-1]
     assert np.corrcoef(shown.ravel(), mirrored.ravel())[0, 1] > 0.99
-
-
-@pytest.fixture(scope="module")
-def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawings")
-    write_drawings(folder, count=2, val=1, test=1, seed=0)
-    return folder
 
 
 @pytest.fixture(scope="module")

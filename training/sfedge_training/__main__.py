@@ -1,6 +1,5 @@
-"""`sfedge-train`: draw a dataset, train, evaluate."""
+"""`sfedge-train`: draw or render a dataset, train, evaluate."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,30 +10,38 @@ import torch
 
 from sfedge.cli import ending
 from sfedge.core.errors import UsageError
-from sfedge.core.version import __version__
-from sfedge_training.analysis.agreement import agree
 from sfedge_training.analysis.challenge import lam_file
 from sfedge_training.analysis.check import check
 from sfedge_training.analysis.examples.examples_command import figure
 from sfedge_training.baselines.vlm.vlm_command import vlm_evaluate, vlm_train
+from sfedge_training.collection.collect_command import collect
 from sfedge_training.data.features import FeatureStore, filled_store
 from sfedge_training.data.labelled_folder import tasks_in
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
-from sfedge_training.data.sample import DRAWN_MARK, Dataset, Split
+from sfedge_training.data.people_tasks import use_people_tasks
+from sfedge_training.data.sample import Dataset, Split
 from sfedge_training.data.task_folder import add_task_folder
-from sfedge_training.loop.checkpoint import load_model, load_pretrained, load_recipe
+from sfedge_training.humans.render_command import render
+from sfedge_training.loop.calibrate_command import calibrate_command
+from sfedge_training.loop.checkpoint import (
+    DEFAULT_MODEL,
+    load_model,
+    load_pretrained,
+    load_recipe,
+)
 from sfedge_training.loop.evaluate import evaluate, usual_device
 from sfedge_training.loop.json_files import read_json
 from sfedge_training.loop.options import (
     FOLDER,
     MODEL_OPTIONS,
     dataset_names,
-    datasets_option,
+    encoder_weights_option,
+    evaluation_options,
+    image_size_option,
     in_full,
     model_options,
     preset_option,
     recipe_of,
-    remote_code_option,
     run_options,
 )
 from sfedge_training.loop.recipe import OWN, Recipe
@@ -43,7 +50,7 @@ from sfedge_training.loop.taught import load_tokenizer
 from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
 from sfedge_training.loop.train import this_process, train
 from sfedge_training.loop.training_run import Planned, social_fusion, train_and_save
-from sfedge_training.model.model_config import PRESETS, ModelConfig
+from sfedge_training.model.model_config import FOR_PEOPLE, OWN_LANGUAGES, PRESETS, ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.reproduce.reproduce_command import reproduce
 
@@ -74,17 +81,18 @@ def draw(root: Path, count: int, val: int, test: int, seed: int) -> None:
 
     The people are made of simple shapes; face, hands, eyes and company show the label.
     """
-    from sfedge_training.drawings import write_drawings
+    from sfedge_training.drawings import mark_made, write_drawings
 
     write_drawings(root, count=count, val=val, test=test, seed=seed)
-    made = {"count": count, "val": val, "test": test, "seed": seed, "sfedge": __version__}
-    (root / DRAWN_MARK).write_text(json.dumps(made) + "\n", encoding="utf-8")
+    mark_made(root, {"count": count, "val": val, "test": test, "seed": seed})
     click.echo(f"Drawings are in {root}")
 
 
 @main.command()
 @preset_option(name for name, config in PRESETS.items() if config.unpublished)
 @run_options
+@encoder_weights_option
+@image_size_option
 @click.option(
     "--encoder-epochs",
     default=4,
@@ -95,6 +103,8 @@ def pretrain(
     data: Path,
     out: Path,
     preset: str,
+    encoder_weights: str | None,
+    image_size: int | None,
     encoder_epochs: int,
     workers: int,
     stop_after: int | None,
@@ -104,7 +114,8 @@ def pretrain(
     """Train every part of a preset without published weights, on DATA.
 
     First the encoder under shallow heads, then the whole network without LoRA. The encoder and
-    language model that come out stand in for CLIP and Llama in `train --pretrained`.
+    language model that come out stand in for CLIP and Llama in `train --pretrained`. An encoder
+    that begins with weights of its own keeps its first layers.
     """
     recipe = recipe_of({**settings, "pretraining": True})
     if this_process().num_processes > 1 or recipe.micro_batches > 1:
@@ -113,9 +124,17 @@ def pretrain(
             where="pretrain",
             fix="Run it in one process, without --micro-batches.",
         )
+    config = PRESETS[preset]
+    _ask_as(preset)
+    if image_size is not None:
+        config = replace(config, image_size=image_size)
     torch.manual_seed(recipe.seed)
-    model = build_model(PRESETS[preset], with_lora=False)
+    model = build_model(replace(config, encoder_weights=encoder_weights), with_lora=False)
+    model.config = config  # whatever the encoder begins with, what it learns is saved
     model.unfreeze_all()
+    if encoder_weights is not None:
+        for layer in model.encoder.early_layers():
+            layer.requires_grad_(False)
     loaded = recipe_datasets(data, recipe, "train")
     recipe = _with_own_tasks(recipe, loaded)
     if encoder_epochs:
@@ -131,7 +150,7 @@ def pretrain(
             save_every=save_every,
         )
     train_and_save(
-        social_fusion(PRESETS[preset], lambda: model, batch=recipe.batch, workers=workers),
+        social_fusion(config, lambda: model, batch=recipe.batch, workers=workers),
         recipe,
         loaded,
         data,
@@ -152,9 +171,16 @@ def pretrain(
     help="`model` folder of a pre-training; brings the parts that have no published weights.",
 )
 @click.option(
+    "--with-connector",
+    is_flag=True,
+    help="With --pretrained: begin with its connector, embeddings and gaze head, too, not anew.",
+)
+@click.option(
     "--start-from",
     type=FOLDER,
-    help="`model` folder of an earlier training: its network, with all that it learned, learns on.",
+    callback=lambda *given: _started_from(given[-1]),
+    help="`model` folder of an earlier training, or `default`, the model that comes with sfedge "
+    "where no such folder is here: its network, with all that it learned, learns on.",
 )
 @click.option(
     "--features",
@@ -170,6 +196,7 @@ def train_command(
     out: Path,
     preset: str,
     pretrained: Path | None,
+    with_connector: bool,
     start_from: Path | None,
     features: Path | None,
     allow_remote_code: bool,
@@ -191,7 +218,14 @@ def train_command(
             where="--features",
             fix="Add --no-augment, or leave --features out.",
         )
+    if with_connector and pretrained is None:
+        raise UsageError(
+            "there is no pre-training to take it from",
+            where="--with-connector",
+            fix="Leave it out.",
+        )
     if start_from is None:
+        _ask_as(preset)
         config = _config(preset, chosen, pretrained)
         if pretrained is not None:
             load_recipe(pretrained)  # its tasks are those of today
@@ -215,7 +249,7 @@ def train_command(
             own = load_tokenizer(pretrained)
         model = build_model(config, allow_remote_code=allow_remote_code, tokenizer=own)
         if pretrained is not None:
-            load_pretrained(model, pretrained)
+            load_pretrained(model, pretrained, with_connector=with_connector)
         return model
 
     loaded = recipe_datasets(data, recipe, "train")
@@ -252,17 +286,30 @@ def train_command(
     )
 
 
+def _started_from(named: Path | None) -> Path | None:
+    """The folder that `--start-from` names."""
+    is_ours = named is not None and str(named) == "default" and not named.exists()
+    return DEFAULT_MODEL if is_ours else named
+
+
+def _ask_as(preset: str) -> None:
+    """Ask the tasks as a model of this preset learns them."""
+    if preset in FOR_PEOPLE:
+        use_people_tasks()
+
+
 def _config(preset: str, chosen: Mapping[str, Any], pretrained: Path | None) -> ModelConfig:
     """The preset with what the options change."""
     config = PRESETS[preset]
     changes = {name: value for name, value in chosen.items() if value is not None}
     if "encoder" in changes:  # another encoder's weights are others, too
         changes.setdefault("encoder_weights", None)
+        changes.setdefault("image_size", None)  # and so is what it takes
     for name in ("encoder_weights", "language"):
         if changes.get(name) is not None:
             changes[name] = in_full(changes[name])
     if "language" in changes:
-        changes["language_weights"] = changes["language"] != "tiny"
+        changes["language_weights"] = changes["language"] not in OWN_LANGUAGES
     config = replace(config, **changes)
     if config.unpublished and pretrained is None:
         raise UsageError(
@@ -291,18 +338,7 @@ def _refuse_beside_start(context: click.Context, names: Iterable[str]) -> None:
 
 
 @main.command(name="evaluate")
-@click.argument("model", type=FOLDER)
-@click.argument("data", type=FOLDER)
-@click.option(
-    "--split",
-    type=click.Choice(["val", "test"]),
-    default="test",
-    show_default=True,
-    help="Which samples to answer.",
-)
-@datasets_option
-@remote_code_option
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+@evaluation_options
 def evaluate_command(
     model: Path,
     data: Path,
@@ -316,10 +352,7 @@ def evaluate_command(
     network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
     loaded = load_datasets(data, names, split, exact_faces=recipe.exact_faces)
     figures = evaluate(network, samples_of(loaded), device=usual_device())
-    if as_json:
-        click.echo(json.dumps(figures, indent=1))
-    else:
-        print_figures(figures)
+    print_figures(figures, as_json=as_json)
 
 
 def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
@@ -328,7 +361,17 @@ def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
     return replace(recipe, own_tasks=tasks_in(own))
 
 
-for _command in (check, agree, lam_file, vlm_train, vlm_evaluate, reproduce, figure):
+for _command in (
+    collect,
+    check,
+    calibrate_command,
+    lam_file,
+    vlm_train,
+    vlm_evaluate,
+    reproduce,
+    figure,
+    render,
+):
     main.add_command(_command)
 
 

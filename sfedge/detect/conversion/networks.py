@@ -83,10 +83,11 @@ NETWORKS: Mapping[str, Network] = {
         sha256="562b19e89daea0c4fedef4630dfae4d3bb054fd3819c569b930a92dc2a1446c0",
     ),
 }
-# Those that a run needs; the mesh and irises serve `sfedge.detect.mediapipe.face_mesh`.
+# Those that every run needs.
 DETECTING = (
     "face-short-range", "face-full-range", "palm", "hand-landmarks", "person", "pose-landmarks",
 )  # fmt: skip
+OF_A_FACE = ("face-mesh", "iris")  # needed where a model reads landmarks
 
 Status = Literal["ready", "missing", "damaged"]
 

@@ -4,13 +4,12 @@ Constants ported from MediaPipe's face detection graphs, Copyright The MediaPipe
 Apache-2.0.
 """
 
-from pathlib import Path
-
 from sfedge.core.structures import Image
 from sfedge.detect.mediapipe.landmarks import FoundFace, Range
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import around
 from sfedge.detect.mediapipe.single_shot import decode, make_anchors
+from sfedge.engines.small_network import SmallNetwork
 
 _OVERLAP = 0.3
 _LOWEST = 0.5  # what is less sure takes no part in a face's box either
@@ -22,15 +21,12 @@ class FaceFinder:
     """One of the two face networks.
 
     Args:
-        file: the network as ONNX.
+        network: that of MediaPipe.
         reach: which it is.
-
-    Raises:
-        DetectorError: it does not start.
     """
 
-    def __init__(self, file: Path, reach: Range) -> None:
-        self._call = NetworkCall(file, low=-1.0, high=1.0)
+    def __init__(self, network: SmallNetwork, reach: Range) -> None:
+        self._call = NetworkCall(network, low=-1.0, high=1.0)
         self._size = _SIZES[reach]
         self._anchors = make_anchors(self._size, _STRIDES[reach])
 

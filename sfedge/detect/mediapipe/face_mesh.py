@@ -14,6 +14,8 @@ from sfedge.core.structures import Image
 from sfedge.detect.mediapipe.landmarks import FoundFace, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import Region, angle_between, cut_out
+from sfedge.detect.open_networks import open_networks
+from sfedge.engines.small_network import AUTO, NetworkSet
 
 _MESH_SIZE, _EYE_SIZE = 192, 64
 _RIGHT_EYE, _LEFT_EYE = 0, 1  # a face's points that define its rotation
@@ -52,8 +54,10 @@ class FaceMesh:
     """
 
     def __init__(self, mesh: Path, iris: Path) -> None:
-        self._mesh = NetworkCall(mesh, low=0.0, high=1.0)
-        self._iris = NetworkCall(iris, low=0.0, high=1.0)
+        files = {"face-mesh": mesh, "iris": iris}
+        opened = open_networks(NetworkSet("face-mesh", files), AUTO).networks
+        self._mesh = NetworkCall(opened["face-mesh"], low=0.0, high=1.0)
+        self._iris = NetworkCall(opened["iris"], low=0.0, high=1.0)
 
     def find(self, image: Image, face: FoundFace) -> Mesh:
         """The mesh of a face that was found in the picture.

@@ -6,7 +6,6 @@ Apache-2.0.
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from sfedge.detect.mediapipe.landmarks import FoundHand, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import Region, angle_between, around
 from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors, overlaps
+from sfedge.detect.mediapipe.wrist_regions import region_of_hand
+from sfedge.engines.small_network import SmallNetwork
 
 _PALM_SIZE, _HAND_SIZE = 192, 224
 _OVERLAP = 0.3
@@ -25,6 +26,9 @@ _UPRIGHT = 90.0
 _SHIFT, _GROWTH = -0.5, 2.6  # from a palm to its hand, in its height and size
 _DEPTH = 0.4  # what MediaPipe divides the depth of landmarks by
 _SPAN = [(0, 5), (5, 17), (17, 0)]  # landmarks of the palm whose distances measure a hand
+# Of a hand that the body leads to: a palm's least score, how many are looked at, presence that is
+# enough, and that with which the search ends.
+_WEAK_PALM, _MOST_WEAK, _CLOSE_PRESENCE, _CLEAR_PRESENCE = 0.15, 2, 0.5, 0.9
 _NEAR, _MOST_NEAR, _SAME = 0.2, 10, 0.2  # duplicates: in spans; landmarks; intersection over union
 
 
@@ -39,16 +43,13 @@ class HandFinder:
     """Finds hands.
 
     Args:
-        palm: the palm network as ONNX.
-        hand: the landmark network as ONNX; outputs: landmarks, presence, whether it is a right one.
+        palm: the palm network.
+        hand: the landmark network; outputs: landmarks, presence, whether it is a right one.
         most: hands in one picture.
         lowest: score of a palm, and of a hand's presence, above which they count.
-
-    Raises:
-        DetectorError: a network does not start.
     """
 
-    def __init__(self, palm: Path, hand: Path, *, most: int, lowest: float) -> None:
+    def __init__(self, palm: SmallNetwork, hand: SmallNetwork, *, most: int, lowest: float) -> None:
         self._palm = NetworkCall(palm, low=0.0, high=1.0)
         self._hand = NetworkCall(hand, low=0.0, high=1.0)
         self._most, self._lowest = most, lowest
@@ -62,13 +63,51 @@ class HandFinder:
         """
         hands: list[_Hand] = []
         for region in self.regions(image):
-            hand = self._look_at(image, region)
+            hand = self._look_at(image, region, self._lowest)
             if hand is not None and not any(_is_same(hand, other) for other in hands):
                 hands.append(hand)
         return [hand.found for hand in hands]
 
-    def regions(self, image: Image) -> list[Region]:
-        """Where hands may be, by their palms; the surest first."""
+    def find_at(self, image: Image, likely: Region) -> FoundHand | None:
+        """The hand of an arm, looked for more closely than `find` does.
+
+        That is told by the body, so that weak palms count, too, and the place itself where no palm
+        is seen. Each is looked at twice, the second time from where the first look sees a hand.
+
+        Args:
+            image: the part of a picture around the hand.
+            likely: where in it the hand should be.
+
+        Returns:
+            The surest hand, with its presence; None where none is sure.
+
+        Raises:
+            DetectorError: a network fails.
+        """
+        best: _Hand | None = None
+        for region in [*self.regions(image, _WEAK_PALM)[:_MOST_WEAK], likely]:
+            first = self._look_at(image, region, 0.0)
+            if first is None:
+                continue
+            hand = self._look_at(image, region_of_hand(first.found.points), _CLOSE_PRESENCE)
+            if hand is not None and (best is None or hand.found.presence > best.found.presence):
+                best = hand
+            if best is not None and best.found.presence > _CLEAR_PRESENCE:
+                break
+        return best.found if best is not None else None
+
+    def look(self, image: Image, region: Region) -> FoundHand:
+        """What the landmark network sees in a region; `presence` says how sure it is of a hand.
+
+        Raises:
+            DetectorError: the network fails.
+        """
+        hand = self._look_at(image, region, -1.0)
+        assert hand is not None  # no presence is as low
+        return hand.found
+
+    def regions(self, image: Image, lowest: float | None = None) -> list[Region]:
+        """Where hands may be, by palms of at least this score; the surest first."""
         whole = around(image)
         values, logits = self._palm(image, whole, _PALM_SIZE, is_black_outside=True)
         palms = decode(
@@ -76,25 +115,27 @@ class HandFinder:
             logits[0, :, 0],
             self._anchors,
             size=_PALM_SIZE,
-            lowest=self._lowest,
+            lowest=self._lowest if lowest is None else lowest,
             overlap=_OVERLAP,
         )
         return [_region(palm.in_picture(whole)) for palm in palms[: self._most]]
 
-    def _look_at(self, image: Image, region: Region) -> _Hand | None:
-        points, presence, is_right = self._hand(image, region, _HAND_SIZE, is_black_outside=False)
-        if float(presence.item()) <= self._lowest:
+    def _look_at(self, image: Image, region: Region, lowest: float) -> _Hand | None:
+        points, found, is_right = self._hand(image, region, _HAND_SIZE, is_black_outside=False)
+        presence = float(found.item())
+        if presence <= lowest:
             return None
         parts = points.reshape(21, 3).astype(np.float64) / _HAND_SIZE
         placed = region.to_picture(parts[:, :2])
         right = float(is_right.item())
-        found = FoundHand(
+        hand = FoundHand(
             np.column_stack([placed, parts[:, 2] / _DEPTH * region.side]),
             "right" if right > 0.5 else "left",
             max(right, 1 - right),
+            presence,
         )
         span = max(float(np.linalg.norm(placed[i] - placed[j])) for i, j in _SPAN)
-        return _Hand(found, np.concatenate([placed.min(axis=0), placed.max(axis=0)]), span)
+        return _Hand(hand, np.concatenate([placed.min(axis=0), placed.max(axis=0)]), span)
 
 
 def _region(palm: RawDetection) -> Region:

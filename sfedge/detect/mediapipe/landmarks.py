@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfedge.core.structures import Image
+from sfedge.detect.mediapipe.regions import Region
 
 Values = NDArray[np.float64]
 Range = Literal["short", "full"]
@@ -34,6 +35,7 @@ class FoundHand:
     points: Values  # (21, 3) x, y and depth, all in pixels
     side: Literal["left", "right"]
     side_score: float  # probability of the side, at least 0.5
+    presence: float = 1.0  # probability that it is a hand; 1 where that is not told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +53,10 @@ class Networks(Protocol):
         ...
 
     def find_hands(self, image: Image) -> list[FoundHand]: ...
+
+    def find_hand_at(self, image: Image, likely: Region) -> FoundHand | None:
+        """The hand that a body's arm leads to, in the part of a picture around it."""
+        ...
 
     def find_poses(self, image: Image) -> list[FoundPose]: ...
 

@@ -27,6 +27,7 @@ from sfedge.detect.mediapipe.mediapipe_networks import (
     MOST_PERSONS,
     PERSON_SCORE,
 )
+from sfedge.detect.mediapipe.regions import Region
 
 PYTHON = "SFEDGE_MEDIAPIPE_PYTHON"  # variable that names the environment's interpreter
 SILENT = "0.10.33"  # the version that was seen to open no connection
@@ -104,6 +105,9 @@ class MediaPipeLibrary:
             FoundHand(np.array(row["points"]), row["side"], row["score"])
             for row in self._ask("hands", image)
         ]
+
+    def find_hand_at(self, image: Image, likely: Region) -> FoundHand | None:
+        """None: the library looks for hands by their palms alone."""
 
     def find_poses(self, image: Image) -> list[FoundPose]:
         return [FoundPose(np.array(row["points"])) for row in self._ask("poses", image)]

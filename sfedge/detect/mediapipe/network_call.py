@@ -1,6 +1,5 @@
 """One call of a network on a region of a picture."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,31 +8,21 @@ from numpy.typing import NDArray
 from sfedge.core.errors import DetectorError, EngineError
 from sfedge.core.structures import Image
 from sfedge.detect.mediapipe.regions import Region, cut_out
-from sfedge.engines.small_network import open_network
+from sfedge.engines.small_network import SmallNetwork
 
 
 class NetworkCall:
     """A network that takes one square picture.
 
     Args:
-        file: the network as ONNX; input (1, size, size, 3).
+        network: ready to run; input (1, size, size, 3).
         low: value of black in the network's input.
         high: value of white.
-
-    Raises:
-        DetectorError: it does not start.
     """
 
-    def __init__(self, file: Path, *, low: float, high: float) -> None:
-        try:
-            self._network = open_network(file)
-        except EngineError as error:
-            raise DetectorError(
-                f"the network does not start: {error.what}",
-                where=error.where or str(file),
-                fix=error.fix or "Run `sfedge doctor`.",
-            ) from error
-        self._input = self._network.inputs[0].name
+    def __init__(self, network: SmallNetwork, *, low: float, high: float) -> None:
+        self._network = network
+        self._input = network.inputs[0].name
         self._scale, self._offset = np.float32((high - low) / 255), np.float32(low)
 
     def __call__(

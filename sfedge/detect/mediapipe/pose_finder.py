@@ -5,7 +5,6 @@ Apache-2.0.
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from sfedge.detect.mediapipe.landmarks import FoundPose, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import Region, angle_between, around
 from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors
+from sfedge.engines.small_network import SmallNetwork
 
 _PERSON_SIZE, _POSE_SIZE = 224, 256
 _OVERLAP = 0.5
@@ -29,16 +29,15 @@ class PoseFinder:
     """Finds persons.
 
     Args:
-        person: the person network as ONNX.
-        pose: the landmark network as ONNX; outputs: landmarks, presence, heatmap.
+        person: the person network.
+        pose: the landmark network; outputs: landmarks, presence, heatmap.
         most: persons in one picture.
         lowest: score of a person, and of a pose's presence, above which they count.
-
-    Raises:
-        DetectorError: a network does not start.
     """
 
-    def __init__(self, person: Path, pose: Path, *, most: int, lowest: float) -> None:
+    def __init__(
+        self, person: SmallNetwork, pose: SmallNetwork, *, most: int, lowest: float
+    ) -> None:
         self._person = NetworkCall(person, low=-1.0, high=1.0)
         self._pose = NetworkCall(pose, low=0.0, high=1.0)
         self._most, self._lowest = most, lowest

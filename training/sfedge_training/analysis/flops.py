@@ -5,7 +5,7 @@ the gradient of its input and, where its weights learn, one for theirs. Attentio
 a token and one that it sees, so nothing of what a mask hides; nothing that is computed twice, by
 choice or inside a kernel, counts twice. A multiplication and an addition are two operations.
 
-Shapes: B samples, T image tokens, P prompt tokens.
+Shapes: B samples, T image tokens after K of landmarks, P prompt tokens.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from sfedge.core.landmarks import PARTS
 from sfedge.core.tasks import TASKS
 from sfedge_training.model.encoder import Encoder
 from sfedge_training.model.social_fusion import SocialFusion
@@ -46,15 +47,17 @@ class Work:
 
 def useful_work(model: SocialFusion, tasks: Sequence[str]) -> Work:
     """The least that answers a batch of these tasks: what SocialFusion computes."""
-    count = model.token_grid**2
+    image = model.token_grid**2
+    count = model.landmark_tokens + image  # tokens of a sample
     work = {"rows": 0, "last_rows": 0, "pairs": 0, "last_pairs": 0, "logits": 0}
     for task, samples in Counter(tasks).items():
         prompt, is_gaze = len(model.prompts[task]), TASKS[task].output == "heatmap"
         seen = samples * (count * prompt + _triangle(count))
         work["rows"] += prompt + samples * count
-        work["last_rows"] += samples * (count if is_gaze else 1)
+        work["last_rows"] += samples * (image if is_gaze else 1)
         work["pairs"] += _triangle(prompt) + seen
-        work["last_pairs"] += seen if is_gaze else samples * (prompt + count)
+        whole = seen - samples * (model.landmark_tokens * prompt + _triangle(model.landmark_tokens))
+        work["last_pairs"] += whole if is_gaze else samples * (prompt + count)
         work["logits"] += 0 if is_gaze else samples
     return Work(**work)
 
@@ -79,7 +82,9 @@ def step_flops(
     once += gaze.upsample.weight.numel() * count * gaze.pool**2
     head = heatmaps * 3 * 2 * once
     vocabulary = _products([model.lm.lm_head], work.logits)
-    return encoder + _connector(model, tokens) + _blocks(model, work) + vocabulary + head
+    landmarks = _landmark_embedding(model, len(tasks))
+    connector = _connector(model, tokens)
+    return encoder + connector + landmarks + _blocks(model, work) + vocabulary + head
 
 
 def encoder_flops(encoder: Encoder) -> int:
@@ -108,6 +113,15 @@ def _connector(model: SocialFusion, tokens: int) -> int:
     takes_gradient = model.config.box_embedding == "before"  # the features themselves take none
     unneeded = 0 if takes_gradient else 2 * tokens * first.weight.numel()
     return _products([first, *others], tokens) - unneeded
+
+
+def _landmark_embedding(model: SocialFusion, samples: int) -> int:
+    if model.landmark_embedding is None:
+        return 0
+    networks = [model.landmark_embedding.network(part) for part in PARTS]
+    firsts = sum(linears[0].weight.numel() for linears in map(_linears, networks))
+    whole = sum(_products(_linears(network), samples) for network in networks)
+    return whole - 2 * samples * firsts  # landmarks take no gradient
 
 
 def _blocks(model: SocialFusion, work: Work) -> int:

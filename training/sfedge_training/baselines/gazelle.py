@@ -91,8 +91,8 @@ class GazeLLE(nn.Module):
             heatmaps = F.interpolate(heatmaps, size=size, mode="bilinear", align_corners=False)
         return heatmaps.squeeze(1)
 
-    def logits(self, images: Tensor, masks: Tensor, _: str) -> Tensor:
-        """`gaze_logits`: it knows no other task."""
+    def logits(self, images: Tensor, masks: Tensor, _: str, __: Tensor | None = None) -> Tensor:
+        """`gaze_logits`: it knows no other task, and no landmarks."""
         return self.gaze_logits(images, masks)
 
 

@@ -48,8 +48,8 @@ class LinearProbes(nn.Module):
         """Side of the grid of tokens."""
         return self.encoder.grid
 
-    def logits(self, images: Tensor, _: Tensor, task: str) -> Tensor:
-        """Logits of one task's labels, from the flattened features: [B, labels]."""
+    def logits(self, images: Tensor, _: Tensor, task: str, __: Tensor | None = None) -> Tensor:
+        """Logits of one task's labels, from the flattened features alone: [B, labels]."""
         logits: Tensor = self.heads[task](flattened(features_of(self.encoder, images)))
         return logits
 

@@ -12,16 +12,15 @@ import numpy as np
 import PIL.Image
 
 from sfedge.core.boxes import from_pixels, with_margin
+from sfedge.core.csv_rows import csv_rows, number
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
 from sfedge_training.data.reading import (
     MISSING,
     UNREADABLE,
-    csv_rows,
     existing,
     is_held_out,
     missing_pictures,
-    number,
     whole,
 )
 from sfedge_training.data.sample import Dataset, Report, Sample, Split

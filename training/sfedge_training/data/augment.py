@@ -1,20 +1,27 @@
-"""Changes to a training picture that keep its label: flips, small shifts of the view, light.
+"""Changes to a training picture that keep its label: flips, small shifts of the view, light, blur.
 
-Boxes and gaze points move along. Every draw comes from the generator that is handed in, so that a
-resumed run sees the same pictures as an unbroken one.
+Boxes, gaze points and landmarks move along. Every draw comes from the generator that is handed in,
+so that a resumed run sees the same pictures as an unbroken one.
 """
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from sfedge.core.boxes import FULL, Box, clamped, union, within
+from sfedge.core.landmarks import PARTS, Vector, landmark_vector, shown_in, without
 from sfedge.core.structures import Image
+from sfedge.core.tasks import TASKS
 from sfedge_training.data.sample import Sample
+from sfedge_training.data.sample_picture import picture_size
 
 _SHIFT = 0.08  # largest move of a view's edge, as a fraction of its side
 _LIGHT = 0.2  # largest change of brightness and contrast
+_TINT = 0.08  # largest change of one colour's gain, as of a camera's white balance
+_COARSE, _LEAST = 0.3, 0.35  # share of the pictures that lose resolution; least that is kept
 _HEAD_JITTER = 0.2  # largest move of a marked box's edge, as Gaze-LLE does
+_HIDDEN = 0.1  # share of the parts with landmarks that are hidden, as a detector may miss them
 
 
 def augmented(sample: Sample, random: np.random.Generator) -> Sample:
@@ -33,7 +40,10 @@ def augmented(sample: Sample, random: np.random.Generator) -> Sample:
 
 
 def flipped(sample: Sample, image: Image) -> tuple[Sample, Image]:
-    """Sample and picture mirrored left to right; no task's labels distinguish left from right."""
+    """Sample and picture mirrored left to right; no task's labels distinguish left from right.
+
+    Landmarks stay as they are: what is mirrored is the vector that a model reads.
+    """
     mirrored = replace(
         sample,
         view=_mirror(sample.view),
@@ -44,10 +54,21 @@ def flipped(sample: Sample, image: Image) -> tuple[Sample, Image]:
 
 
 def lit(image: Image, random: np.random.Generator) -> Image:
-    """The picture a little brighter or darker, with more or less contrast."""
+    """The picture a little brighter or darker, with more or less contrast, in another tint."""
     gain, shift = 1 + random.uniform(-_LIGHT, _LIGHT), random.uniform(-_LIGHT, _LIGHT) * 128
-    changed = (image.astype(np.float32) - 128) * gain + 128 + shift
+    gains = (gain * (1 + random.uniform(-_TINT, _TINT, 3))).astype(np.float32)
+    changed = (image.astype(np.float32) - 128) * gains + 128 + shift
     return np.asarray(np.clip(changed, 0, 255), dtype=np.uint8)
+
+
+def coarse(image: Image, random: np.random.Generator) -> Image:
+    """The picture with fewer pixels now and then, as of someone far away."""
+    if random.random() >= _COARSE:
+        return image
+    scale = random.uniform(_LEAST, 1.0)
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def in_view(sample: Sample) -> tuple[tuple[Box, ...], tuple[tuple[float, float], ...]]:
@@ -59,6 +80,25 @@ def in_view(sample: Sample) -> tuple[tuple[Box, ...], tuple[tuple[float, float],
         ((x - view.x1) / view.width, (y - view.y1) / view.height) for x, y in sample.points
     )
     return tuple(within(box, view) for box in sample.boxes), points
+
+
+def known_landmarks(sample: Sample) -> Vector | None:
+    """The sample's landmarks as a model reads them beside its view; None where none were sought.
+
+    Raises:
+        DataError: the picture cannot be read.
+    """
+    if sample.landmarks is None:
+        return None
+    width, height = picture_size(sample)
+    shown = shown_in(sample.landmarks, TASKS[sample.task].view)
+    return landmark_vector(shown, sample.view, width / height)
+
+
+def thinned(vector: Vector, random: np.random.Generator) -> Vector:
+    """The landmarks with a part missing now and then, so that a model answers without it, too."""
+    is_hidden = random.random(len(PARTS)) < _HIDDEN
+    return without(vector, *(part for part, gone in zip(PARTS, is_hidden, strict=True) if gone))
 
 
 def _mirror(box: Box) -> Box:

@@ -16,6 +16,7 @@ class Batch:
     tasks: tuple[str, ...]  # B task names
     labels: Tensor  # [B] int64, index into the task's labels; -1 for gaze
     heatmaps: Tensor | None = None  # [n, 64, 64] float32 in [0, 1], one for each gaze sample
+    landmarks: Tensor | None = None  # [B, INPUT_WIDTH] float32; None where no sample has any
     is_filler: bool = False  # keeps a process in step that has no row of its own
 
     @property
@@ -38,6 +39,7 @@ class Batch:
             masks=change(self.masks),
             labels=change(self.labels),
             heatmaps=None if self.heatmaps is None else change(self.heatmaps),
+            landmarks=None if self.landmarks is None else change(self.landmarks),
         )
 
     def rows_of_tasks(self) -> list[tuple[str, Tensor]]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sfedge.core.csv_rows import number
 from sfedge.core.errors import DataError
-from sfedge_training.data.reading import UNANNOTATED, existing, number, read_json, whole
+from sfedge_training.data.reading import UNANNOTATED, existing, read_json, whole
 from sfedge_training.data.sample import Report
 
 Segments = dict[str, list[tuple[int, int]]]  # person: first and last frame of each, both included

@@ -8,15 +8,14 @@ from typing import Any
 import PIL.Image
 
 from sfedge.core.boxes import Box, from_pixels
+from sfedge.core.csv_rows import csv_rows, number
 from sfedge.core.errors import DataError
 from sfedge_training.data.reading import (
     MISSING,
     UNREADABLE,
-    csv_rows,
     existing,
     is_held_out,
     missing_pictures,
-    number,
     read_json,
     whole,
 )

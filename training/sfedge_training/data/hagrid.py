@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sfedge.core.tasks import TASKS
+from sfedge.core.tasks import NO_GESTURE, TASKS
 from sfedge_training.data.reading import MISSING, existing, missing_pictures, read_json
 from sfedge_training.data.sample import Dataset, Report, Sample, Split
 
 NAME = "hagrid"
-NO_GESTURE = "no_gesture"  # idle hands; the paper's 33 classes have no such class
-_LABELS = {label: index for index, label in enumerate(TASKS["gesture"].labels)}
 
 
 def load(root: Path, split: Split) -> Dataset:
@@ -31,6 +29,7 @@ def load(root: Path, split: Split) -> Dataset:
         what=f"the folder of {split} annotations",
     )
     images = existing(root, "images", "hagridv2_512", "*/images", what="the folder of pictures")
+    labels = TASKS["gesture"].labels  # the paper's 33 have none for idle hands
     report = Report()
     found: list[tuple[Path, int, str, str]] = []
     for table in sorted(marks.glob("*.json")):
@@ -42,21 +41,21 @@ def load(root: Path, split: Split) -> Dataset:
                 label = NO_GESTURE  # the one folder that wins over the labels
             if label is None:
                 report.drop("row is malformed", where)
-            elif label == NO_GESTURE:
+            elif label == NO_GESTURE and label not in labels:
                 report.drop("only idle hands", where)
-            elif label not in _LABELS:
+            elif label not in labels:
                 report.drop("label is none of the 33 gestures", f"{where}: {label}")
             else:
                 user = str(row.get("user_id", "")) or key
                 picture = images / table.stem / f"{key}.jpg"
-                found.append((picture, _LABELS[label], user, key))
+                found.append((picture, labels.index(label), user, key))
     absent = missing_pictures(picture for picture, *_ in found)
     samples = []
     for picture, index, user, key in found:
         if picture in absent:
             report.lose(MISSING, str(picture))
             continue
-        report.kept["gesture", TASKS["gesture"].labels[index]] += 1
+        report.kept["gesture", labels[index]] += 1
         samples.append(Sample(image=picture, task="gesture", label=index, group=user, key=key))
     return Dataset(NAME, split, tuple(samples), report)
 

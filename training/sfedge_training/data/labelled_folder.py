@@ -1,21 +1,37 @@
 """A user's own pictures and the answers to them, given by a table `labels.csv` beside them."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from sfedge.core.boxes import FULL, Box, clamped, with_margin
+from sfedge.core.csv_rows import number
 from sfedge.core.errors import DataError
-from sfedge.core.tasks import TASKS
-from sfedge_training.data.labels_table import Problems, Row, read_labels
+from sfedge.core.tasks import NO_GESTURE, TASKS, Task
+from sfedge.inference.crop import hand_view
+from sfedge.scoring.labels_table import (
+    OUTSIDE,
+    TABLE,
+    TOLD_BY,
+    UNCLEAR,
+    Layout,
+    Problems,
+    Row,
+    near,
+    read_labels,
+    split_of_groups,
+)
+from sfedge_training.data.landmark_store import STORE, landmark_key, read_landmarks
 from sfedge_training.data.reading import MISSING, UNREADABLE, existing
 from sfedge_training.data.sample import Dataset, Report, Sample, Split
 from sfedge_training.data.sample_picture import upright_size
 
 NAME = "folder"
-TABLE = "labels.csv"
-_TEST, _VAL = 0.15, 0.10  # of the groups, where the table names no splits
+_LEFT_OUT = {UNCLEAR: "label is unclear", OUTSIDE: "gaze target is outside the picture"}
+_WEAK = "label is a teacher's, no truth to score by"
+_NO_ANSWER = "hand without a gesture, for which the task has no answer"
+_HEAVIEST = 1000.0  # draws of one row an epoch; more are a mistake
 
 
 def load(root: Path, split: Split) -> Dataset:
@@ -24,16 +40,19 @@ def load(root: Path, split: Split) -> Dataset:
     Where the table names no splits, 15 % of the groups are for the test and 10 % for validation,
     at least one each if there are three; a hash of their names decides. A row's group is its
     picture, unless the table names another. In these two splits, gaze points of one person in one
-    picture are its annotators' and make one sample; in training each is one.
+    picture are its annotators' and make one sample; in training each is one. What a teacher told is
+    no truth to score by: it is left out of them. Landmarks come from `landmarks.npz`, where there
+    is one.
 
     Raises:
         DataError: the table is missing, or rows of it are wrong; the message names their lines.
     """
     table = existing(root, TABLE, what=TABLE)
     problems = Problems(table)
-    rows = read_labels(table, problems)
+    rows = read_labels(table, problems, Layout(TASKS))
     splits = _splits(rows, problems)
     problems.raise_if_any()
+    landmarks = read_landmarks(root / STORE)
     report = Report()
     samples: list[Sample] = []
     sizes: dict[Path, tuple[int, int] | str] = {}
@@ -42,7 +61,15 @@ def load(root: Path, split: Split) -> Dataset:
             continue
         report.meet(row.task, row.label)
         where = f"{table}:{row.line}"
-        bare = Sample(image=root / row.picture, task=row.task, upright=True)
+        if (why := _why_left_out(row, split)) is not None:
+            report.drop(why, where)
+            continue
+        bare = Sample(
+            image=root / row.picture,
+            task=row.task,
+            upright=True,
+            landmarks=landmarks.get(_looked_at(row)),
+        )
         if bare.image not in sizes:
             sizes[bare.image] = _size(bare)
         size = sizes[bare.image]
@@ -67,6 +94,14 @@ def tasks_in(samples: Iterable[Sample]) -> tuple[str, ...]:
     return tuple(task for task in TASKS if task in found)
 
 
+def _why_left_out(row: Row, split: Split) -> str | None:
+    if row.other.get(TOLD_BY) and split != "train":
+        return _WEAK
+    if row.label == NO_GESTURE and row.label not in TASKS[row.task].labels:
+        return _NO_ANSWER
+    return _LEFT_OUT.get(row.label)
+
+
 def _size(sample: Sample) -> tuple[int, int] | str:
     """Width and height of the upright picture, or what is wrong with it."""
     if not sample.image.is_file():
@@ -77,21 +112,18 @@ def _size(sample: Sample) -> tuple[int, int] | str:
         return UNREADABLE
 
 
-def _splits(rows: Sequence[Row], problems: Problems) -> dict[int, Split]:
+def _splits(rows: Sequence[Row], problems: Problems) -> dict[int, str]:
     """The split of each row, by its line."""
-    given = [row for row in rows if row.split is not None]
-    if given:
-        for row in rows:
-            if row.split is None:
-                problems.add(row.line, "no split is given, as other rows have one")
-        return {row.line: row.split for row in given if row.split is not None}
-    groups = sorted({row.group for row in rows}, key=lambda g: hashlib.sha256(g.encode()).digest())
-    tests = max(round(_TEST * len(groups)), 1) if len(groups) > 1 else 0
-    vals = max(round(_VAL * len(groups)), 1) if len(groups) > 2 else 0
-    part: dict[str, Split] = {}
-    for place, group in enumerate(groups):
-        part[group] = "test" if place < tests else "val" if place < tests + vals else "train"
-    return {row.line: part[row.group] for row in rows}
+    if not any(row.split for row in rows):
+        by_group = split_of_groups(rows)
+        return {row.line: by_group[row.group] for row in rows}
+    for row in rows:
+        if not row.split:
+            problems.add(row.line, "no split is given, as other rows have one")
+        elif row.split not in get_args(Split):
+            known = near(row.split, get_args(Split))
+            problems.add(row.line, f"no split is called {row.split!r}{known}")
+    return {row.line: row.split for row in rows}
 
 
 def _sample(bare: Sample, row: Row, where: str, report: Report) -> Sample:
@@ -104,16 +136,44 @@ def _sample(bare: Sample, row: Row, where: str, report: Report) -> Sample:
     boxes = tuple(_box(person.corners(size), where, report) for person in row.people)
     view = FULL
     if task.boxes == 0 and boxes and row.view != "picture":
-        view = boxes[0] if row.view == "box" else with_margin(boxes[0], task.margin)
+        view = boxes[0] if row.view == "box" else _shown(boxes[0], task, size)
     return replace(
         bare,
         view=view,
         boxes=boxes if task.boxes else (),
         label=task.labels.index(row.label) if row.label else None,
+        weight=_weight(row.other.get("weight", "")),
         points=() if row.gaze is None else (_point(row.gaze.at(size), where, report),),
         group=row.group,
         key=f"{row.picture}#{row.line}",
     )
+
+
+def _weight(text: str) -> float:
+    """The column `weight`; nothing is one draw an epoch.
+
+    Raises:
+        DataError: it is out of range.
+    """
+    try:
+        weight = number(text) if text else 1.0
+    except ValueError as error:
+        raise DataError(f"weight: {error}") from error
+    if not 0 < weight <= _HEAVIEST:
+        raise DataError(f"weight {text} is not above 0 and at most {_HEAVIEST:g}")
+    return weight
+
+
+def _shown(box: Box, task: Task, size: tuple[int, int]) -> Box:
+    """What a run shows of a person or hand."""
+    if task.view == "hand":
+        return hand_view([box], task.margin, size[0] / size[1])
+    return with_margin(box, task.margin)
+
+
+def _looked_at(row: Row) -> str:
+    numbers = [number for place in row.people for number in place.values]
+    return landmark_key(row.picture, numbers)
 
 
 def _box(corners: tuple[float, float, float, float], where: str, report: Report) -> Box:

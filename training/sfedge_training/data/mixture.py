@@ -13,14 +13,25 @@ from torch.utils.data import DataLoader, Dataset
 
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.errors import ConfigError, DataError
+from sfedge.core.landmarks import INPUT_WIDTH, Vector, mirrored
 from sfedge.core.preprocess import InputSpec, crop, encoder_input
 from sfedge.core.structures import Image
-from sfedge_training.data.augment import augmented, flipped, in_view, lit
+from sfedge_training.data.augment import (
+    augmented,
+    coarse,
+    flipped,
+    in_view,
+    known_landmarks,
+    lit,
+    thinned,
+)
 from sfedge_training.data.batch import Batch
 from sfedge_training.data.features import FeatureStore
 from sfedge_training.data.gaze_target import gaze_target
 from sfedge_training.data.sample import Sample
 from sfedge_training.data.sample_picture import read_picture, read_view
+
+_SOME = 5000  # samples that means are taken of, about
 
 Seed = tuple[int, ...]
 Points = tuple[tuple[float, float], ...]
@@ -48,9 +59,10 @@ def plan_epoch(
 ) -> list[list[Sample]]:
     """One epoch's batches (paper, section 3.2).
 
-    Every dataset is undersampled anew to the size of the smallest; where a dataset teaches two
-    tasks (PISC), they share its quota by halves. Classification tasks are mixed within batches,
-    gaze batches come between them at random places. The last batch of each kind may be smaller.
+    A sample is drawn as often as its weight says. Every dataset is undersampled anew to the size
+    of the smallest; where a dataset teaches two tasks (PISC), they share its quota by halves.
+    Classification tasks are mixed within batches, gaze batches come between them at random places.
+    The last batch of each kind may be smaller.
 
     Args:
         samples: of each dataset, by its name.
@@ -67,9 +79,10 @@ def plan_epoch(
     if empty:
         raise DataError(f"no training samples in {', '.join(empty)}")
     random = np.random.default_rng([seed, epoch, 0])
-    quota = min(len(of) for of in samples.values())
+    drawn = {name: _drawn(of, random) for name, of in samples.items()}
+    quota = min(len(of) for of in drawn.values())
     quota = quota if most is None else min(quota, most)
-    chosen = [s for of in samples.values() for s in _undersampled(of, quota, random)]
+    chosen = [s for of in drawn.values() for s in _undersampled(of, quota, random)]
     gaze = [] if mixes_gaze else _shuffled([s for s in chosen if s.points], random)
     labelled = _shuffled([s for s in chosen if mixes_gaze or not s.points], random)
     batches = [
@@ -78,6 +91,29 @@ def plan_epoch(
         for start in range(0, len(kind), batch)
     ]
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def _drawn(samples: Sequence[Sample], random: np.random.Generator) -> list[Sample]:
+    """Each sample as often as its weight says, rounded up or down by chance.
+
+    Of each task every epoch has the same number: the sum of the weights, at least one.
+    """
+    by_task: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_task.setdefault(sample.task, []).append(sample)
+    drawn: list[Sample] = []
+    for of in by_task.values():
+        if all(sample.weight == 1 for sample in of):
+            drawn += of
+            continue
+        mixed = _shuffled(of, random)
+        ends = np.cumsum([sample.weight for sample in mixed])
+        count = max(round(float(ends[-1])), 1)
+        # One draw in each stretch of equal length; a weight of 2.5 covers two or three of them.
+        places = (np.arange(count) + random.random()) / count * ends[-1]
+        found = np.searchsorted(ends, places, side="right")
+        drawn += [mixed[min(i, len(mixed) - 1)] for i in found]
+    return drawn
 
 
 def _undersampled(
@@ -159,7 +195,7 @@ class PlannedDataset(Dataset[_Batch], Generic[_Batch]):
 
 
 class BatchDataset(PlannedDataset[Batch]):
-    """Planned batches as square encoder inputs or stored features, box masks and heatmaps.
+    """Planned batches: square inputs or stored features, box masks, landmarks and heatmaps.
 
     Raises:
         ConfigError: stored features are to be augmented.
@@ -185,9 +221,12 @@ class BatchDataset(PlannedDataset[Batch]):
 
     def stack(self, rows: Sequence[tuple[Sample, Seed | None]], *, is_filler: bool) -> Batch:
         images, masks, labels, heatmaps = [], [], [], []
+        landmarks: list[Vector | None] = []
         for sample, seed in rows:
-            image, boxes, points = self._image(sample, seed)
+            image, shown, vector = self._opened(sample, seed)
+            boxes, points = in_view(shown)
             images.append(image)
+            landmarks.append(vector)
             mask = patch_mask(boxes, self.spec.token_grid)
             masks.append(torch.from_numpy(mask.astype(np.float32)))
             labels.append(-1 if sample.label is None else sample.label)
@@ -199,14 +238,35 @@ class BatchDataset(PlannedDataset[Batch]):
             tasks=tuple(sample.task for sample, _ in rows),
             labels=torch.tensor(labels),
             heatmaps=torch.stack(heatmaps) if heatmaps else None,
+            landmarks=_stacked(landmarks),
             is_filler=is_filler,
         )
 
-    def _image(self, sample: Sample, seed: Seed | None) -> tuple[Tensor, tuple[Box, ...], Points]:
+    def _opened(self, sample: Sample, seed: Seed | None) -> tuple[Tensor, Sample, Vector | None]:
         if self.spec.features is not None:
-            return self.spec.features.get(sample), *in_view(sample)
-        view, boxes, points = open_view(sample, seed, size=self.spec.input.size)
-        return torch.from_numpy(encoder_input(view, self.spec.input)), boxes, points
+            return self.spec.features.get(sample), sample, known_landmarks(sample)
+        view, shown, vector = _open(sample, seed, self.spec.input.size)
+        return torch.from_numpy(encoder_input(view, self.spec.input)), shown, vector
+
+
+def _stacked(vectors: Sequence[Vector | None]) -> Tensor | None:
+    """[B, INPUT_WIDTH], zeros where a sample's landmarks are not known."""
+    if all(vector is None for vector in vectors):
+        return None
+    nothing = np.zeros(INPUT_WIDTH, np.float32)
+    return torch.from_numpy(np.stack([nothing if v is None else v for v in vectors]))
+
+
+def some_landmarks(samples: Sequence[Sample]) -> Tensor:
+    """What is known in the views of some of these samples, evenly chosen: [N, INPUT_WIDTH].
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    known = [sample for sample in samples if sample.landmarks is not None]
+    chosen = known[:: max(len(known) // _SOME, 1)]
+    vectors = [vector for vector in map(known_landmarks, chosen) if vector is not None]
+    return torch.from_numpy(np.array(vectors, np.float32).reshape(-1, INPUT_WIDTH))
 
 
 def pictures_opener(spec: ViewSpec) -> Opener[Batch]:
@@ -228,14 +288,25 @@ def open_view(
     Raises:
         DataError: the picture cannot be read.
     """
+    view, shown, _ = _open(sample, seed, size)
+    return view, *in_view(shown)
+
+
+def _open(
+    sample: Sample, seed: Seed | None, size: int | None
+) -> tuple[Image, Sample, Vector | None]:
+    """The view, the sample as it is then, and its landmarks in the view."""
     if seed is None:
-        return crop(read_picture(sample), sample.view), *in_view(sample)
+        return crop(read_picture(sample), sample.view), sample, known_landmarks(sample)
     random = np.random.default_rng(seed)
     sample = augmented(sample, random)
     view = crop(read_picture(sample), sample.view) if size is None else read_view(sample, size)
+    vector = known_landmarks(sample)
     if random.random() < 0.5:
         sample, view = flipped(sample, view)
-    return lit(view, random), *in_view(sample)
+        vector = None if vector is None else mirrored(vector)
+    view = coarse(lit(view, random), random)
+    return view, sample, None if vector is None else thinned(vector, random)
 
 
 def batch_loader(

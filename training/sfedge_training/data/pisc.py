@@ -9,6 +9,7 @@ from typing import Any
 import PIL.Image
 
 from sfedge.core.boxes import Box, from_pixels
+from sfedge.core.csv_rows import number
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
 from sfedge_training.data.reading import (
@@ -17,7 +18,6 @@ from sfedge_training.data.reading import (
     UNREADABLE,
     existing,
     missing_pictures,
-    number,
     read_json,
     whole,
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sfedge.core.boxes import FULL, Box
+from sfedge.core.landmarks import Landmarks
 
 Split = Literal["train", "val", "test"]
 DRAWN_MARK = "drawings.json"  # written beside drawn datasets, says how they were made
@@ -25,7 +26,10 @@ class Sample:
     group: str = ""  # subject, clip or picture: what must not be split between train and test
     key: str = ""  # the dataset's own name for this sample, as result files need it
     frame: int | None = None  # of the video `image`, counted from 1 at 30 a second; None: a picture
+    weight: float = 1.0  # how often an epoch of training draws it, in the mean; above 0
     upright: bool = False  # boxes and points are meant in the picture as its EXIF tag turns it
+    # Of the one who is asked about, in fractions of the whole picture; None where none were sought.
+    landmarks: Landmarks | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

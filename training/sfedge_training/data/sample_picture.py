@@ -97,6 +97,18 @@ def upright_size(sample: Sample) -> tuple[int, int]:
     return (height, width) if orientation in _ON_ITS_SIDE else (width, height)
 
 
+def picture_size(sample: Sample) -> tuple[int, int]:
+    """Width and height of what `read_picture` gives; a video's frame is decoded for it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if sample.frame is None:
+        return upright_size(sample)
+    height, width = read_picture(sample).shape[:2]
+    return width, height
+
+
 @contextmanager
 def _explained(sample: Sample) -> Iterator[None]:
     try:

@@ -1,4 +1,4 @@
-"""What the five drawn datasets share: a random stream for each picture, and files written whole."""
+"""What made datasets share: a random stream for each picture, and files written whole."""
 
 import json
 import zlib
@@ -15,6 +15,8 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.canvas import Extent
 
 Record: TypeAlias = Any  # what a drawn picture adds to its dataset's tables: plain JSON values
+# Draws the pictures of unit `index` of a split below a folder and returns its record.
+Draw: TypeAlias = Callable[[Path, Split, int, np.random.Generator], Record]
 _QUALITY = 90  # of the JPEG files
 
 
@@ -23,12 +25,12 @@ class Layout:
     """How one dataset is drawn.
 
     Args:
-        draw: draws the pictures of unit `index` of a split below a folder and returns its record.
+        draw: draws one unit.
         write: writes the tables below the folder from all records of each split.
         samples: about how many samples a unit gives.
     """
 
-    draw: Callable[[Path, Split, int, np.random.Generator], Record]
+    draw: Draw
     write: Callable[[Path, Mapping[Split, Sequence[Record]]], None]
     samples: int = 1
 
@@ -38,11 +40,11 @@ def unit_stream(seed: int, name: str, split: Split, index: int) -> np.random.Gen
     return np.random.default_rng([seed, zlib.crc32(f"{name}/{split}".encode()), index])
 
 
-def save_picture(path: Path, image: Image) -> None:
+def save_picture(path: Path, image: Image, quality: int = _QUALITY) -> None:
     """Write an RGB picture as JPEG; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
     path.write_bytes(data.tobytes())
 

@@ -41,17 +41,21 @@ def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Rec
     )
     folder = ("drawn" if split == "train" else "held") + f"{index // 500:03d}"
     name = f"{folder}/{index:06d}.jpg"
-    save_picture(_pictures(root) / name, photographed(canvas, rng))
+    save_picture(picture_folder(root) / name, photographed(canvas, rng))
     x1, y1, x2, y2 = np.round(face_extent(head)).astype(int).tolist()
     return [name, x1, y1, x2 - x1, y2 - y1, label]
 
 
-def _pictures(root: Path) -> Path:
+def picture_folder(root: Path) -> Path:
+    """Where AffectNet's whole pictures lie."""
     return root / "Manually_Annotated" / "Manually_Annotated_Images"
 
 
-def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
-    """Landmarks, valence and arousal have no truth in a drawing: none, and 0."""
+def write_tables(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
+    """Write the tables of rows (name, x, y, width, height, label).
+
+    Landmarks, valence and arousal have no truth in a made picture: none, and 0.
+    """
     folder = root / "Manually_Annotated_file_lists"
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in records.items():
@@ -62,4 +66,4 @@ def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
                 table.writerow([name, x, y, width, height, "", label, 0, 0])
 
 
-LAYOUT = Layout(_draw, _write)
+LAYOUT = Layout(_draw, write_tables)

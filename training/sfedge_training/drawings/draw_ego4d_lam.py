@@ -19,7 +19,7 @@ from sfedge_training.drawings.person import Body, draw_person
 _WIDTH, _HEIGHT = 352, 224
 _SHOTS, _PEOPLE, _FRAMES = 4, 3, 2  # shots of a clip, people in each, frames of a shot
 _LEAST_LIDS = -0.2  # eyes never so narrow that the pupils are hidden
-_LISTS: dict[Split, str] = {"train": "train", "test": "val"}
+LISTS: dict[Split, str] = {"train": "train", "test": "val"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class _Pose:
 
 def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Record:
     """One clip. A shot's tracks are short: the model sees single frames."""
-    clip = f"{_LISTS[split]}-{index:05d}-{rng.bytes(4).hex()}"
+    clip = f"{LISTS[split]}-{index:05d}-{rng.bytes(4).hex()}"
     looks = [random_look(rng, is_child=bool(rng.random() < 0.1)) for _ in range(_PEOPLE)]
     tracks: list[list[dict[str, Any]]] = [[] for _ in range(_PEOPLE)]
     segments = []
@@ -61,7 +61,7 @@ def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Rec
             tracks[person].append({"track_id": f"{clip}_{shot}_{person}", "track": paths[person]})
             if are_looking[person]:
                 segments.append((str(person + 1), first, first + _FRAMES - 1))
-    return _clip(clip, tracks, segments)
+    return clip_record(clip, tracks, segments)
 
 
 def _pose(rng: np.random.Generator, place: int, *, is_looking: bool) -> _Pose:
@@ -114,10 +114,16 @@ def _draw_frame(
     return boxes
 
 
-def _clip(
+def clip_record(
     clip: str, tracks: list[list[dict[str, Any]]], segments: list[tuple[str, int, int]]
 ) -> dict[str, Any]:
-    """The clip as AV annotations have it; person 0 wears the camera."""
+    """The clip as AV annotations have it; person 0 wears the camera.
+
+    Args:
+        clip: its name.
+        tracks: of each person, tracks with `track_id` and boxes in pixels by frame.
+        segments: person, first and last frame of each time that one looks at the camera.
+    """
     wearer = {"person_id": "0", "camera_wearer": True, "tracking_paths": [], "voice_segments": []}
     people = [
         {
@@ -143,9 +149,10 @@ def _clip(
     }
 
 
-def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
+def write_tables(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
+    """Write the annotations and lists of clips, each as `clip_record` gives it."""
     for split, clips in records.items():
-        name = _LISTS[split]
+        name = LISTS[split]
         videos = [
             {"video_uid": clip["video_uid"], "split": name, "clips": [clip]} for clip in clips
         ]
@@ -156,4 +163,4 @@ def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
         (lists / f"{name}.list").write_text(text, encoding="utf-8")
 
 
-LAYOUT = Layout(_draw, _write, samples=_SHOTS * _PEOPLE)
+LAYOUT = Layout(_draw, write_tables, samples=_SHOTS * _PEOPLE)

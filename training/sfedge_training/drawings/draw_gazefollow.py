@@ -73,7 +73,7 @@ def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Rec
         clicks = _ANNOTATORS if split == "test" else 1
         points = centres[target] / (width, height) + rng.normal(0, _SPREAD, (clicks, 2))
         eye = np.divide(eye_point(head), (width, height))
-        rows += [_row(name, place, box, eye, point) for place, point in enumerate(points)]
+        rows += [row_of(name, place, box, eye, point) for place, point in enumerate(points)]
     return rows
 
 
@@ -127,30 +127,41 @@ def _sight(rng: np.random.Generator, away: NDArray[np.float64]) -> tuple[float, 
     return math.atan2(across, towards), math.asin(down / whole)
 
 
-def _row(
+def row_of(
     name: str,
     place: int,
     box: NDArray[np.float64],
     eye: NDArray[np.float64],
     point: NDArray[np.float64],
+    *,
+    is_inside: bool = True,
 ) -> list[str]:
-    """Columns up to the head box; the body box, which no one uses, is the head's."""
+    """Columns up to in/out; the body box, which no one uses, is the head's.
+
+    Args:
+        name: of the picture, from the dataset's folder.
+        place: number of the row among the picture's.
+        box: (4,) x1 y1 x2 y2 of the head in pixels.
+        eye: (2,) in fractions.
+        point: (2,) where it looks, in fractions.
+        is_inside: whether that is in the frame.
+    """
     gaze = np.clip(point, 0.0, 1.0)
     numbers = [*box, *eye, *gaze]
     texts = [f"{value:.6f}" for value in numbers[4:]]
     corners = [f"{value:.2f}" for value in box]
-    return [name, str(place), *corners, *texts, *corners]
+    return [name, str(place), *corners, *texts, *corners, str(int(is_inside))]
 
 
-def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
+def write_tables(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
     """Seventeen columns for training; test rows have no in/out column."""
     root.mkdir(parents=True, exist_ok=True)
     for split, pictures in records.items():
-        inout = ["1"] if split == "train" else []
+        columns = None if split == "train" else -1
         with (root / _TABLES[split]).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             for rows in pictures:
-                table.writerows([*row, *inout, "drawn", "drawn"] for row in rows)
+                table.writerows([*row[:columns], "drawn", "drawn"] for row in rows)
 
 
-LAYOUT = Layout(_draw, _write)
+LAYOUT = Layout(_draw, write_tables)

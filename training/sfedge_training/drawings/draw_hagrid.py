@@ -24,16 +24,31 @@ def _draw(root: Path, split: Split, index: int, rng: np.random.Generator) -> Rec
     hands, united = draw_gesture(canvas, label, random_look(rng), rng)
     key = f"{rng.bytes(4).hex()}-{split}-{index:06d}"
     save_picture(root / "images" / label / f"{key}.jpg", photographed(canvas, rng))
-    row = {
-        "bboxes": [_fractions(box, width, height) for _, box in hands],
+    boxes = [(name, _fractions(box, width, height)) for name, box in hands]
+    both = _fractions(united, width, height) if united else None
+    return [label, key, row_of(label, boxes, both, f"{split}{index:08x}")]
+
+
+def row_of(
+    label: str, hands: Sequence[tuple[str, list[float]]], united: list[float] | None, user: str
+) -> Record:
+    """A picture's entry in the tables.
+
+    Args:
+        label: the picture's gesture.
+        hands: label and box of each hand; a box is x, y, width, height in fractions.
+        united: the box around both hands of a two-handed gesture.
+        user: who is seen.
+    """
+    return {
+        "bboxes": [box for _, box in hands],
         "labels": [name for name, _ in hands],
-        "united_bbox": [_fractions(united, width, height)] if united else None,
+        "united_bbox": [united] if united else None,
         "united_label": [label] if united else None,
-        "user_id": f"{split}{index:08x}",
+        "user_id": user,
         "hand_landmarks": [[] for _ in hands],
         "meta": {"age": [], "gender": [], "race": []},
     }
-    return [label, key, row]
 
 
 def _fractions(extent: Extent, width: int, height: int) -> list[float]:
@@ -42,13 +57,18 @@ def _fractions(extent: Extent, width: int, height: int) -> list[float]:
     return [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height]
 
 
-def _write(root: Path, records: Mapping[Split, Sequence[Record]]) -> None:
+def write_tables(
+    root: Path,
+    records: Mapping[Split, Sequence[Record]],
+    labels: Sequence[str] = _LABELS,
+) -> None:
+    """Write the tables of rows (label, key, entry), one for each of `labels`."""
     for split, rows in records.items():
-        tables: dict[str, dict[str, Record]] = {label: {} for label in _LABELS}
+        tables: dict[str, dict[str, Record]] = {label: {} for label in labels}
         for label, key, row in rows:
             tables[label][key] = row
         for label, table in tables.items():
             save_json(root / "annotations" / split / f"{label}.json", table)
 
 
-LAYOUT = Layout(_draw, _write)
+LAYOUT = Layout(_draw, write_tables)

@@ -33,6 +33,7 @@ def build_card(
     steps: int,
     scores: Mapping[str, Figures],
     data: Path,
+    scored_on: str = "test",
     origin: Path | None = None,
 ) -> dict[str, Any]:
     """All that a user should know of a model before trusting it, as a JSON object.
@@ -44,6 +45,7 @@ def build_card(
         steps: done.
         scores: by task.
         data: the folder of the datasets.
+        scored_on: the split that the scores are of.
         origin: `model` folder that it began from; that model's card is part of this one.
     """
     mark = data / DRAWN_MARK
@@ -58,10 +60,13 @@ def build_card(
             "repaired": {d.name: dict(d.report.repaired) for d in datasets if d.report.repaired},
         },
         "began_from": before and {part: before.get(part) for part in ("data", "recipe")},
+        # What learnt on from weights stays under their licence.
+        **({"licence": before["licence"]} if before and "licence" in before else {}),
         "model": config.to_json(),
         "recipe": recipe.to_json(),
         "steps": steps,
         "scores": {task: dict(figures) for task, figures in scores.items()},
+        "splits": {"samples": "train", "scores": scored_on},
         "software": {
             "sfedge": sfedge.__version__,
             "commit": source_commit(),

@@ -80,6 +80,8 @@ def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[
             save_file(on_cpu(frozen), part / "frozen.safetensors")
 
 
+DEFAULT_MODEL = Path(__file__).parents[1] / "people"  # that of the default bundle, in fp16
+
 # What changes how a step is computed, not what.
 _FREE = ("micro_batches", "gradient_checkpointing", "patience")
 
@@ -239,8 +241,13 @@ def load_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def load_pretrained(model: SocialFusion, folder: Path) -> None:
+def load_pretrained(model: SocialFusion, folder: Path, *, with_connector: bool = False) -> None:
     """Take the frozen parts that have no published weights from a `model` folder.
+
+    Args:
+        model: takes them.
+        folder: of a pre-training, or of the model itself.
+        with_connector: connector, embeddings and gaze head, too, to learn on.
 
     Raises:
         DataError: the folder has no such part, or one that does not fit the model or its tokens.
@@ -251,6 +258,8 @@ def load_pretrained(model: SocialFusion, folder: Path) -> None:
     tensors = read_tensors(folder / "frozen.safetensors") if own else {}
     for part in own:
         load_state(model, {name: t for name, t in tensors.items() if part_of(name) == part})
+    if with_connector:
+        load_state(model, read_tensors(folder / "trained.safetensors"), without_lora=True)
 
 
 @contextmanager

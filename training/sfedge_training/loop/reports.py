@@ -1,5 +1,6 @@
 """Datasets as commands read them, and what they report of data and scores."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -53,8 +54,11 @@ def log_report(title: str, report: Report) -> None:
         click.echo(f"{title}: {count} x {reason} (first: {report.examples[reason]})", err=True)
 
 
-def print_figures(figures: Mapping[str, Mapping[str, float]]) -> None:
-    """A line of scores for each task."""
+def print_figures(figures: Mapping[str, Mapping[str, float]], *, as_json: bool = False) -> None:
+    """A line of scores for each task, or all of them as one JSON object."""
+    if as_json:
+        click.echo(json.dumps(figures, indent=1))
+        return
     for task, values in figures.items():
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         click.echo(f"{task:14} {shown}")

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS, Task, task_from_json
+from sfedge_training.data.people_tasks import forms_of
 from sfedge_training.loop.json_files import read_json, write_json
 from sfedge_training.loop.recipe import Recipe
 from sfedge_training.model.social_fusion import SocialFusion
@@ -36,6 +37,8 @@ def save_tasks(folder: Path, recipe: Recipe, tokens: Mapping[str, Any] | None = 
 def know_tasks(folder: Path) -> None:
     """Compare the tasks of a model's folder with `TASKS`, and add those that are not known.
 
+    A task that this model was taught in another of the forms that are known takes that form.
+
     Raises:
         DataError: a task is not what the model was taught, or the file is damaged.
     """
@@ -49,10 +52,11 @@ def know_tasks(folder: Path) -> None:
         return
     for entry in _entries(path):
         task = task_from_json(entry, where=str(path))
-        own = TASKS.setdefault(task.name, task)
-        other = [name for name in _TAUGHT[:-1] if getattr(task, name) != getattr(own, name)]
-        if other:
-            raise _mismatch(folder, task.name, f"another {other[0]}")
+        TASKS.setdefault(task.name, task)
+        nearest = min(forms_of(task.name), key=lambda form: _distance(task, form))
+        if differing := _differing(task, nearest):
+            raise _mismatch(folder, task.name, f"another {differing[0]}")
+        TASKS[task.name] = nearest
 
 
 def check_margins(folder: Path, recipe: Recipe) -> None:
@@ -113,6 +117,15 @@ def check_tokens(folder: Path, model: SocialFusion) -> None:
                 where=str(folder),
                 fix="Use the versions of tokenizers and transformers that card.json names.",
             )
+
+
+def _distance(task: Task, form: Task) -> tuple[int, bool]:
+    return len(_differing(task, form)), task.unproven != form.unproven
+
+
+def _differing(task: Task, other: Task) -> list[str]:
+    """What a model learns of two tasks and is not the same, but their margins."""
+    return [name for name in _TAUGHT[:-1] if getattr(task, name) != getattr(other, name)]
 
 
 def _taught(recipe: Recipe) -> Iterable[Task]:

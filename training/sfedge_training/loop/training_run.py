@@ -13,7 +13,7 @@ from torch import nn
 from sfedge.core.errors import DataError
 from sfedge_training.data.batch import Batch
 from sfedge_training.data.features import FeatureStore
-from sfedge_training.data.mixture import Opener, ViewSpec, pictures_opener
+from sfedge_training.data.mixture import Opener, ViewSpec, pictures_opener, some_landmarks
 from sfedge_training.data.sample import Dataset, Sample
 from sfedge_training.loop.card import Settings, build_card
 from sfedge_training.loop.checkpoint import load_learned, save_model
@@ -51,6 +51,7 @@ class System(Generic[_Model, _Batch]):
         opener: opens planned batches as the model wants them; given what will be opened.
         score: figures of samples, by task.
         save: writes model, recipe and card to a folder.
+        fit: takes from the training samples what is no weight, before anything is learned.
         mixes_gaze: gaze is mixed into the batches.
     """
 
@@ -61,6 +62,7 @@ class System(Generic[_Model, _Batch]):
     score: Callable[[_Model, Sequence[Sample]], Mapping[str, Figures]]
     save: Callable[[Path, _Model, Recipe, Mapping[str, Any]], None]
     prepare: Callable[[_Model, Recipe], None] = lambda *_: None
+    fit: Callable[[_Model, Sequence[Sample]], None] = lambda *_: None
     mixes_gaze: bool = False
 
 
@@ -86,6 +88,11 @@ def social_fusion(
         store = features(model, planned)
         return pictures_opener(ViewSpec(model.encoder.input, model.token_grid, store))
 
+    def fit(model: SocialFusion, samples: Sequence[Sample]) -> None:
+        embedding = model.landmark_embedding
+        if embedding is not None and not embedding.is_fitted:
+            embedding.fit(some_landmarks(samples))
+
     def prepare(model: SocialFusion, recipe: Recipe) -> None:
         model.gradient_checkpointing = recipe.gradient_checkpointing
         if recipe.precision == "bf16":
@@ -95,6 +102,7 @@ def social_fusion(
         settings=config,
         build=build,
         prepare=prepare,
+        fit=fit,
         loss=loss,
         opener=opener,
         score=partial(evaluate, device=usual_device(), batch=batch, workers=workers),
@@ -120,6 +128,7 @@ def learn(
         and in full precision, however training held it.
     """
     model = system.build()
+    system.fit(model, [sample for of in samples.values() for sample in of])
     mixes = system.mixes_gaze
     planned = partial(planned_samples, samples, validation, recipe, mixes_gaze=mixes)
     opener = system.opener(model, planned)  # while it is in full precision

@@ -8,7 +8,7 @@ what that one computes for each sample's whole sequence, gradients included. Fou
 - The last block makes keys and values of the prompt, and nothing else of it.
 - Where the last image token alone is asked, the last block's queries and MLP see that one alone.
 
-Shapes: n samples, T image tokens, P prompt tokens, N rows in all, HD width of a head.
+Shapes: n samples, T image tokens after K others, P prompt tokens, N rows in all, HD of a head.
 """
 
 from collections.abc import Sequence
@@ -31,21 +31,22 @@ from transformers.models.llama.modeling_llama import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Samples that share a prompt, which comes before their image tokens."""
+    """Samples that share a prompt, which comes before their own tokens."""
 
     prompt: Sequence[int]  # P token ids
-    tokens: Tensor  # [n, T, d_l] image tokens
+    tokens: Tensor  # [n, K + T, d_l], of which the last T are image tokens
     last_only: bool  # the answer is read at the last image token, not at every one
+    leading: int = 0  # K: tokens before the image tokens, whose states nobody reads
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Rows of the prompt, and of the image tokens."""
+        """Rows of the prompt, and of the tokens after it."""
         return len(self.prompt), self.tokens.shape[0] * self.tokens.shape[1]
 
     @property
     def asked(self) -> int:
         """Image tokens of a sample whose states are wanted: the last ones of it."""
-        return 1 if self.last_only else self.tokens.shape[1]
+        return 1 if self.last_only else self.tokens.shape[1] - self.leading
 
 
 def read(

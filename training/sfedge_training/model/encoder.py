@@ -1,6 +1,6 @@
 """What every encoder is: a frozen vision tower that turns images into patch features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,13 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, S, S] to [B, G*G, d_v], row-major."""
         raise NotImplementedError
+
+    def early_layers(self) -> Sequence[nn.Module]:
+        """Layers that see edges and colours: what they learnt elsewhere serves as it is.
+
+        Half the time of a training step goes into their gradients. Empty where nothing is known.
+        """
+        return ()
 
 
 def input_spec(size: int, normalisation: Normalisation) -> InputSpec:

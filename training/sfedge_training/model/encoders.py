@@ -6,7 +6,12 @@ from functools import partial
 from sfedge.core.errors import ConfigError, unknown_name
 from sfedge_training.model import towers
 from sfedge_training.model.encoder import Encoder
-from sfedge_training.model.image_encoders import TimmEncoder, open_clip_encoder, timm_encoder
+from sfedge_training.model.image_encoders import (
+    TimmEncoder,
+    lite0_encoder,
+    open_clip_encoder,
+    timm_encoder,
+)
 
 
 def clip_l14_336(weights: str | None, layer: int) -> Encoder:
@@ -29,6 +34,14 @@ def dinov2_l14(weights: str | None, layer: int) -> Encoder:
     encoder is all that differs.
     """
     return timm_encoder("vit_large_patch14_dinov2", weights, layer, image_size=336)
+
+
+def efficientnet_lite0(weights: str | None, layer: int, *, image_size: int = 128) -> Encoder:
+    """EfficientNet-Lite0, 3.4 million weights without its head: a network for small devices.
+
+    The last of its feature maps has cells of 32 pixels, the one before (layer -2) of 16.
+    """
+    return lite0_encoder(weights, layer, image_size=image_size)
 
 
 def hybrid_tiny(weights: str | None, layer: int) -> Encoder:
@@ -104,6 +117,9 @@ REMOTE_CODE: dict[str, Callable[..., Encoder]] = {
     "sailvit-huge": sailvit_huge,
 }
 
+# Take images of any size that their cells divide.
+SIZED: dict[str, Callable[..., Encoder]] = {"efficientnet-lite0": efficientnet_lite0}
+
 ENCODERS: dict[str, Callable[[str | None, int], Encoder]] = {
     "clip-l14-336": clip_l14_336,
     "dfn-h14-378": dfn_h14_378,
@@ -111,12 +127,18 @@ ENCODERS: dict[str, Callable[[str | None, int], Encoder]] = {
     "hybrid-tiny": hybrid_tiny,
     "internvl3-2b": internvl3_2b,
     "qwen2-vl-2b": qwen2_vl_2b,
+    **SIZED,
     **REMOTE_CODE,
 }
 
 
 def build_encoder(
-    name: str, weights: str | None = None, layer: int = -1, *, allow_remote_code: bool = False
+    name: str,
+    weights: str | None = None,
+    layer: int = -1,
+    *,
+    image_size: int | None = None,
+    allow_remote_code: bool = False,
 ) -> Encoder:
     """The encoder called `name`, frozen, on the CPU and in float32.
 
@@ -125,16 +147,25 @@ def build_encoder(
         weights: a tag of the encoder's library, a file, a folder with one safetensors file, or
             "owner/name" of the Hugging Face hub; None for random ones.
         layer: block whose tokens are used, from the end: -1 is the last.
+        image_size: pixels per side, for an encoder in SIZED; None for the encoder's own.
         allow_remote_code: Python code that comes with the weights may run; some encoders need it.
 
     Raises:
         UnknownNameError: there is no such encoder.
-        ConfigError: the weights cannot be loaded, there is no such block, or the encoder needs
-            code that may not run.
+        ConfigError: the weights cannot be loaded, there is no such block, the encoder takes no
+            such image, or it needs code that may not run.
     """
     if name not in ENCODERS:
         unknown_name("encoder", name, ENCODERS, where="encoder")
     build = ENCODERS[name]
+    if image_size is not None:
+        if name not in SIZED:
+            raise ConfigError(
+                f"{name} takes images of one size alone",
+                where="image_size",
+                fix=f"Leave it out, or choose one of: {', '.join(SIZED)}.",
+            )
+        build = partial(SIZED[name], image_size=image_size)
     if allow_remote_code and name in REMOTE_CODE:
         build = partial(REMOTE_CODE[name], allow_remote_code=True)
     return build(weights, layer).requires_grad_(False).eval()

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from sfedge.core.errors import ConfigError
-from sfedge_training.model.model_config import ModelConfig
+from sfedge_training.model.model_config import OWN_LANGUAGES, ModelConfig
 from sfedge_training.model.tokenizer import build_tiny_tokenizer, build_word_tokenizer
 
 LLAMA_3_2_1B = "meta-llama/Llama-3.2-1B"
@@ -37,9 +37,10 @@ def build_language(
     Raises:
         ConfigError: there is no such model, it cannot be had, or it is no Llama.
     """
-    if config.language == "tiny":
+    if config.language in OWN_LANGUAGES:
         tokenizer = tokenizer or build_tiny_tokenizer()
-        return LlamaForCausalLM(tiny_llama(len(tokenizer))), tokenizer
+        width = {"tiny": 128, "small": 256}[config.language]
+        return LlamaForCausalLM(tiny_llama(len(tokenizer), width)), tokenizer
     if config.language_weights:
         llm, own = _pretrained(config.language)
         return llm, tokenizer or own
@@ -73,16 +74,16 @@ def llama_3_2_1b() -> LlamaConfig:
     )
 
 
-def tiny_llama(vocabulary: int) -> LlamaConfig:
+def tiny_llama(vocabulary: int, width: int = 128) -> LlamaConfig:
     """The same architecture at a size that a CPU trains."""
     return LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=128,
-        intermediate_size=384,
+        hidden_size=width,
+        intermediate_size=3 * width,
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=32,
+        head_dim=width // 4,
         max_position_embeddings=1024,
         rms_norm_eps=1e-5,
         tie_word_embeddings=True,

@@ -5,8 +5,13 @@ from typing import Any, Literal, cast, get_args
 
 from sfedge.bundle.manifest import BoxEmbedding
 from sfedge.core.errors import ConfigError
+from sfedge.core.landmarks import LAYOUT
 
 Pool = Literal[1, 2]
+OWN_LANGUAGES = (
+    "tiny",
+    "small",
+)  # language models whose base is trained here: nobody publishes any
 FrozenPart = Literal["encoder", "language"]
 
 
@@ -25,10 +30,12 @@ class ModelConfig:
     # Hugging Face hub; None for random ones.
     encoder_weights: str | None = "openai"
     encoder_layer: int = -1  # block whose tokens are used, counted from the end: -1 is the last
-    hidden: int = 4096  # width of the connector's inner layers
+    image_size: int | None = None  # pixels per side, where the encoder leaves it free
+    hidden: int = 4096  # width of the inner layers of connector and landmark embedding
     pool: Pool = 1  # side of the block of patches that makes one image token
     box_embedding: BoxEmbedding = "after"  # the connector (figure 3), or "before" it (the text)
-    language: str = "meta-llama/Llama-3.2-1B"  # "tiny", a local folder or a hub name
+    landmarks: str | None = None  # layout of those that are read beside the image; None for none
+    language: str = "meta-llama/Llama-3.2-1B"  # one of OWN_LANGUAGES, a local folder or a hub name
     language_weights: bool = True  # False: the same sizes with random weights
     lora_rank: int = 32
     # The paper gives neither; twice the rank is the usual scale, and no dropout repeats exactly.
@@ -44,14 +51,19 @@ class ModelConfig:
                 "a tag, file, folder or hub name, or null",
             ),
             "encoder_layer": (_is_whole(self.encoder_layer, -1000, -1), "below 0, as -1 is last"),
+            "image_size": (
+                self.image_size is None or _is_whole(self.image_size, 1, 8192),
+                "a number of pixels in 1 to 8192, or null",
+            ),
             "hidden": (_is_whole(self.hidden, 1, 1 << 20), "a width in 1 to 1048576"),
             "pool": (_is_whole(self.pool, 1, 2), "1 or 2"),
             "box_embedding": (self.box_embedding in get_args(BoxEmbedding), "after or before"),
+            "landmarks": (self.landmarks in (None, LAYOUT), f"null or {LAYOUT}"),
             "language": (_is_text(self.language), "a name or folder"),
             "language_weights": (
                 isinstance(self.language_weights, bool)
-                and not (self.language_weights and self.language == "tiny"),
-                'true or false, and false for "tiny"',
+                and not (self.language_weights and self.language in OWN_LANGUAGES),
+                f"true or false, and false for {' and '.join(OWN_LANGUAGES)}",
             ),
             "lora_rank": (_is_whole(self.lora_rank, 1, 4096), "a rank in 1 to 4096"),
             "lora_alpha": (_is_whole(self.lora_alpha, 1, 1 << 16), "in 1 to 65536"),
@@ -130,4 +142,17 @@ PRESETS: dict[str, ModelConfig] = {
         language="tiny",
         language_weights=False,
     ),
+    # For people on small devices: it sees little, and reads the detectors' landmarks beside it.
+    # Its encoder begins as EfficientNet-Lite0 and learns faces and hands before it is frozen.
+    "small": ModelConfig(
+        encoder="efficientnet-lite0",
+        encoder_weights=None,
+        image_size=128,
+        hidden=256,
+        landmarks=LAYOUT,
+        language="small",
+        language_weights=False,
+    ),
 }
+
+FOR_PEOPLE = ("small",)  # presets that are asked as `data.people_tasks` says

@@ -14,12 +14,13 @@ from sfedge.core.errors import DataError
 from sfedge_training.model.model_config import FrozenPart
 from sfedge_training.model.social_fusion import SocialFusion
 
-_TRAINED = ("connector.", "gaze_head.", "box_embedding")
+_TRAINED = ("connector.", "gaze_head.", "box_embedding", "landmark_embedding.")
+_LORA = ".lora_"
 _TIED = "llm.lm_head.weight"  # the embeddings' own weight under a second name
 
 
 def trained_state(model: SocialFusion) -> dict[str, Tensor]:
-    """Connector, box embedding, gaze head and LoRA, sharing memory with the model."""
+    """Connector, embeddings of boxes and landmarks, gaze head and LoRA, sharing memory."""
     return {name: tensor for name, tensor in _state(model).items() if _is_trained(name)}
 
 
@@ -28,8 +29,15 @@ def frozen_state(model: SocialFusion) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in _state(model).items() if not _is_trained(name)}
 
 
-def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
+def load_state(
+    model: SocialFusion, tensors: Mapping[str, Tensor], *, without_lora: bool = False
+) -> None:
     """Copy one part of the network or more into the model, wherever it lies.
+
+    Args:
+        model: built with the settings of the weights.
+        tensors: by their stable names.
+        without_lora: they come from a bare language model; the model's LoRA stays as it is.
 
     Raises:
         DataError: a part is incomplete, or a tensor is foreign or of another shape.
@@ -37,6 +45,7 @@ def load_state(model: SocialFusion, tensors: Mapping[str, Tensor]) -> None:
     own = _state(model)
     parts = {part_of(name) for name in tensors if name in own}
     wanted = {name for name in own if part_of(name) in parts}
+    wanted -= {name for name in wanted if without_lora and _LORA in name}
     problems = [
         *(["no tensor is the model's"] if not parts else []),
         *(f"{name} is missing" for name in sorted(wanted - set(tensors))),
@@ -79,4 +88,4 @@ def _stable(name: str) -> str:
 
 
 def _is_trained(name: str) -> bool:
-    return name.startswith(_TRAINED) or ".lora_" in name
+    return name.startswith(_TRAINED) or _LORA in name

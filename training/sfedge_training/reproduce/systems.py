@@ -113,7 +113,13 @@ def _trained(
             scores = merged(read_json(path) for path in files)
             loaded = at.taught(run.recipe)
             card = build_card(
-                run.config, run.recipe, loaded, steps=steps, scores=scores, data=at.data
+                run.config,
+                run.recipe,
+                loaded,
+                steps=steps,
+                scores=scores,
+                data=at.data,
+                scored_on=", ".join(f"{name} {split}" for name, split in files.values()),
             )
             own.system.save(saved, model, run.recipe, card)
             shutil.rmtree(folder / "checkpoints")  # the model holds all that a later call wants

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sfedge.core.decode import highest
 from sfedge.core.errors import UsageError
 from sfedge.core.tasks import TASKS
+from sfedge.scoring.figures import gaze_distances
 from sfedge_training.data.sample import Sample, Split
 from sfedge_training.loop.evaluate import Predictor, predict
-from sfedge_training.loop.metrics import gaze_distances, peak_point
+from sfedge_training.loop.metrics import peak_point
 
 # A predicted gaze point is a success up to this distance from the nearest annotator's, in
 # fractions of the picture. The paper does not say; its model's mean is 0.065 (table 1).

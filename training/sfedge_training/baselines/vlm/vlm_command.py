@@ -1,6 +1,5 @@
 """`sfedge-train vlm-train` and `vlm-evaluate`: a baseline's training and its scores."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,10 @@ from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_
 from sfedge_training.data.sample import Split
 from sfedge_training.loop.evaluate import usual_device
 from sfedge_training.loop.options import (
-    FOLDER,
-    LORA_OPTIONS,
-    Command,
     dataset_names,
-    datasets_option,
+    evaluation_options,
     in_full,
+    lora_options,
     recipe_of,
     remote_code_option,
     run_options,
@@ -32,12 +29,6 @@ from sfedge_training.loop.recipe import Recipe
 from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
 from sfedge_training.loop.training_run import System, train_and_save
 from sfedge_training.model.social_fusion import cast_frozen
-
-
-def _with_lora(command: Command) -> Command:
-    for option in LORA_OPTIONS:
-        command = option(command)
-    return command
 
 
 @click.command("vlm-train")
@@ -59,7 +50,7 @@ def _with_lora(command: Command) -> Command:
     show_default=True,
     help="Most tokens that a picture may become.",
 )
-@_with_lora
+@lora_options
 @remote_code_option
 def vlm_train(
     data: Path,
@@ -148,18 +139,7 @@ def baseline(
 
 
 @click.command("vlm-evaluate")
-@click.argument("model", type=FOLDER)
-@click.argument("data", type=FOLDER)
-@click.option(
-    "--split",
-    type=click.Choice(["val", "test"]),
-    default="test",
-    show_default=True,
-    help="Which samples to answer.",
-)
-@datasets_option
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@remote_code_option
+@evaluation_options
 def vlm_evaluate(
     model: Path, data: Path, split: Split, datasets: str, as_json: bool, allow_remote_code: bool
 ) -> None:
@@ -171,7 +151,4 @@ def vlm_evaluate(
     network, recipe, _ = load_baseline(model, allow_remote_code=allow_remote_code)
     loaded = load_datasets(data, names, split, exact_faces=recipe.exact_faces)
     figures = evaluate_baseline(network, samples_of(loaded), device=usual_device())
-    if as_json:
-        click.echo(json.dumps(figures, indent=1))
-    else:
-        print_figures(figures)
+    print_figures(figures, as_json=as_json)

@@ -12,20 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from sfedge.core.decode import values_of
-from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
+from sfedge.scoring.figures import confusion, gaze_distances
 from sfedge_training.baselines.vlm.batches import ChatDataset
 from sfedge_training.baselines.vlm.prompts import point_text, read_label, read_point
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel
 from sfedge_training.data.mixture import batch_loader
 from sfedge_training.data.sample import Sample
-from sfedge_training.loop.evaluate import Answers, Figures, label_figures
-from sfedge_training.loop.metrics import (
-    accuracy,
-    balanced_accuracy,
-    class_recalls,
-    confusion,
-    gaze_distances,
+from sfedge_training.loop.evaluate import (
+    Answers,
+    Figures,
+    by_task,
+    count_figures,
+    distance_figures,
+    diverged,
+    label_figures,
 )
 
 _LOST = math.sqrt(2)  # distance of an unparsable answer: as far apart as points of a picture can be
@@ -56,10 +57,7 @@ def evaluate_baseline(
         DataError: a picture cannot be read, or an answer is no number.
     """
     figures = {}
-    for task in TASKS:
-        own = [sample for sample in samples if sample.task == task]
-        if not own:
-            continue
+    for task, own in by_task(samples):
         answers = ask(model, own, device=device, batch=batch, workers=workers)
         figures[task] = (
             point_figures(answers.texts, own)
@@ -91,11 +89,7 @@ def ask(
     for held in batch_loader(ChatDataset(parts, model.adapter, answers=False), workers=workers):
         answers, first = model.answer(held.to(device), limit)
         if not bool(torch.isfinite(first).all()):
-            raise DataError(
-                "an answer is no number",
-                where=task,
-                fix="The weights have diverged; train again with a lower learning rate.",
-            )
+            raise diverged("an answer is no number", task)
         texts += answers
         if letters is not None:
             scores.append(values_of(TASKS[task], first[:, letters].float().cpu().numpy()))
@@ -119,28 +113,14 @@ def answer_figures(task: str, answers: TextAnswers, labels: NDArray[np.int64]) -
     read = [read_label(task, text) for text in answers.texts]
     chosen = np.array([none if label is None else label for label in read])
     lost = chosen == none
-    picked = np.eye(none + 1)[chosen]  # (N, labels + 1)
-    ranks = (picked[:, :none] if answers.scores is None else answers.scores).copy()
+    picked = np.eye(none + 1)[chosen][:, :none]  # (N, labels)
+    ranks = (picked if answers.scores is None else answers.scores).copy()
     ranks[lost, labels[lost]] = -1.0
     if none == 2:  # one score is the complement of the other
         ranks[lost, 1 - labels[lost]] = 2.0
-    table = confusion(labels, chosen, none + 1)
-    recalls = zip(names, class_recalls(table)[:none].tolist(), strict=True)
     figures = label_figures(task, ranks, labels)
-    figures |= {
-        "accuracy": accuracy(picked, labels),
-        "balanced_accuracy": balanced_accuracy(picked, labels),
-        "macro_f1": _macro_f1(table[:none, :]),
-    }
-    figures |= {f"recall_{n}": recall for n, recall in recalls if f"recall_{n}" in figures}
+    figures |= count_figures(task, confusion(labels, chosen, none))
     return figures | {"unparsable": float(lost.sum())}
-
-
-def _macro_f1(table: NDArray[np.int64]) -> float:
-    """Mean F1 of the classes that occur or are answered; `table` has one more column for none."""
-    marked = table.sum(axis=1) + table.sum(axis=0)[: len(table)]
-    hits = np.diag(table)
-    return float((2 * hits[marked > 0] / marked[marked > 0]).mean())
 
 
 def point_figures(texts: Sequence[str], samples: Sequence[Sample]) -> Figures:
@@ -148,20 +128,12 @@ def point_figures(texts: Sequence[str], samples: Sequence[Sample]) -> Figures:
 
     An unparsable answer is as far off as two points of a picture can be, the square root of 2.
     """
-    distances, centre, lost = [], [], 0
+    distances, lost = [], 0
     for text, sample in zip(texts, samples, strict=True):
         point = read_point(text)
         lost += point is None
         distances.append((_LOST, _LOST) if point is None else gaze_distances(point, sample.points))
-        centre.append(gaze_distances((0.5, 0.5), sample.points)[0])
-    average, nearest = np.mean(distances, axis=0)
-    return {
-        "samples": float(len(samples)),
-        "average_l2": float(average),
-        "minimum_l2": float(nearest),
-        "centre_average_l2": float(np.mean(centre)),
-        "unparsable": float(lost),
-    }
+    return distance_figures(distances, samples) | {"unparsable": float(lost)}
 
 
 def _letters(model: VisionLanguageModel, task: str) -> list[int] | None:

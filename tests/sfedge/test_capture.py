@@ -1,0 +1,119 @@
+"""The two threads of a live run by themselves: the reading one and the asking one."""
+
+import time
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fake_parts import IMAGE, Camera, answer_to
+
+from sfedge.core.boxes import Box
+from sfedge.core.structures import Frame, Gap, Prediction, Query
+from sfedge.core.tasks import TASKS
+from sfedge.runtime import live
+from sfedge.runtime.live import Asker, Capture, Control
+from sfedge.sources.source import SourceInfo
+
+LATE = 1000.0  # the time of a first frame, seconds
+QUERY = Query(TASKS["gaze"], (1,), Box(0, 0, 1, 1), (Box(0, 0, 1, 1),))
+
+
+class Late:
+    """Frames whose times begin late: a part of a recording, or a stream that was joined."""
+
+    losses: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+    def __init__(self, frames: int, *, is_live: bool) -> None:
+        self._frames = frames
+        self.info = SourceInfo("late", 160, 90, None, None, None, is_live=is_live)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self._frames):
+            yield Frame(IMAGE, index, LATE + 0.1 * index)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_source_whose_times_begin_late_is_not_waited_for(is_live: bool, frames: int) -> None:
+    give_up = time.monotonic() + 60
+    seen: list[float] = []
+    with Capture(Late(frames, is_live=is_live), Control()) as capture:
+        for frame in capture:
+            if frame is not None:
+                seen.append(frame.time)
+            if time.monotonic() > give_up:
+                break
+        clock = capture.clock
+    assert seen[-1] == LATE + 0.1 * (frames - 1)
+    # By the clock the stream is where its frames are.
+    assert LATE <= clock < LATE + 60
+
+
+def test_a_camera_that_is_silent_is_waited_for_without_haste() -> None:
+    begun = time.monotonic()
+    silent = 0
+    with Capture(Camera(1, dies=True), Control()) as capture:
+        for frame in capture:
+            silent += frame is None
+            if time.monotonic() > begun + 10 * live.POLL:
+                break
+    waited = time.monotonic() - begun
+    assert 1 <= silent <= waited / live.POLL + 2  # two may be woken early: by the frame, at the end
+
+
+class Takes:
+    """Takes so many seconds of a clock of its own for each query of a round."""
+
+    tasks = (TASKS["gaze"],)
+
+    def __init__(self, *seconds: float) -> None:
+        self.now, self._seconds = 0.0, iter(seconds)
+
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        self.now += len(queries) * next(self._seconds)
+        return [answer_to(query, frame) for query in queries]
+
+
+def test_a_round_has_as_many_queries_as_half_a_second_allows_by_the_mean_of_those_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Takes(0.04, 0.22, 3.0, 0.0)
+    monkeypatch.setattr(live, "time", SimpleNamespace(perf_counter=lambda: model.now))
+    asker = Asker(model)
+    frame = Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0)
+    limits, counts, seconds = [asker.limit], [], []
+    for number in (1, 3, 2, 1):
+        asker.ask(frame, [QUERY] * number)
+        while not (answers := asker.collect()):
+            time.sleep(0.001)
+        counts.append(len(answers))
+        limits.append(asker.limit)
+        seconds.append(round(asker.seconds, 6))
+    assert asker.finish(10)
+
+    # The first measures: 0.04 s. With three tenths of the newest: 0.094 s, 0.966 s, 0.676 s.
+    assert limits == [1, 12, 5, 1, 1]
+    assert counts == [1, 3, 2, 1]
+    assert seconds == [0.04, 0.7, 6.7, 6.7]
+
+
+def test_a_round_begins_only_after_the_answers_of_the_last_one_are_collected() -> None:
+    """Else one frame would be given two answers to the same question."""
+    asker = Asker(Takes(0.0, 0.0))
+    asker.ask(Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0), [QUERY])
+    while asker.limit == 1:  # until the round has ended
+        time.sleep(0.001)
+    time.sleep(0.05)
+    was_idle = asker.is_idle
+    answers = asker.collect()
+
+    assert not was_idle
+    assert asker.is_idle
+    assert len(answers) == 1
+    assert asker.finish(10)

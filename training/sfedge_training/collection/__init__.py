@@ -1,0 +1,1 @@
+"""Real pictures of several sources, brought into one labelled folder with landmarks."""

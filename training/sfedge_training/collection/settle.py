@@ -1,0 +1,37 @@
+"""Labels that leave a choice, settled by the landmarks that were found."""
+
+import numpy as np
+
+from sfedge.core.landmarks import HandLandmarks, Landmarks
+from sfedge_training.collection.item import Told
+
+# A teacher's label that means one of two: from the palm, and from the back of the hand.
+EITHER = {"two_up_or_inverted": ("two_up", "two_up_inverted")}
+
+_WRIST, _INDEX, _LITTLE = 0, 5, 17
+_FLAT = 0.25  # a palm seen so much from its edge tells nothing: least ratio of its sides
+
+
+def settled(told: Told, landmarks: Landmarks) -> Told | None:
+    """The label, or what the landmarks make of it; None where they cannot tell."""
+    if told.label not in EITHER:
+        return told
+    shown = shows_palm(landmarks.hands[0]) if landmarks.hands else None
+    if shown is None:
+        return None
+    palm, back = EITHER[told.label]
+    return Told(told.task, palm if shown else back, "landmarks")
+
+
+def shows_palm(hand: HandLandmarks) -> bool | None:
+    """Whether a hand shows its palm; None where its side is not known or it is seen from the edge.
+
+    Seen from the palm, a right hand that points up has its little finger on the left.
+    """
+    wrist, index, little = (hand.points[i, :2] for i in (_WRIST, _INDEX, _LITTLE))
+    to_index, to_little = index - wrist, little - wrist
+    area = float(to_index[0] * to_little[1] - to_index[1] * to_little[0])
+    longest = max(float(np.dot(to_index, to_index)), float(np.dot(to_little, to_little)))
+    if hand.side is None or abs(area) < _FLAT * longest:
+        return None
+    return (area < 0) == (hand.side == "right")
