@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sfedge.core.boxes import Box
+from sfedge.core.frame_result import FrameResult
 from sfedge.core.structures import Detection, Frame, Gap, Kind, Prediction, Query
 from sfedge.core.tasks import TASKS, Task
 from sfedge.sources.source import SourceInfo
@@ -23,7 +24,10 @@ class Camera:
         frames: how many; then the stream ends, or falls silent if it `dies`.
         every: seconds of the stream from one to the next.
         speed: seconds of the stream in a second of the clock.
-        silence: (first frame after it, seconds of the clock) of a break.
+        silence: (first frame after it, what ends it) of a break.
+
+    Attributes:
+        given: frames sent so far.
     """
 
     warnings: tuple[str, ...] = ()
@@ -35,11 +39,12 @@ class Camera:
         every: float = 0.02,
         speed: float = 1.0,
         dies: bool = False,
-        silence: tuple[int, float] | None = None,
+        silence: tuple[int, threading.Event] | None = None,
     ) -> None:
         self.info = SourceInfo("camera 0", 160, 90, None, None, None, is_live=True)
         self.closed = threading.Event()
         self.gaps: tuple[Gap, ...] = ()
+        self.given = 0
         self._frames, self._every, self._speed = frames, every, speed
         self._dies, self._silence = dies, silence
 
@@ -51,14 +56,16 @@ class Camera:
         begun, now = time.monotonic(), 0.0
         for index in range(self._frames):
             if self._silence is not None and index == self._silence[0]:
-                gap = Gap(now, None, "the cable was pulled")
+                gap, since = Gap(now, None, "the cable was pulled"), time.monotonic()
                 self.gaps = (gap,)
-                self.closed.wait(self._silence[1])
-                self.gaps = (replace(gap, end=time.monotonic() - begun),)
-                begun += self._silence[1]
+                while not self._silence[1].wait(0.01) and not self.closed.is_set():
+                    pass
+                self.gaps = (replace(gap, end=index * self._every),)
+                begun += time.monotonic() - since
             now = index * self._every
             if self.closed.wait(max(begun + now / self._speed - time.monotonic(), 0)):
                 return
+            self.given += 1
             yield Frame(IMAGE.copy(), index, now)
         if self._dies:
             self.gaps = (Gap(now, None, "the camera is gone"),)
@@ -66,6 +73,19 @@ class Camera:
 
     def close(self) -> None:
         self.closed.set()
+
+
+class Notices:
+    """A sink that says when it was told of a gap."""
+
+    def __init__(self) -> None:
+        self.gap_is_known = threading.Event()
+
+    def write(self, result: FrameResult) -> None:
+        pass
+
+    def gap(self, gap: Gap) -> None:
+        self.gap_is_known.set()
 
 
 class OnePerson:
@@ -90,6 +110,14 @@ class Slow:
     def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
         time.sleep(len(queries) * self._seconds)
         return [answer_to(query, frame) for query in queries]
+
+
+def threads_of_runs() -> list[threading.Thread]:
+    """The threads of runs that have not ended; those that are just ending are waited for."""
+    ours = [one for one in threading.enumerate() if one.name.startswith("sfedge")]
+    for one in ours:
+        one.join(timeout=30)
+    return [one for one in ours if one.is_alive()]
 
 
 def answer_to(query: Query, frame: Frame) -> Prediction:

@@ -3,34 +3,35 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
-from fake_parts import answer_to
+from fake_parts import IMAGE, Camera, OnePerson, Slow, answer_to, threads_of_runs
 from numpy.typing import NDArray
 from scenes import Finished, Scene, make_scene
 
 import sfedge
-from sfedge import EngineError, Frame, FrameResult, Session, SourceError
+from sfedge import EngineError, Frame, SourceError
 from sfedge.core.structures import Prediction, Query
 from sfedge.core.tasks import TASKS
 from sfedge.inference.model import Model
 from sfedge.results.records import read_records
+from sfedge.runtime import live
 from sfedge.runtime.live import Asker, Capture, Control
 from sfedge.sources import open_source
+
+PATIENCE = 60.0  # seconds for what comes at once where nothing is wrong
+BROADCAST_FRAMES = 300
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
-    ours = [one for one in threading.enumerate() if one.name.startswith("sfedge")]
-    for one in ours:
-        one.join(timeout=10.0)  # a stream's is in the middle of a read; nobody waits for it
-    assert not [one for one in ours if one.is_alive()]
+    assert not threads_of_runs()  # a stream's is in the middle of a read; nobody else waits for it
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +43,52 @@ def quick(
     return make_scene(tmp_path_factory.mktemp("live"), astronaut, admiral[:512], frames=12)
 
 
-def watch(session: Session, seconds_per_frame: float = 0.0) -> list[FrameResult]:
-    results = []
-    for result in session:
-        results.append(result)
-        time.sleep(seconds_per_frame)  # a slow screen
-    return results
+def wait_for(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
 
 
 def test_frames_come_in_order_and_each_is_shown_or_counted_as_skipped(quick: Scene) -> None:
+    results, least = [], 0
     with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
-        results = watch(session, 0.5)
+        for result in session:
+            results.append(result)
+            assert result.index >= least  # the newest: nothing may pile up
+            # A slow screen: meanwhile three more come, or all.
+            least = min(session.report.frames + 3, 12) - 1
+            wait_for(lambda least=least: session.report.frames > least)  # type: ignore[misc]
         report = session.report
     indices = [result.index for result in results]
     assert indices == sorted(set(indices))
     assert report.frames == 12
-    assert report.shown == len(results)
+    assert report.shown == len(results) <= 5
     assert report.shown + report.skipped == report.frames
-    assert report.skipped > 0
     assert report.is_complete
-    # The clip lasts 1.2 s and each frame is looked at for 0.5 s: nothing may pile up. Four are
-    # shown, and a few more where the machine is busy and the clip takes longer to play.
-    assert report.shown <= 8
 
 
-def test_answers_come_with_an_age_and_only_about_frames_that_were_asked(quick: Scene) -> None:
+def test_answers_come_with_an_age_and_only_about_frames_that_were_asked(
+    quick: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, answered, results = Model.answer, threading.Semaphore(0), []
+
+    def counted(self: Model, frame: Frame, queries: list[Query]) -> list[Prediction]:
+        try:
+            return answer(self, frame, queries)
+        finally:
+            answered.release()
+
+    monkeypatch.setattr(Model, "answer", counted)
     with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
-        results = watch(session)
+        asked = 0
+        for result in session:
+            results.append(result)
+            if session.report.asked > asked:  # the clip must not end before the answers come
+                asked = session.report.asked
+                session.pause()
+                assert answered.acquire(timeout=PATIENCE)
+                session.resume()
         report = session.report
     fresh = [(result, answer) for result in results for answer in result.fresh]
     assert fresh
@@ -84,28 +104,38 @@ def test_answers_come_with_an_age_and_only_about_frames_that_were_asked(quick: S
         assert len(keys) == len(set(keys))
 
 
-def test_showing_never_waits_for_a_model_that_is_slower_than_the_camera(
-    quick: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer = Model.answer
+class Waits(Slow):
+    """Answers when three more frames were shown."""
 
-    def slowly(self: Model, frame: Frame, queries: list[Query]) -> list[Prediction]:
-        time.sleep(0.5)
-        return answer(self, frame, queries)
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown, self.is_over = 0, threading.Event()
 
-    monkeypatch.setattr(Model, "answer", slowly)
-    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
-        results = watch(session)
+    def answer(self, frame: Frame, queries: Sequence[Query]) -> list[Prediction]:
+        until, give_up = self.shown + 3, time.monotonic() + PATIENCE
+        while self.shown < until and time.monotonic() < give_up and not self.is_over.wait(0.002):
+            pass
+        return super().answer(frame, queries)
+
+
+def test_showing_never_waits_for_a_model_that_is_slower_than_the_camera() -> None:
+    model, results, rounds = Waits(), [], 0
+    with sfedge.Pipeline(Camera(1_000_000), detector=OnePerson(), model=model) as session:
+        for result in session:
+            results.append(result)
+            model.shown += 1
+            rounds += bool(result.fresh)
+            if rounds == 3:
+                model.is_over.set()  # the end of a run waits for its last round
+                break
         report = session.report
     # Had showing waited, each frame that was shown would have been one that was asked about.
     assert report.shown >= 2 * report.asked
     assert report.shown >= report.asked + 3
-    late = [(result, answer) for result in results for answer in result.fresh]
-    assert late
-    for result, answer in late:
-        assert result.age(answer) >= 0.4
-        shown_meanwhile = [one for one in results if answer.frame <= one.index < result.index]
-        assert len(shown_meanwhile) >= 2
+    for result in results:
+        for answer in result.fresh:
+            shown_meanwhile = [one for one in results if answer.frame <= one.index < result.index]
+            assert len(shown_meanwhile) >= 3
 
 
 def test_a_model_that_fails_ends_the_run_with_its_error(
@@ -119,7 +149,7 @@ def test_a_model_that_fails_ends_the_run_with_its_error(
         sfedge.open(quick.video, detections=quick.detections, live=True) as session,
         pytest.raises(EngineError, match="the device is gone"),
     ):
-        watch(session)
+        session.run()
 
 
 def test_a_recording_keeps_its_own_pace(tmp_path: Path) -> None:
@@ -131,22 +161,6 @@ def test_a_recording_keeps_its_own_pace(tmp_path: Path) -> None:
     assert arrivals[-1][1] == pytest.approx(0.4)
     for arrived, due in arrivals:
         assert arrived >= due
-
-
-def test_a_pause_moves_all_that_follows(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", [0.0, 0.1, 0.2, 0.3, 0.4])
-    control = Control()
-    with open_source(str(clip)) as source, Capture(source, control) as capture:
-        frames = (frame for frame in capture if frame)
-        first = next(frames)
-        begun, control.is_paused = time.monotonic(), True
-        timer = threading.Timer(0.5, setattr, (control, "is_paused", False))
-        timer.start()
-        *_, last = frames
-        spent = time.monotonic() - begun
-        timer.join()
-    assert (first.time, last.time) == (0.0, pytest.approx(0.4))
-    assert spent >= 0.5 + 0.4 - 0.11  # it may have been the second frame that waited
 
 
 def test_stopping_does_not_wait_for_the_next_picture(tmp_path: Path) -> None:
@@ -179,9 +193,15 @@ def test_a_source_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None
             assert 1 <= capture.captured <= 2
 
 
+def recording() -> Iterator[tuple[NDArray[np.uint8], float]]:
+    """Hours at ten pictures a second."""
+    return ((IMAGE, index / 10) for index in range(1_000_000))
+
+
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_stop_ends_all_threads_within_two_seconds(quick: Scene, is_paused: bool) -> None:
-    with sfedge.open(quick.video, detections=quick.detections, live=True) as session:
+def test_stop_ends_all_threads_soon(is_paused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_JOIN", PATIENCE)  # nobody ends by giving up
+    with sfedge.Pipeline(recording(), detector=OnePerson(), live=True) as session:
         results = iter(session)
         next(results)
         if is_paused:
@@ -197,25 +217,30 @@ def test_stop_ends_all_threads_within_two_seconds(quick: Scene, is_paused: bool)
         for _ in results:
             pass
         timer.join()
-        assert time.monotonic() - begun[0] < 2
+        # Two seconds are promised, a busy machine gets more; by itself it would not end for hours.
+        assert time.monotonic() - begun[0] < 10
         assert session.report.ended == "stopped"
         assert not session.report.is_complete
 
 
-def test_a_paused_recording_goes_on_where_it_was(quick: Scene) -> None:
-    with sfedge.open(
-        quick.video, detections=quick.detections, tasks=["expression"], live=True
-    ) as session:
+def test_a_paused_recording_goes_on_where_it_was() -> None:
+    parts = {"detector": OnePerson(), "model": Slow()}
+    with sfedge.Pipeline(recording(), live=True, **parts) as session:
         results = iter(session)
         for _ in range(3):
-            last = next(results)
+            next(results)
         session.pause()
-        timer = threading.Timer(0.8, session.resume)
-        timer.start()
-        after = [result.index for result in results]
-        timer.join()
-    assert after[0] - last.index <= 3
-    assert after[-1] == 11
+        before = session.report.frames
+        time.sleep(0.8)
+        held = session.report.frames
+        begun = time.monotonic()
+        session.resume()
+        after = next(result for result in results if result.index >= held)
+        spent = time.monotonic() - begun
+        results.close()  # type: ignore[attr-defined]
+    assert held <= before + 1  # one that was on its way
+    # The frames of the pause are not made up for.
+    assert after.time <= (held - 1) / 10 + spent + 0.11
 
 
 def test_leaving_early_ends_the_threads(quick: Scene) -> None:
@@ -248,13 +273,19 @@ def test_the_picture_that_the_model_sees_is_its_own(quick: Scene) -> None:
     assert seen == [0]
 
 
+@pytest.fixture(scope="module")
+def broadcast(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A transport stream of half a minute, which no test sees the end of."""
+    path = tmp_path_factory.mktemp("broadcast") / "clip.ts"
+    options = {"preset": "ultrafast", "g": "5", "bf": "0"}
+    return write_clip(
+        path, BROADCAST_FRAMES, size=(640, 360), rate=10, options=options
+    ).read_bytes()
+
+
 @pytest.fixture
-def stream(tmp_path: Path) -> Iterator[str]:
+def stream(broadcast: bytes) -> Iterator[str]:
     """The address of an endless stream: a network camera that sends ten pictures a second."""
-    clip = write_clip(
-        tmp_path / "clip.ts", 40, size=(640, 360), rate=10, options={"g": "5", "bf": "0"}
-    )
-    data = clip.read_bytes()
     is_over = threading.Event()
 
     class Camera(BaseHTTPRequestHandler):
@@ -262,9 +293,11 @@ def stream(tmp_path: Path) -> Iterator[str]:
             self.send_response(200)
             self.end_headers()
             with contextlib.suppress(OSError):  # the watcher has left
-                for first in range(0, len(data), len(data) // 40):
-                    self.wfile.write(data[first : first + len(data) // 40])
-                    is_over.wait(0.1 if first > len(data) // 4 else 0)
+                size = len(broadcast) // BROADCAST_FRAMES
+                for number, first in enumerate(range(0, len(broadcast), size)):
+                    self.wfile.write(broadcast[first : first + size])
+                    if number > 10 and is_over.wait(0.1):
+                        break
 
         def log_message(self, *_: object) -> None:
             pass
@@ -315,13 +348,13 @@ def test_a_streams_run_ends_well_by_its_end_or_by_a_signal(
     words = ["run", stream, "--detections", quick.detections, "--tasks", "domain"]
     words += ["--out", tmp_path / "out"]
     if isinstance(ended_by, str):
-        words += [ended_by, "0.5"]
+        words += [ended_by, "1.5"]
         finished = command(*words)
     else:
         has_ended = threading.Event()
 
         def press() -> None:
-            give_up = time.monotonic() + 60
+            give_up = time.monotonic() + PATIENCE
             while not list(tmp_path.glob("out/*.jsonl")) and time.monotonic() < give_up:
                 if has_ended.wait(0.05):
                     return

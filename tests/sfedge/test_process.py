@@ -3,7 +3,6 @@ import hashlib
 import json
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 from clips import packets
-from fake_parts import Camera, OnePerson
+from fake_parts import Camera, Notices, OnePerson
 from scenes import CLIP_FRAMES, Scene
 
 import sfedge
@@ -135,23 +134,16 @@ def test_a_signal_keeps_what_was_done_under_the_partial_names_and_an_older_run_i
 ) -> None:
     earlier = run(scene, tmp_path, end=0.1).files.records.read_bytes()
 
-    def interrupt() -> None:
-        give_up = time.monotonic() + 60
-        records = tmp_path / "sway.part.jsonl"
-        while time.monotonic() < give_up:
-            if records.exists() and '"type": "frame"' in records.read_text():
-                return signal.raise_signal(number)
-            time.sleep(0.01)
+    class Interrupts:
+        def write(self, result: sfedge.FrameResult) -> None:
+            if result.index == 6:
+                signal.raise_signal(number)
 
-    with sfedge.open(
-        scene.video, detections=scene.detections, tasks=["expression"], live=True
-    ) as session:
-        interrupter = threading.Thread(target=interrupt)
-        interrupter.start()
+    with sfedge.open(scene.video, detections=scene.detections, tasks=["expression"]) as session:
+        session.add_sink(Interrupts())
         outcome = process(session, tmp_path, progress=False)
-        interrupter.join()
     assert outcome.signal == number
-    assert 0 < outcome.report.shown < CLIP_FRAMES
+    assert outcome.report.shown == 7  # the one at hand is still written
     assert (outcome.report.ended, outcome.report.is_complete) == (ending, False)
     assert sorted(path.name for path in tmp_path.iterdir() if ".part" in path.name) == [
         "sway.annotated.part.mp4",
@@ -345,8 +337,11 @@ def test_a_file_in_place_of_the_folder_is_refused(scene: Scene, tmp_path: Path) 
 
 
 def test_gaps_are_rows_when_they_begin_and_when_they_end(tmp_path: Path) -> None:
-    camera = Camera(12, every=0.05, silence=(5, 0.3))
-    with sfedge.Pipeline(camera, detector=OnePerson(), tasks=["gesture"]) as session:
+    notices = Notices()
+    camera = Camera(12, every=0.05, silence=(5, notices.gap_is_known))
+    with sfedge.Pipeline(
+        camera, detector=OnePerson(), tasks=["gesture"], sinks=[notices]
+    ) as session:
         outcome = process(session, tmp_path, progress=False)
     rows = list(read_records(outcome.files.records))
     for row in rows:

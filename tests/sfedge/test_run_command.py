@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from clips import write_clip
-from fake_parts import Camera, OnePerson
+from fake_parts import Camera, Notices, OnePerson
 from scenes import CLIP_FRAMES, Command, Finished, Scene
 
 import sfedge
@@ -123,8 +123,11 @@ def test_a_break_of_a_camera_is_said_when_it_begins_and_when_it_ends(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_camera(source: str, config: sfedge.RunConfig, **_: object) -> sfedge.Session:
-        camera = Camera(12, every=0.05, silence=(5, 0.3))
-        return sfedge.Pipeline(camera, config, detector=OnePerson(), tasks=["gesture"])
+        notices = Notices()
+        camera = Camera(12, every=0.05, silence=(5, notices.gap_is_known))
+        return sfedge.Pipeline(
+            camera, config, detector=OnePerson(), tasks=["gesture"], sinks=[notices]
+        )
 
     monkeypatch.setattr("sfedge.runtime.pipeline.open_session", open_camera)
     finished = command("run", "0", "--out", tmp_path)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import pytest
-from fake_parts import IMAGE, Camera, OnePerson, Slow
+from fake_parts import IMAGE, Camera, Notices, OnePerson, Slow, threads_of_runs
 
 import sfedge
 from sfedge import Frame, FrameResult, Pipeline
@@ -18,7 +18,7 @@ from sfedge.runtime import session as session_module
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
-    assert not [one for one in threading.enumerate() if one.name.startswith("sfedge")]
+    assert not threads_of_runs()
 
 
 def pipeline(camera: Camera, model: object | None = None, **settings: object) -> Pipeline:
@@ -60,7 +60,8 @@ def test_engines_are_closed_after_the_query_and_never_under_it(
     model, closed = Holds(), []
     monkeypatch.setattr(Model, "answer", lambda _, *words: model.answer(*words))
     monkeypatch.setattr(Model, "close", lambda _: closed.append(model.has_answered))
-    monkeypatch.setattr(session_module, "PATIENCE", 0.2)
+    if hangs:
+        monkeypatch.setattr(session_module, "PATIENCE", 0.2)
     with sfedge.Pipeline(Camera(10_000), detector=OnePerson()) as run:
         results = iter(run)
         while not model.is_asked.is_set():
@@ -93,21 +94,25 @@ def test_a_pause_before_or_after_a_stop_does_not_hold_the_run(
 
 
 def test_pictures_of_a_camera_pass_unseen_while_it_is_paused() -> None:
-    camera = Camera(10_000, every=0.01)
+    camera = Camera(1_000_000, every=0.01)
     with pipeline(camera) as run:
         results = iter(run)
-        before = next(results).time
+        next(results)
         run.pause()
-        timer = threading.Timer(0.5, run.resume)
-        timer.start()
-        seen = [next(results) for _ in range(4)]
-        timer.join()
+        first = camera.given  # of those that pass unseen; the one before may be on its way
+        give_up = time.monotonic() + 60
+        while camera.given < first + 30 and time.monotonic() < give_up:
+            time.sleep(0.01)
+        end = camera.given - 1  # the next may still pass after the pause, and this one too
+        run.resume()
+        seen = [next(results).index for _ in range(4)]
+        run.stop()
         report = run.report
-    later = [result.time for result in seen if result.time > before + 0.4]
-    assert later
-    assert later[0] - before >= 0.45
-    assert len(seen) - len(later) <= 1  # one that was on its way
-    assert report.frames < 30  # those of the pause are not counted
+    assert end - first >= 29
+    assert seen == sorted(set(seen))
+    assert not [index for index in seen if first <= index < end]
+    assert len([index for index in seen if index < first]) <= 1
+    assert report.frames <= camera.given - (end - first)  # those of the pause are not counted
 
 
 @pytest.mark.parametrize("is_live", [False, True])
@@ -136,7 +141,8 @@ def test_a_pause_that_races_a_stop_does_not_hang(is_live: bool) -> None:
 @pytest.mark.parametrize("is_live", [False, True])
 def test_a_signal_at_any_moment_does_not_deadlock(is_live: bool) -> None:
     """Its handler runs within whatever the main thread does, also while that holds a lock."""
-    source = Camera(10_000, every=0.001) if is_live else ((IMAGE, i / 9) for i in range(10_000))
+    many = 100_000_000  # the signals come late where others run
+    source = Camera(many, every=0.001) if is_live else ((IMAGE, i / 9) for i in range(many))
     run = pipeline(source, live=is_live)  # type: ignore[arg-type]
     calls = 0
 
@@ -176,8 +182,9 @@ class Notes:
 def test_sinks_get_a_gap_when_it_begins_and_again_when_it_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    notes = Notes()
-    with pipeline(Camera(20, silence=(10, 0.5)), sinks=[notes]) as run:
+    notes, notices = Notes(), Notices()
+    camera = Camera(20, silence=(10, notices.gap_is_known))
+    with pipeline(camera, sinks=[notes, notices]) as run:
         results = list(run)
         report, gaps = run.report, run.gaps
     kinds = [type(line) for line in notes.lines]
@@ -201,10 +208,10 @@ def test_sinks_get_a_gap_when_it_begins_and_again_when_it_is_over(
 def test_a_live_run_ends_by_the_clock_when_the_camera_has_died() -> None:
     notes = Notes()
     begun = time.monotonic()
-    with pipeline(Camera(5, dies=True), sinks=[notes], end=0.6) as run:
+    with pipeline(Camera(5, dies=True), sinks=[notes], end=1.5) as run:
         results = list(run)
         report = run.report
-    assert time.monotonic() - begun >= 0.6
+    assert time.monotonic() - begun >= 1.5
     assert results[-1].time < 0.1
     assert isinstance(notes.lines[-1], Gap)
     assert notes.lines[-1].reason == "the camera is gone"
@@ -213,14 +220,34 @@ def test_a_live_run_ends_by_the_clock_when_the_camera_has_died() -> None:
     assert not report.is_complete
 
 
+class Waits(Camera):
+    """Sends the frames from some index on only when it may."""
+
+    def __init__(self, frames: int, index: int, *, every: float) -> None:
+        super().__init__(frames, every=every)
+        self._index, self.may_go_on = index, threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            while frame.index >= self._index and not self.may_go_on.wait(0.01):
+                if self.closed.is_set():
+                    return
+            yield frame
+
+
 def test_frames_of_a_live_source_at_or_after_the_end_are_not_shown() -> None:
-    with pipeline(Camera(50), end=0.2) as run:
-        assert max(result.time for result in run) < 0.2
+    camera = Waits(50, 5, every=0.2)
+    with pipeline(camera, end=1.2) as run:
+        times = []
+        for result in run:
+            times.append(result.time)
+            camera.may_go_on.set()  # else the newest of all could be the first that is taken
+        assert max(times) < 1.2
         assert run.report.ended == "end of range"
         assert run.report.is_complete
 
 
-@pytest.mark.parametrize(("end", "ended"), [(0.2, "end of range"), (5.0, "end of source")])
+@pytest.mark.parametrize(("end", "ended"), [(0.2, "end of range"), (500.0, "end of source")])
 def test_a_live_source_that_keeps_the_range_itself_is_told_from_one_that_ended(
     end: float, ended: str
 ) -> None:
