@@ -132,6 +132,8 @@ class Capture(Closing):
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
+            if self._control.is_stopped:  # closed meanwhile: nobody takes or counts it any more
+                return
             self.captured += 1
             self.skipped += self._slot is not None
             self._slot = frame
