@@ -119,10 +119,17 @@ def test_pause_holds_a_file_until_it_is_resumed(scene: Scene) -> None:
         results = iter(session)
         next(results)
         session.pause()
-        timer = threading.Timer(0.3, session.resume)
+        is_held = True
+
+        def resume() -> None:
+            nonlocal is_held
+            is_held = False
+            session.resume()
+
+        timer = threading.Timer(0.3, resume)
         timer.start()
         assert next(results).index == 1
-        assert timer.finished.is_set()
+        assert not is_held
         timer.join()
 
 

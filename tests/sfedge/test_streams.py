@@ -1,5 +1,6 @@
 """Live streams over HTTP: their pace, their sound, their breaks, and how they end."""
 
+import itertools
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
@@ -14,11 +15,31 @@ from servers import Answer, RtspCamera, head, serving
 
 from sfedge.core.errors import SourceError
 from sfedge.core.structures import Gap
-from sfedge.sources import open_source, silence, stream_reader
+from sfedge.sources import open_source, silence, stream, stream_reader
 from sfedge.sources.stream import StreamSource
 from sfedge.sources.video import VideoSource
 
 TS_PACKET = 188
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy for seconds is no stream that falls silent, nor a reader too slow."""
+    monkeypatch.setattr(silence, "_STALL", 60.0)
+    monkeypatch.setattr(stream, "_LATE", 60.0)
+
+
+def once(answer: Answer) -> Answer:
+    """An answer to the first who asks; all others are told that there is nothing."""
+    asked = itertools.count()
+
+    def first(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
+        if next(asked) == 0:
+            answer(path, handler, is_over)
+        else:
+            handler.send_error(404)
+
+    return first
 
 
 def mjpeg(until: int = 10_000) -> Answer:
@@ -66,8 +87,8 @@ def live_ts(data: bytes, opened: list[str], seconds: float = 4.0, part: float = 
 
 
 def test_a_stream_gives_numbered_frames_at_the_times_they_arrive() -> None:
+    began = time.monotonic()
     with serving(mjpeg()) as port, open_source(f"http://127.0.0.1:{port}/live") as source:
-        began = time.monotonic()
         frames = []
         for frame in source:
             frames.append((frame.index, frame.time, read_number(frame.image)))
@@ -87,7 +108,7 @@ def test_a_stream_gives_numbered_frames_at_the_times_they_arrive() -> None:
 
 
 def test_a_stream_that_breaks_is_joined_again_and_the_gap_is_known_while_it_lasts() -> None:
-    with serving(mjpeg()) as port:
+    with serving(once(mjpeg(until=10))) as port:
         source = open_source(f"http://127.0.0.1:{port}/live")
         frames = iter(source)
         before = [next(frames) for _ in range(5)]
@@ -99,7 +120,7 @@ def test_a_stream_that_breaks_is_joined_again_and_the_gap_is_known_while_it_last
         threading.Event().wait(0.02)
     (ongoing,) = source.gaps
     with serving(mjpeg(), port), source:
-        reader.join(timeout=30)
+        reader.join(timeout=120)
         (over,) = source.gaps
         losses = source.losses
     whole = [*before, *after]
@@ -113,11 +134,11 @@ def test_a_stream_that_breaks_is_joined_again_and_the_gap_is_known_while_it_last
 
 
 def test_a_stream_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "GIVE_UP_AFTER", 0.4)
-    with serving(mjpeg(until=5)) as port:
+    with serving(once(mjpeg(until=5))) as port:
         source = open_source(f"http://127.0.0.1:{port}/live")
         frames = iter(source)
-        seen = [next(frames)]
+        seen = [next(frames) for _ in range(5)]
+    monkeypatch.setattr(silence, "GIVE_UP_AFTER", 0.4)
     with source, pytest.raises(SourceError, match="no picture came for"):
         seen.extend(frames)
     assert source.losses[-1].startswith("no picture came from")
@@ -125,7 +146,7 @@ def test_a_stream_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_end_is_a_time_on_the_clock_and_a_gap_until_then_is_a_loss() -> None:
-    with serving(mjpeg()) as port:
+    with serving(once(mjpeg(until=30))) as port:
         source = open_source(f"http://127.0.0.1:{port}/live", start=0.05, end=1.5)
         frames = iter(source)
         times = [next(frames).time for _ in range(3)]
@@ -155,7 +176,7 @@ def test_closing_from_another_thread_ends_a_stream_that_sends_nothing(broadcast:
         while not seen:
             threading.Event().wait(0.02)
         source.close()
-        reader.join(timeout=2)
+        reader.join(timeout=20)  # by itself it would wait for a minute
         assert not reader.is_alive()
 
 
@@ -245,7 +266,7 @@ def test_what_comes_in_bursts_is_given_at_its_own_pace(broadcast: Path) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert len(numbers) > 30
     # Without pacing all frames of the burst would come within a few milliseconds.
-    assert arrivals[-1][0] - arrivals[0][0] > 0.8 * (arrivals[-1][1] - arrivals[0][1])
+    assert arrivals[-1][0] - begun > arrivals[-1][1] - arrivals[0][1]
 
 
 def playlist(*segments: str) -> Answer:
