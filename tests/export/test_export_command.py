@@ -108,7 +108,7 @@ def test_a_wrong_call_is_told_without_a_traceback(arguments: tuple[str, ...], me
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 2
     assert message in done.stderr
@@ -130,5 +130,5 @@ def test_a_terminated_export_leaves_nothing(checkpoint: Path, tmp_path: Path) ->
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 143
+        assert process.wait(timeout=300) == 143
     assert list(tmp_path.iterdir()) == []

@@ -37,7 +37,7 @@ def sfedge(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "sfedge", "detectors", *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

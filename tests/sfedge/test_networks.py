@@ -203,7 +203,7 @@ def test_two_processes_may_fetch_at_once(empty: Path, parts: dict[str, bytes]) -
             "networks.fetch()"
         )
         processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
-        assert [process.wait(60) for process in processes] == [0, 0]
+        assert [process.wait(300) for process in processes] == [0, 0]
     assert not networks.missing()
     assert len([*empty.iterdir()]) == 2 * len(networks.NETWORKS)  # source and result
 
