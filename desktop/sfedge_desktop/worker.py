@@ -44,17 +44,27 @@ class Slot:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: Shown | None = None
+        self._taken: float | None = None
+
+    @property
+    def taken(self) -> float | None:
+        """When the newest frame was taken, by the clock; None where it still waits."""
+        with self._lock:
+            return self._taken
 
     def put(self, shown: Shown) -> bool:
         """Keep `shown`; True where the slot was empty, so that no signal waits for it."""
         with self._lock:
             was_empty, self._held = self._held is None, shown
+            self._taken = None
         return was_empty
 
     def take(self) -> Shown | None:
         """The newest frame, once."""
         with self._lock:
             held, self._held = self._held, None
+            if held is not None:
+                self._taken = time.monotonic()
         return held
 
 
@@ -63,12 +73,12 @@ class _Screen:
 
     def __init__(self, worker: "Worker", session: sfedge.Session) -> None:
         self._worker, self._session = worker, session
-        self._shown = 0.0  # when, by the clock; 0 for never
+        self._has_begun = False
 
     def write(self, result: FrameResult) -> None:
-        if self._session.info.is_pictures and self._shown:
-            self._worker.wait(self._shown + _PICTURE - time.monotonic())
-        self._shown = time.monotonic()
+        if self._session.info.is_pictures and self._has_begun:
+            self._worker.wait_while_shown(_PICTURE)
+        self._has_begun = True
         picture = qt_image(self._session.draw(result))
         if self._worker.slot.put(Shown(result, picture, self._session.report)):
             self._worker.newer.emit()
@@ -146,9 +156,12 @@ class Worker(QObject):
             if self._session is not None:
                 self._session.stop()
 
-    def wait(self, seconds: float) -> None:
-        """Wait on the run's thread; no longer than to a stop."""
-        self._stop.wait(max(seconds, 0.0))
+    def wait_while_shown(self, seconds: float) -> None:
+        """Wait on the run's thread until the newest frame was shown so long, or for a stop."""
+        while (taken := self.slot.taken) is None:  # the window is busy
+            if self._stop.wait(_POLL_MS / 1000):
+                return
+        self._stop.wait(max(taken + seconds - time.monotonic(), 0.0))
 
     def pause(self) -> None:
         """Hold the source where it is; from any thread."""

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_parts import Camera, OnePerson, Slow
+from PIL import Image
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
 from scenes import Scene
 
 import sfedge
 from sfedge import Frame, FrameResult, RunConfig, RunReport
+from sfedge_desktop import worker as worker_module
 from sfedge_desktop.worker import Shown, Slot, Worker, internal_error, qt_image
 
 REPORT = RunReport(
@@ -37,6 +39,52 @@ def test_the_slot_keeps_the_newest_and_tells_once() -> None:
     assert slot.take() is second
     assert slot.take() is None
     assert slot.put(first)
+
+
+def test_the_slot_tells_when_the_newest_was_taken() -> None:
+    slot = Slot()
+    slot.put(shown())
+    assert slot.taken is None
+    begun = time.monotonic()
+    slot.take()
+    slot.take()  # nothing is there: this is no taking
+    assert slot.taken is not None
+    assert begun <= slot.taken <= time.monotonic()
+    slot.put(shown())
+    assert slot.taken is None
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_no_photograph_takes_the_place_of_one_that_a_busy_window_has_not_shown_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_stopped: bool
+) -> None:
+    monkeypatch.setattr(worker_module, "_PICTURE", 0.01)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name)
+
+    def opened(source: str, config: RunConfig, **_: object) -> sfedge.Session:
+        return sfedge.Pipeline(source, config, detector=OnePerson(), model=Slow())
+
+    monkeypatch.setattr(sfedge, "open", opened)
+    worker = Worker(str(tmp_path), RunConfig(live=True))
+    is_here = threading.Event()
+    worker.newer.connect(is_here.set, Qt.ConnectionType.DirectConnection)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    assert is_here.wait(60)
+    time.sleep(0.5)  # in which the second could come
+    if is_stopped:
+        worker.stop()
+    else:
+        names = []
+        while len(names) < 2 and is_here.wait(60):
+            is_here.clear()
+            if (newest := worker.slot.take()) is not None:
+                names.append(Path(newest.result.frame.file).name)
+        assert names == ["a.png", "b.png"]
+    running.join(60)
+    assert not running.is_alive()
 
 
 @pytest.mark.parametrize("width", [1, 3, 6, 7])
@@ -136,10 +184,10 @@ def test_pauses_and_stops_at_any_moment_end_the_run(
     threads = [running, *disturbing, stopping]
     for thread in rng.sample(threads, len(threads)):
         thread.start()
-    running.join(20)
+    running.join(60)
     is_over.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
     assert failures == []
     assert len(ends) == 1
@@ -157,14 +205,14 @@ def test_a_pause_before_the_source_is_open_holds_its_first_pictures(
     worker.opened.connect(lambda _: opened.set(), Qt.ConnectionType.DirectConnection)
     running = threading.Thread(target=worker.run)
     running.start()
-    assert opened.wait(20)
+    assert opened.wait(60)
     time.sleep(0.3)
     assert worker.slot.take() is None
     worker.resume()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while (found := worker.slot.take()) is None and time.monotonic() < until:
         time.sleep(0.01)
     worker.stop()
-    running.join(20)
+    running.join(60)
     assert found is not None
     assert not running.is_alive()
