@@ -41,7 +41,7 @@ def wait_for(application: QApplication) -> Wait:
     """Lets the window work until something holds."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while not condition():
             assert time.monotonic() < until, "the window did not get there in time"
             application.processEvents()

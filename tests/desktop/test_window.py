@@ -1,10 +1,12 @@
 """The window on real people: plays, pauses, stops, shows errors, and closes in time."""
 
 import json
+import threading
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,6 +22,7 @@ from scenes import DRAWN_BUNDLE, Scene
 import sfedge
 from sfedge import RunConfig
 from sfedge.bundle.bundle import open_bundle
+from sfedge.inference.model import Model
 from sfedge_desktop import worker
 from sfedge_desktop.main_window import MainWindow, clock
 
@@ -27,9 +30,9 @@ Open = Callable[[RunConfig], MainWindow]
 Wait = Callable[[Callable[[], bool]], None]
 
 EXPRESSION = 1  # column
-# Two seconds are promised; a busy machine gets twice that. What waited for the clip to end, or for
-# a run that is paused, would take longer.
-SOON = 4.0
+# Two seconds are promised; a busy machine gets more. What waited for the clip to end, or for a run
+# that is paused or held, would take longer.
+SOON = 10.0
 
 
 @pytest.fixture
@@ -104,36 +107,55 @@ def test_a_pause_holds_the_picture_and_a_start_goes_on(
     wait_for(lambda: has_answer(window))
     window.pause_action.setChecked(True)
     assert window.state.text().startswith("Paused")
-    still = is_still(wait_for, window)
-    assert still
+    assert new_pictures(wait_for, window) <= 2  # what was on its way
     window.start_action.trigger()
     assert not window.pause_action.isChecked()
     before = picture_of(window)
     wait_for(lambda: picture_of(window) != before)
 
 
-def is_still(wait_for: Wait, window: MainWindow) -> bool:
-    """Whether one second goes by, after a first one to settle, without a new picture."""
-    for _ in range(2):
-        before, until = picture_of(window), time.monotonic() + 1
-        wait_for(lambda until=until: time.monotonic() > until)  # type: ignore[misc]
-    return picture_of(window) == before
+def new_pictures(wait_for: Wait, window: MainWindow) -> int:
+    """How many new pictures are seen in two seconds; of a clip that plays, twenty."""
+    until, seen = time.monotonic() + 2, [picture_of(window)]
+
+    def is_over() -> bool:
+        picture = picture_of(window)
+        if picture != seen[-1]:
+            seen.append(picture)
+        return time.monotonic() > until
+
+    wait_for(is_over)
+    return len(seen) - 1
 
 
 def test_a_stop_ends_at_once_and_a_start_plays_again(
-    open_window: Open, wait_for: Wait, two_people: Scene, config: RunConfig
+    open_window: Open,
+    wait_for: Wait,
+    two_people: Scene,
+    config: RunConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    answer, may_go_on = Model.answer, threading.Event()
+
+    def hold(self: Model, *words: Any) -> list[sfedge.Prediction]:
+        may_go_on.wait(20)
+        return answer(self, *words)
+
+    monkeypatch.setattr(Model, "answer", hold)
     window = open_window(config)
     window.play(str(two_people.video))
     wait_for(lambda: has_people(window))
     window.pause_action.setChecked(True)
     begun = time.monotonic()
     window.stop_action.trigger()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON  # the run cannot end yet
     assert not window.is_running
     assert not window.pause_action.isChecked()
     assert window.people.table.rowCount() == 0
     assert "Stopped" in window.video.text
+    assert not window.has_ended
+    may_go_on.set()
+    begun = time.monotonic()
     wait_for(lambda: window.has_ended)
     assert time.monotonic() - begun < SOON
     window.start_action.trigger()
@@ -271,6 +293,19 @@ def test_it_closes_soon(
     assert not window.isVisible()
 
 
+def texts_of(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All messages from now on, also those that another follows at once."""
+    texts: list[str] = []
+    show = window.video.show_message
+
+    def listen(title: str, text: str = "", percent: int | None = None) -> None:
+        show(title, text, percent=percent)
+        texts.append(window.video.text)
+
+    monkeypatch.setattr(window.video, "show_message", listen)
+    return texts
+
+
 def test_a_download_that_nobody_waits_for_ends(
     open_window: Open,
     wait_for: Wait,
@@ -282,8 +317,9 @@ def test_a_download_that_nobody_waits_for_ends(
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
     window = open_window(RunConfig(live=True, tasks=("expression",)))
+    texts = texts_of(window, monkeypatch)
     window.play(str(two_people.video))
-    wait_for(lambda: "Fetching the detector networks" in window.video.text)
+    wait_for(lambda: any("Fetching the detector networks" in text for text in texts))
     window.stop_action.trigger()
     begun = time.monotonic()
     wait_for(lambda: window.has_ended)
@@ -298,14 +334,7 @@ def test_the_self_test_of_a_first_start_is_reported(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path))
     window = open_window(config)
-    texts: list[str] = []
-    show = window.video.show_message
-
-    def listen(title: str, text: str = "", percent: int | None = None) -> None:
-        show(title, text, percent=percent)
-        texts.append(window.video.text)
-
-    monkeypatch.setattr(window.video, "show_message", listen)
+    texts = texts_of(window, monkeypatch)
     window.play(str(two_people.video))
     wait_for(lambda: has_people(window))
     assert "Testing the model on this machine" in texts[1]
@@ -317,8 +346,10 @@ def test_the_self_test_of_a_first_start_is_reported(
 def test_a_camera_that_falls_silent_is_named_while_it_is(
     open_window: Open, wait_for: Wait, monkeypatch: pytest.MonkeyPatch, dies: bool
 ) -> None:
+    is_seen = threading.Event()
+
     def opened(source: str, config: RunConfig, **_: object) -> sfedge.Session:
-        camera = Camera(5, dies=True) if dies else Camera(10_000, silence=(5, 1.0))
+        camera = Camera(5, dies=True) if dies else Camera(10_000, silence=(5, is_seen))
         return sfedge.Pipeline(camera, config, detector=OnePerson(), model=Slow())
 
     monkeypatch.setattr(sfedge, "open", opened)
@@ -330,6 +361,7 @@ def test_a_camera_that_falls_silent_is_named_while_it_is(
     assert window.losses.isVisible()
     assert window.video.has_picture
     if not dies:
+        is_seen.set()
         wait_for(lambda: silence not in window.losses.text())
         assert "Something was lost" in window.losses.text()
         before = picture_of(window)
@@ -366,7 +398,7 @@ def test_each_photograph_of_a_folder_is_shown_with_its_answers(
     astronaut: NDArray[np.uint8],
     admiral: NDArray[np.uint8],
 ) -> None:
-    monkeypatch.setattr(worker, "_PICTURE", 0.4)
+    monkeypatch.setattr(worker, "_PICTURE", 1.0)
     for name, picture in (("a.png", astronaut), ("b.png", admiral)):
         Image.fromarray(picture).save(tmp_path / name)
     window = open_window(RunConfig(live=True, tasks=("expression",)))
@@ -382,4 +414,4 @@ def test_each_photograph_of_a_folder_is_shown_with_its_answers(
     wait_for(lambda: window.has_ended)
     assert has_answer(window)
     assert [text for text, _ in shown] == ["0:00", "0:01"]
-    assert shown[1][1] - shown[0][1] > 0.3
+    assert shown[1][1] - shown[0][1] > 0.5
