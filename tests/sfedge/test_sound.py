@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -144,14 +145,16 @@ def test_the_sound_of_a_live_stream_is_kept_with_its_picture(tmp_path: Path) -> 
     out = tmp_path / "out.mp4"
     with (
         serving(answer) as port,
-        open_source(f"http://127.0.0.1:{port}/channel.ts", end=1.5) as source,
-        VideoWriter(
-            out, width=320, height=240, frame_rate=20, audio_from=source.info.audio_feed
-        ) as writer,
+        open_source(f"http://127.0.0.1:{port}/channel.ts") as source,
     ):
-        for frame in source:
-            writer.write(frame.image, frame.time)
-        writer.finish()
+        feed = source.info.audio_feed
+        assert feed is not None
+        while not feed.has_come:  # else it would be written as sound that begins late
+            threading.Event().wait(0.01)
+        with VideoWriter(out, width=320, height=240, frame_rate=20, audio_from=feed) as writer:
+            for frame in islice(source, 30):  # a second and a half
+                writer.write(frame.image, frame.time)
+            writer.finish()
     assert writer.losses == ()
     before, after = packets(clip, "audio"), packets(out, "audio")
     # MP4 holds them without the headers of a transport stream, bit by bit.
