@@ -15,7 +15,8 @@ from sfedge.core.errors import DataError
 from sfedge.detect.conversion import networks
 from sfedge_training.__main__ import main
 from sfedge_training.collection import collect as collecting
-from sfedge_training.collection.looking import NETWORKS
+from sfedge_training.collection import many_pictures
+from sfedge_training.collection.looking import NETWORKS, Found, Looker
 from sfedge_training.data import labelled_folder as folder
 from sfedge_training.data.landmark_store import STORE, landmark_key, read_landmarks
 
@@ -106,7 +107,7 @@ def test_the_sources_become_a_folder_that_trains(
     table = (out / "folder" / "labels.csv").read_bytes()
     assert "palm" in capsys.readouterr().out
 
-    monkeypatch.setattr(collecting, "Looker", None)  # nothing is left to look at
+    monkeypatch.setattr(many_pictures, "Looker", None)  # nothing is left to look at
     _run("collect", data, out, "--workers", 1)
     assert (out / "folder" / "labels.csv").read_bytes() == table
 
@@ -121,22 +122,22 @@ def test_a_run_that_was_stopped_goes_on(
     looked = collecting._look
     seen: list[Path] = []
 
-    def until_interrupted(path: Path, *of: object) -> object:
+    def until_interrupted(looker: Looker, job: collecting._Job) -> list[Found]:
         if len(seen) == 3:
             raise KeyboardInterrupt
-        seen.append(path)
-        return looked(path, *of)  # type: ignore[arg-type]
+        seen.append(job[0])
+        return looked(looker, job)
 
     with monkeypatch.context() as soon:
         soon.setattr(collecting, "_look", until_interrupted)
-        soon.setattr(collecting, "_CHUNK", 1)
+        soon.setattr(many_pictures, "_CHUNK", 1)
         with pytest.raises(KeyboardInterrupt):
             collecting.collect_into(stopped, data, networks.fetch(NETWORKS))
     again: list[Path] = []
 
-    def noting(path: Path, *of: object) -> object:
-        again.append(path)
-        return looked(path, *of)  # type: ignore[arg-type]
+    def noting(looker: Looker, job: collecting._Job) -> list[Found]:
+        again.append(job[0])
+        return looked(looker, job)
 
     monkeypatch.setattr(collecting, "_look", noting)
     collecting.collect_into(stopped, data, networks.fetch(NETWORKS))

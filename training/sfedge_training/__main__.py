@@ -15,6 +15,7 @@ from sfedge_training.analysis.check import check
 from sfedge_training.analysis.examples.examples_command import figure
 from sfedge_training.baselines.vlm.vlm_command import vlm_evaluate, vlm_train
 from sfedge_training.collection.collect_command import collect
+from sfedge_training.collection.locate_command import locate
 from sfedge_training.data.features import FeatureStore, filled_store
 from sfedge_training.data.labelled_folder import tasks_in
 from sfedge_training.data.mixture import ViewSpec, pictures_opener
@@ -363,6 +364,7 @@ def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
 
 for _command in (
     collect,
+    locate,
     check,
     calibrate_command,
     lam_file,

@@ -2,11 +2,9 @@
 
 import csv
 import hashlib
-import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, starmap
 from pathlib import Path
 from typing import get_args
 
@@ -22,6 +20,7 @@ from sfedge_training.collection.balance import Class, weights
 from sfedge_training.collection.item import Item, Subject, Teller, Trait
 from sfedge_training.collection.lightness import lightness_of
 from sfedge_training.collection.looking import Found, Looker
+from sfedge_training.collection.many_pictures import looked_at
 from sfedge_training.collection.rendered import rendered
 from sfedge_training.collection.settle import settled
 from sfedge_training.collection.sources import SOURCES
@@ -29,7 +28,6 @@ from sfedge_training.data.labelled_folder import NAME
 from sfedge_training.data.landmark_store import STORE, landmark_key, read_landmarks, write_landmarks
 from sfedge_training.data.sample import Split
 
-_CHUNK = 500  # pictures between two writings of the landmarks
 _COLUMNS = (
     *("picture", "task", "label", "x1", "y1", "x2", "y2"),
     *("split", "group", "told_by", "weight", *get_args(Trait)),
@@ -114,7 +112,7 @@ def collect_into(
     def save() -> None:
         write_landmarks(store, entries)
 
-    for picture, found in _looked(jobs, files, workers, save):
+    for picture, found in looked_at(jobs, _look, files, workers=workers, save=save):
         entries.update({_key(picture, box): landmarks for box, landmarks in found})
         if not found:
             entries[_key(picture, None)] = Landmarks()
@@ -139,48 +137,9 @@ def _unpacked(found: Iterable[Item], folder: str, root: Path) -> dict[str, Item]
     return items
 
 
-def _looked(
-    jobs: Mapping[str, _Job], files: Mapping[str, Path], workers: int, save: Callable[[], None]
-) -> Iterator[tuple[str, list[Found]]]:
-    """What is found in each picture; `save` is called now and then."""
-    if not jobs:
-        return
-    bar = tqdm(total=len(jobs), desc="landmarks", unit="picture")
-    if workers == 1:
-        _open_networks(files)
-        found = zip(jobs, starmap(_look, jobs.values()), strict=True)
-        yield from _saving(found, bar, save)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers, _open_networks, (files,)) as pool:
-        found = zip(jobs, pool.imap(_look_at, jobs.values(), chunksize=16), strict=True)
-        yield from _saving(found, bar, save)
-
-
-def _saving(
-    found: Iterator[tuple[str, list[Found]]], bar: "tqdm[None]", save: Callable[[], None]
-) -> Iterator[tuple[str, list[Found]]]:
-    with bar:
-        while chunk := list(islice(found, _CHUNK)):
-            yield from chunk
-            bar.update(len(chunk))
-            save()
-
-
-_looker: Looker  # of this process
-
-
-def _open_networks(files: Mapping[str, Path]) -> None:
-    global _looker
-    cv2.setNumThreads(1)
-    _looker = Looker(files)
-
-
-def _look_at(job: _Job) -> list[Found]:
-    return _look(*job)
-
-
-def _look(path: Path, subject: Subject, box: Box | None) -> list[Found]:
-    return _looker.find(_picture(path), subject, box)
+def _look(looker: Looker, job: _Job) -> list[Found]:
+    path, subject, box = job
+    return looker.find(_picture(path), subject, box)
 
 
 def _picture(path: Path) -> Image:

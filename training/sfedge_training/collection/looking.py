@@ -1,12 +1,12 @@
 """Looks at pictures with the detectors' networks: whose landmarks are there, and where."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sfedge.core.boxes import Box, clamped, from_pixels, union
 from sfedge.core.errors import DataError
-from sfedge.core.landmarks import HandLandmarks, Landmarks
-from sfedge.core.structures import Frame, Hand, Image
+from sfedge.core.landmarks import HandLandmarks, Landmarks, Points
+from sfedge.core.structures import Detection, Frame, Hand, Image, Scene
 from sfedge.detect.conversion.networks import DETECTING, OF_A_FACE
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
 from sfedge.detect.mediapipe.hand_finder import HandFinder
@@ -15,6 +15,7 @@ from sfedge.detect.open_networks import open_networks
 from sfedge.detect.tiled_detector import TiledDetector, around_hand
 from sfedge.engines.small_network import AUTO, NetworkSet
 from sfedge.inference.crop import hands_together
+from sfedge.tracking.track import Tracker
 from sfedge_training.collection.hand_points import hand_in
 from sfedge_training.collection.item import Subject
 
@@ -66,6 +67,35 @@ class Looker:
             return [(seen, Landmarks((hand,)))]
         return self._face(image) if subject == "face" else self._person(image)
 
+    def scene(self, image: Image) -> Scene:
+        """Everybody in a picture, as a run sees them in a photograph.
+
+        Args:
+            image: (H, W, 3).
+
+        Raises:
+            DetectorError: a network fails.
+        """
+        self._detector.reset()
+        frame = _frame(image)
+        return Tracker().update(self._detector.detect(frame), frame)
+
+    def faces_near(self, image: Image, box: Box) -> list[Detection]:
+        """The faces of about a box's size around it, however small in the picture.
+
+        Raises:
+            DetectorError: a network fails.
+        """
+        return self._detector.find_face(_frame(image), box)
+
+    def face_points(self, image: Image, face: Box, key_points: Points | None) -> Points | None:
+        """The points of a face that was found, as `TiledDetector.face_points`.
+
+        Raises:
+            DetectorError: a network fails.
+        """
+        return self._detector.face_points(_frame(image), face, key_points)
+
     def _face(self, image: Image) -> list[Found]:
         """The largest face."""
         found = self._networks.find_faces(image, "short", _SCORE)
@@ -102,7 +132,9 @@ class Looker:
         return [
             (
                 union([hand.box for hand in group]),
-                Landmarks(_known([*group, *(h for h in hands if h not in group)]), body, points),
+                Landmarks(
+                    known_hands([*group, *(h for h in hands if h not in group)]), body, points
+                ),
             )
             for group in groups
         ]
@@ -112,7 +144,7 @@ def _frame(image: Image) -> Frame:
     return Frame(image, 0, 0.0, starts_scene=True)
 
 
-def _known(hands: list[Hand]) -> tuple[HandLandmarks, ...]:
+def known_hands(hands: Sequence[Hand]) -> tuple[HandLandmarks, ...]:
     """Landmarks of the hands in their order; none where the first one's are not known."""
     if hands[0].landmarks is None:
         return ()

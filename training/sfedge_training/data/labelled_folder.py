@@ -8,6 +8,7 @@ from typing import get_args
 from sfedge.core.boxes import FULL, Box, clamped, with_margin
 from sfedge.core.csv_rows import number
 from sfedge.core.errors import DataError
+from sfedge.core.landmarks import Landmarks
 from sfedge.core.tasks import NO_GESTURE, TASKS, Task
 from sfedge.inference.crop import hand_view
 from sfedge.scoring.labels_table import (
@@ -31,6 +32,8 @@ NAME = "folder"
 _LEFT_OUT = {UNCLEAR: "label is unclear", OUTSIDE: "gaze target is outside the picture"}
 _WEAK = "label is a teacher's, no truth to score by"
 _NO_ANSWER = "hand without a gesture, for which the task has no answer"
+_NOT_LOCATED = "picture in which no face or hand was located"
+_PARTS = ("face", "hand")  # views of tasks that see no more of a person
 _HEAVIEST = 1000.0  # draws of one row an epoch; more are a mistake
 
 
@@ -42,7 +45,7 @@ def load(root: Path, split: Split) -> Dataset:
     picture, unless the table names another. In these two splits, gaze points of one person in one
     picture are its annotators' and make one sample; in training each is one. What a teacher told is
     no truth to score by: it is left out of them. Landmarks come from `landmarks.npz`, where there
-    is one.
+    is one; a label of a face or hand that has no box is left out where it tells of none.
 
     Raises:
         DataError: the table is missing, or rows of it are wrong; the message names their lines.
@@ -61,14 +64,15 @@ def load(root: Path, split: Split) -> Dataset:
             continue
         report.meet(row.task, row.label)
         where = f"{table}:{row.line}"
-        if (why := _why_left_out(row, split)) is not None:
+        known = landmarks.get(_looked_at(row))
+        if (why := _why_left_out(row, split, known)) is not None:
             report.drop(why, where)
             continue
         bare = Sample(
             image=root / row.picture,
             task=row.task,
             upright=True,
-            landmarks=landmarks.get(_looked_at(row)),
+            landmarks=known,
         )
         if bare.image not in sizes:
             sizes[bare.image] = _size(bare)
@@ -94,12 +98,21 @@ def tasks_in(samples: Iterable[Sample]) -> tuple[str, ...]:
     return tuple(task for task in TASKS if task in found)
 
 
-def _why_left_out(row: Row, split: Split) -> str | None:
+def _why_left_out(row: Row, split: Split, known: Landmarks | None) -> str | None:
     if row.other.get(TOLD_BY) and split != "train":
         return _WEAK
     if row.label == NO_GESTURE and row.label not in TASKS[row.task].labels:
         return _NO_ANSWER
+    if _was_sought_in_vain(row, known):
+        return _NOT_LOCATED
     return _LEFT_OUT.get(row.label)
+
+
+def _was_sought_in_vain(row: Row, known: Landmarks | None) -> bool:
+    """Whether `sfedge-train locate` found nothing to which a label without a box belongs."""
+    if row.people or row.view or known is None or TASKS[row.task].view not in _PARTS:
+        return False
+    return not known.hands and known.body is None and known.face is None
 
 
 def _size(sample: Sample) -> tuple[int, int] | str:
