@@ -167,14 +167,20 @@ def test_the_default_model_learns_on_from_a_users_own_hands(tmp_path: Path) -> N
         rows.append(f"{place}.png,gesture,{label},{split}")
     (hands / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
     out = tmp_path / "run"
-
-    run(
-        *("train", tmp_path / "data", "--start-from", "default", "--out", out),
-        *("--datasets", "folder", "--epochs", "1", "--batch", "2", "--workers", "0"),
-        *("--learning-rate", "1e-9", "--weight-decay", "0"),
+    words = (
+        *("train", tmp_path / "data", "--datasets", "folder", "--epochs", "1", "--batch", "2"),
+        *("--workers", "0", "--learning-rate", "1e-9", "--weight-decay", "0"),
     )
 
+    run(*words, "--start-from", "default", "--out", out)
+    run(*words, "--start-from", "default", "--keep-tasks", "--out", tmp_path / "kept")
+    with pytest.raises(UsageError, match=r"Name it with --start-from, beside --datasets folder"):
+        run(*words, "--preset", "small", "--keep-tasks", "--out", tmp_path / "none")
+
     start, _, first_card = load_model(DEFAULT_MODEL)
+    _, kept, kept_card = load_model(tmp_path / "kept" / "model")
+    assert kept.tasks == ("expression", "gesture", "looking_at_me")
+    assert kept_card["calibration"] == first_card["calibration"]
     model, recipe, card = load_model(out / "model")
     assert model.config == start.config
     assert (recipe.own_tasks, card["steps"]) == (("gesture",), 1)  # with the hand that makes none

@@ -1,6 +1,6 @@
 """`sfedge-train`: draw or render a dataset, train, evaluate."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 
 from sfedge.cli import ending
 from sfedge.core.errors import UsageError
+from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.challenge import lam_file
 from sfedge_training.analysis.check import check
 from sfedge_training.analysis.examples.examples_command import figure
@@ -30,6 +31,7 @@ from sfedge_training.loop.checkpoint import (
     load_pretrained,
     load_recipe,
 )
+from sfedge_training.loop.chosen_config import chosen_config
 from sfedge_training.loop.evaluate import evaluate, usual_device
 from sfedge_training.loop.json_files import read_json
 from sfedge_training.loop.options import (
@@ -39,7 +41,6 @@ from sfedge_training.loop.options import (
     encoder_weights_option,
     evaluation_options,
     image_size_option,
-    in_full,
     model_options,
     preset_option,
     recipe_of,
@@ -51,7 +52,7 @@ from sfedge_training.loop.taught import load_tokenizer
 from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
 from sfedge_training.loop.train import this_process, train
 from sfedge_training.loop.training_run import Planned, social_fusion, train_and_save
-from sfedge_training.model.model_config import FOR_PEOPLE, OWN_LANGUAGES, PRESETS, ModelConfig
+from sfedge_training.model.model_config import FOR_PEOPLE, PRESETS, ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.reproduce.reproduce_command import reproduce
 
@@ -184,6 +185,12 @@ def pretrain(
     "where no such folder is here: its network, with all that it learned, learns on.",
 )
 @click.option(
+    "--keep-tasks",
+    is_flag=True,
+    help="With --start-from: the model still answers all that the earlier one does, whatever DATA "
+    "teaches.",
+)
+@click.option(
     "--features",
     type=FOLDER,
     help="Where the encoder's features of every view are stored, once; training then opens no "
@@ -199,6 +206,7 @@ def train_command(
     pretrained: Path | None,
     with_connector: bool,
     start_from: Path | None,
+    keep_tasks: bool,
     features: Path | None,
     allow_remote_code: bool,
     workers: int,
@@ -225,15 +233,24 @@ def train_command(
             where="--with-connector",
             fix="Leave it out.",
         )
+    if keep_tasks and (start_from is None or OWN not in recipe.datasets):
+        raise UsageError(
+            "tasks are kept of an earlier model that learns on from your own pictures",
+            where="--keep-tasks",
+            fix=f"Name it with --start-from, beside --datasets {OWN}, or leave --keep-tasks out.",
+        )
+    kept: tuple[str, ...] = ()
     if start_from is None:
         _ask_as(preset)
-        config = _config(preset, chosen, pretrained)
+        config = chosen_config(preset, chosen, pretrained)
         if pretrained is not None:
             load_recipe(pretrained)  # its tasks are those of today
     else:
         given = {"preset": None, "pretrained": None, **chosen}
         _refuse_beside_start(context, given)
-        if load_recipe(start_from).pretraining:
+        before = load_recipe(start_from)
+        kept = before.tasks if keep_tasks else ()
+        if before.pretraining:
             raise UsageError(
                 "this is a pre-training, whose language model has no LoRA",
                 where="--start-from",
@@ -276,7 +293,7 @@ def train_command(
             batch=max(recipe.batch // recipe.micro_batches, 1),
             workers=workers,
         ),
-        _with_own_tasks(recipe, loaded),
+        _with_own_tasks(recipe, loaded, kept),
         loaded,
         data,
         out,
@@ -297,34 +314,6 @@ def _ask_as(preset: str) -> None:
     """Ask the tasks as a model of this preset learns them."""
     if preset in FOR_PEOPLE:
         use_people_tasks()
-
-
-def _config(preset: str, chosen: Mapping[str, Any], pretrained: Path | None) -> ModelConfig:
-    """The preset with what the options change."""
-    config = PRESETS[preset]
-    changes = {name: value for name, value in chosen.items() if value is not None}
-    if "encoder" in changes:  # another encoder's weights are others, too
-        changes.setdefault("encoder_weights", None)
-        changes.setdefault("image_size", None)  # and so is what it takes
-    for name in ("encoder_weights", "language"):
-        if changes.get(name) is not None:
-            changes[name] = in_full(changes[name])
-    if "language" in changes:
-        changes["language_weights"] = changes["language"] not in OWN_LANGUAGES
-    config = replace(config, **changes)
-    if config.unpublished and pretrained is None:
-        raise UsageError(
-            f"there are no published weights for: {', '.join(config.unpublished)}",
-            where="--pretrained",
-            fix="Name them, or run `sfedge-train pretrain` first and name its `model` folder here.",
-        )
-    if pretrained is not None and not config.unpublished:
-        raise UsageError(
-            "encoder and language model have published weights",
-            where="--pretrained",
-            fix="Leave it out.",
-        )
-    return config
 
 
 def _refuse_beside_start(context: click.Context, names: Iterable[str]) -> None:
@@ -356,10 +345,17 @@ def evaluate_command(
     print_figures(figures, as_json=as_json)
 
 
-def _with_own_tasks(recipe: Recipe, loaded: list[Dataset]) -> Recipe:
-    """The recipe with the tasks that occur in a user's own pictures, where they are read."""
+def _with_own_tasks(recipe: Recipe, loaded: list[Dataset], kept: Iterable[str] = ()) -> Recipe:
+    """The recipe with the tasks that occur in a user's own pictures, where they are read.
+
+    Args:
+        recipe: of the training.
+        loaded: training splits.
+        kept: tasks that are answered besides, where the user's own pictures are read.
+    """
     own = [s for dataset in loaded if dataset.name == OWN for s in dataset.samples]
-    return replace(recipe, own_tasks=tasks_in(own))
+    wanted = {*tasks_in(own), *kept}
+    return replace(recipe, own_tasks=tuple(task for task in TASKS if task in wanted))
 
 
 for _command in (

@@ -19,11 +19,11 @@ from sfedge.core.errors import DataError
 from sfedge.core.tasks import NO_GESTURE, TASKS, Task
 from sfedge.scoring.figures import calibration_error
 from sfedge_training.data.sample import Sample, Split
+from sfedge_training.loop.card import CALIBRATION
 from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import by_task, predict, usual_device
 from sfedge_training.loop.json_files import write_json
 
-CARD = "calibration"  # in a model's card: by task, what `Calibration` holds
 _RIGHT = 0.9  # share that is to be right of what is said as sure
 _FALSE = 0.02  # share of hands without a gesture that may be surely said to make one
 _EVEN = 0.5  # probability below which an answer is more likely wrong than right
@@ -142,15 +142,15 @@ def calibrate(
     shown = {
         name: {f: getattr(one, f) for f in Calibration.__slots__} for name, one in found.items()
     }
-    calibration = {CARD: {**card.get(CARD, {}), **shown}}
-    splits = {"splits": {**card.get("splits", {}), CARD: split}}
+    calibration = {CALIBRATION: {**card.get(CALIBRATION, {}), **shown}}
+    splits = {"splits": {**card.get("splits", {}), CALIBRATION: split}}
     write_json(folder / "card.json", {**card, **calibration, **splits})
     return found
 
 
 def as_calibrated(task: Task, card: Mapping[str, Any]) -> Task:
     """The task with what a model's card has found for it, if anything."""
-    found = card.get(CARD, {}).get(task.name)
+    found = card.get(CALIBRATION, {}).get(task.name)
     if found is None:
         return task
     return replace(

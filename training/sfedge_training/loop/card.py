@@ -17,6 +17,8 @@ from sfedge_training.loop.evaluate import Figures
 from sfedge_training.loop.json_files import read_json
 from sfedge_training.loop.recipe import Recipe
 
+CALIBRATION = "calibration"  # by task, what `calibrate.Calibration` holds
+
 
 class Settings(Protocol):
     """What shapes a model: SocialFusion's `ModelConfig`, or a baseline's `VlmConfig`."""
@@ -60,8 +62,9 @@ def build_card(
             "repaired": {d.name: dict(d.report.repaired) for d in datasets if d.report.repaired},
         },
         "began_from": before and {part: before.get(part) for part in ("data", "recipe")},
-        # What learnt on from weights stays under their licence.
-        **({"licence": before["licence"]} if before and "licence" in before else {}),
+        # What learnt on from weights stays under their licence. Probabilities are worth about what
+        # they were, until they are calibrated anew.
+        **{name: before[name] for name in ("licence", CALIBRATION) if before and name in before},
         "model": config.to_json(),
         "recipe": recipe.to_json(),
         "steps": steps,
