@@ -27,6 +27,7 @@ from sfedge_training.data.people_tasks import use_people_tasks
 
 FACE = Box(182 / 512, 89 / 512, 269 / 512, 179 / 512)  # the astronaut's, from brows to chin
 GROUND = (70, 90, 120)
+WAIST = 0.41  # of the people of `_scene`, three faces below the chin
 
 
 def _hand(*tops: int) -> Image:
@@ -38,6 +39,12 @@ def _hand(*tops: int) -> Image:
         part = scene[top : top + height, 60 + 900 * place : 60 + 900 * place + width]
         part += (hand - part) * opacity[..., None]
     return scene.astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _trained_as_the_default_model(_same_tasks: None) -> None:
+    """The folder is loaded for a model that sees hands."""
+    use_people_tasks()
 
 
 @pytest.fixture
@@ -77,7 +84,6 @@ def _run(*words: object) -> None:
 
 
 def _locate(root: Path, workers: int = 1) -> located_folder.Summary:
-    use_people_tasks()
     return located_folder.locate_in(root, networks.fetch(NETWORKS), workers=workers)
 
 
@@ -311,28 +317,45 @@ def _scene(hands: Sequence[Box], owners: Sequence[int | None]) -> Scene:
     return Scene(people, tuple(hand for hand, owner in pairs if owner is None))
 
 
-_BOXES = st.builds(
-    lambda x, y: Box(x, y, x + 0.02, y + 0.02), st.floats(0, 0.9), st.floats(0.15, 0.9)
+def _at(x: float, y: float) -> Box:
+    return Box(x, y, x + 0.02, y + 0.02)
+
+
+@pytest.mark.parametrize(
+    ("hands", "owners", "chosen"),
+    [
+        ([_at(0.3, 0.2)], [1], 0),
+        ([_at(0.3, 0.2)], [None], 0),
+        ([_at(0.3, 0.2), _at(0.7, 0.205)], [1, 1], None),  # level
+        ([_at(0.3, 0.215), _at(0.7, 0.2)], [1, 1], 1),  # higher by more than half a hand
+        ([_at(0.3, 0.2), _at(0.7, 0.95)], [1, 1], 0),  # the other hangs down
+        ([_at(0.3, 0.2), _at(0.7, 0.3)], [1, 2], None),
+        ([_at(0.3, 0.2), _at(0.7, 0.95)], [1, 2], 0),
+        ([_at(0.3, 0.2), _at(0.7, 0.4)], [None, None], None),
+        ([_at(0.3, 0.95), _at(0.7, 0.9)], [1, 1], 1),  # none is held up
+    ],
 )
+def test_a_gesture_is_that_of_the_hand_that_is_clearly_held_up(
+    hands: list[Box], owners: list[int | None], chosen: int | None
+) -> None:
+    scene = _scene(hands, owners)
+    meant = _meant(scene, 1.0, is_idle=False)
+    assert (None if meant is None else meant.box) == (None if chosen is None else hands[chosen])
+    assert _meant(scene, 1.0, is_idle=True) is not None
 
 
 @given(
-    hands=st.lists(_BOXES, min_size=1, max_size=4),
+    hands=st.lists(st.builds(_at, st.floats(0, 0.9), st.floats(0.15, 0.9)), min_size=1, max_size=4),
     owners=st.lists(st.sampled_from([1, 2, None]), min_size=4, max_size=4),
-    is_idle=st.booleans(),
 )
-def test_what_is_chosen_is_a_hand_of_the_picture_and_clearly_meant(
-    hands: list[Box], owners: list[int | None], *, is_idle: bool
+def test_one_of_several_idle_hands_is_taken_and_one_that_is_asked_about_if_any_is(
+    hands: list[Box], owners: list[int | None]
 ) -> None:
-    owners = owners[: len(hands)]
-    meant = _meant(_scene(hands, owners), 1.0, is_idle=is_idle)
-    if is_idle or len(hands) == 1:
-        assert meant is not None
-    if meant is None:
-        return
-    assert {hand.box for hand in meant.hands} <= {*hands}
-    if len({*owners}) > 1 and not is_idle:  # of several people only where the others' hang down
-        assert meant.owner is not None or len([o for o in owners if o is None]) <= 2
+    meant = _meant(_scene(hands, owners[: len(hands)]), 1.0, is_idle=True)
+    assert meant is not None
+    pairs = zip(hands, owners, strict=False)
+    asked = {hand for hand, owner in pairs if owner is None or hand.centre[1] < WAIST}
+    assert {hand.box for hand in meant.hands} <= (asked or {*hands})
 
 
 _FIELD = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=8)

@@ -101,7 +101,7 @@ def test_the_commands_of_the_page_lead_to_a_bundle_that_runs(
         _run(line, f"--detections {scene.detections}" if is_run else SHORT.get(name, ""))
         done.append(name)
 
-    assert done[:6] == ["check", "draw", "pretrain", "train", "train", "evaluate"]
+    assert done[:7] == ["locate", "check", "draw", "pretrain", "train", "train", "evaluate"]
     assert done[-3:] == ["runs/own/model", "score", "run"]
     assert set(json.loads(Path("score", "score.json").read_text())["tasks"]) == {
         "expression", "looking_at_me",

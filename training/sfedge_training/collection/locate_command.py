@@ -13,7 +13,6 @@ from sfedge_training.collection.located_folder import BEFORE, Summary, locate_in
 from sfedge_training.collection.locating import Outcome
 from sfedge_training.collection.looking import NETWORKS
 from sfedge_training.data.landmark_store import STORE
-from sfedge_training.data.people_tasks import use_people_tasks
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _LOSS = 1  # exit code where pictures were missing or could not be read
@@ -46,7 +45,6 @@ def locate(folder: Path, workers: int, offline: bool) -> None:
 
     The exit code is 1 if pictures are missing or damaged.
     """
-    use_people_tasks()
     files = networks.fetch(NETWORKS, offline=offline)
     summary = locate_in(folder, files, workers=workers)
     for line in _lines(summary, folder):
@@ -74,5 +72,6 @@ def _lines(summary: Summary, folder: Path) -> Iterator[str]:
 
 
 def _listed(lines: list[int]) -> str:
-    shown = ", ".join(map(str, lines[:_LISTED]))
-    return shown + (f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else "")
+    once = [*dict.fromkeys(lines)]  # a line may hold labels of several tasks
+    shown = ", ".join(map(str, once[:_LISTED]))
+    return shown + (f" and {len(once) - _LISTED} more" if len(once) > _LISTED else "")

@@ -10,13 +10,14 @@ from typing import Literal
 from sfedge.core.boxes import Box, clamped
 from sfedge.core.errors import DataError
 from sfedge.core.landmarks import Landmarks
-from sfedge.core.tasks import NO_GESTURE, TASKS
+from sfedge.core.tasks import NO_GESTURE, TASKS, Task
 from sfedge.scoring.labels_table import TABLE, Layout, Place, Problems, Row, read_labels
 from sfedge_training.collection.boxed_table import read_boxed_table
 from sfedge_training.collection.locating import Located, Outcome, Wanted, locate
 from sfedge_training.collection.looking import Looker
 from sfedge_training.collection.many_pictures import looked_at
 from sfedge_training.data.landmark_store import STORE, landmark_key, read_landmarks, write_landmarks
+from sfedge_training.data.people_tasks import PEOPLE_TASKS
 from sfedge_training.data.reading import MISSING, existing
 from sfedge_training.data.sample import Sample
 from sfedge_training.data.sample_picture import read_picture
@@ -95,7 +96,7 @@ def locate_in(folder: Path, files: Mapping[str, Path], *, workers: int = 1) -> S
     file = existing(folder, TABLE, what=TABLE)
     table = read_boxed_table(file)
     problems = Problems(file)
-    rows = read_labels(file, problems, Layout(TASKS))
+    rows = read_labels(file, problems, Layout(_tasks()))
     _check_lines(rows, problems)
     problems.raise_if_any()
     entries = read_landmarks(folder / STORE)
@@ -150,9 +151,14 @@ def _check_lines(rows: Iterable[Row], problems: Problems) -> None:
             )
 
 
+def _tasks() -> dict[str, Task]:
+    """All tasks, as models for real people are asked them."""
+    return {**TASKS, **PEOPLE_TASKS}
+
+
 def _part(row: Row) -> _Part | None:
     """What a label is about; None where that is neither a face nor a hand alone."""
-    task = TASKS[row.task]
+    task = _tasks()[row.task]
     if task.boxes or task.people > 1:
         return None
     views: Mapping[str, _Part] = {"face": "face", "hand": "hand"}
