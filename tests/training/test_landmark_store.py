@@ -75,10 +75,12 @@ def test_a_damaged_file_and_another_layout_are_named(
 def test_a_row_gets_the_landmarks_of_its_own_box(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
     (tmp_path / folder.TABLE).write_text(
-        "picture,task,label,x1,y1,x2,y2,split\n"
-        "a.png,looking_at_me,looking,0.1,0.2,0.30,0.4,train\n"
-        "a.png,looking_at_me,looking,0.6,0.2,0.8,0.4,train\n"
-        "a.png,expression,fear,,,,,train\n"
+        "picture,task,label,x1,y1,x2,y2,view,split\n"
+        "a.png,looking_at_me,looking,0.1,0.2,0.30,0.4,,train\n"
+        "a.png,looking_at_me,looking,0.6,0.2,0.8,0.4,,train\n"
+        "a.png,expression,fear,,,,,picture,train\n"
+        "a.png,gesture,ok,,,,,,train\n"  # of a person, who is not what was sought
+        "a.png,looking_at_me,looking,,,,,,train\n"  # of a face that is not to be found
     )
     hand = Landmarks((HandLandmarks(_points(HAND_POINTS)),))
     entries = {
@@ -86,9 +88,12 @@ def test_a_row_gets_the_landmarks_of_its_own_box(tmp_path: Path) -> None:
         landmark_key("a.png", ()): Landmarks(),
     }
     write_landmarks(tmp_path / STORE, entries)
-    boxed, other, whole = folder.load(tmp_path, "train").samples
+    loaded = folder.load(tmp_path, "train")
+    boxed, other, whole, person = loaded.samples
     assert boxed.landmarks is not None
     np.testing.assert_allclose(boxed.landmarks.hands[0].points, hand.hands[0].points, atol=2**-12)
     assert other.landmarks is None  # nobody has looked
     assert whole.landmarks is not None  # somebody has looked in vain
     assert not whole.landmarks.hands
+    assert person.task == "gesture"
+    assert loaded.report.dropped == {"picture in which no face or hand was located": 1}
