@@ -42,6 +42,7 @@ _PROGRAMS = {
 _COLUMNS = ("picture", "task", "label", "split", "x1", "y1", "x2", "y2")
 _FIGURES = {
     "accuracy": "right",
+    "accuracy_unsure_wrong": "right and sure",
     "balanced_accuracy": "mean of the classes",
     "gesture_where_none": "surely said a gesture, of hands without one",
     "not_found": "not found",
