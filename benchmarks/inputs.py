@@ -93,10 +93,10 @@ def measure(
         By kind and task, the figures of `evaluate`.
     """
     config = ModelConfig.from_json(read_json(parts / "model.json", dict))
-    learnt = {s.name: s.samples for s in recipe_datasets(data, recipe, "train")}
+    learned = {s.name: s.samples for s in recipe_datasets(data, recipe, "train")}
     held_out = samples_of(recipe_datasets(data, recipe, "val"))
     return {
-        kind: _scores(config, parts, recipe, learnt, held_out, out / _FOLDERS[kind], kind, workers)
+        kind: _scores(config, parts, recipe, learned, held_out, out / _FOLDERS[kind], kind, workers)
         for kind in kinds
     }
 
@@ -105,7 +105,7 @@ def _scores(
     config: ModelConfig,
     parts: Path,
     recipe: Recipe,
-    learnt: Mapping[str, Sequence[Sample]],
+    learned: Mapping[str, Sequence[Sample]],
     held_out: Sequence[Sample],
     run: Path,
     kind: str,
@@ -118,7 +118,7 @@ def _scores(
         return model
 
     system = replace(social_fusion(config, build), loss=partial(partial_loss, what=kind))
-    model, _ = learn(system, recipe, learnt, run, workers=workers)
+    model, _ = learn(system, recipe, learned, run, workers=workers)
     seen = PartlySighted(model, kind)
     return evaluate(seen, held_out, device=usual_device(), workers=workers)
 
@@ -134,8 +134,8 @@ def page(found: Mapping[str, Mapping[str, Mapping[str, float]]], recipe: Recipe)
     header = ("shown", *(f"{task}, {what}" for task in tasks for what in ("right", "balanced")))
     asked = ", ".join(f"{first[task]['samples']:.0f} of {task}" for task in tasks)
     return [
-        f"Each learnt for {recipe.epochs} epochs in batches of {recipe.batch}, from the parts of "
-        f"one pre-training with both, seed {recipe.seed}. Samples to choose by, none learnt from: "
+        f"Each learned for {recipe.epochs} epochs in batches of {recipe.batch}, from the parts of "
+        f"one pre-training with both, seed {recipe.seed}. Samples to choose by, none learned from: "
         f"{asked}. Right: in per cent; balanced: the mean over the classes that occur.",
         machine.table(header, rows),
     ]

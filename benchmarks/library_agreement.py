@@ -19,7 +19,13 @@ from benchmarks import measured_on as machine
 from sfedge.core.boxes import iou
 from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.conversion import networks
-from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Networks, Values
+from sfedge.detect.mediapipe.detected_points import (
+    FoundFace,
+    FoundHand,
+    FoundPose,
+    Networks,
+    Values,
+)
 from sfedge.detect.mediapipe.mediapipe_library import MediaPipeLibrary
 from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.mediapipe.single_shot import overlaps

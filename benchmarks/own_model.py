@@ -1,7 +1,7 @@
 """What the default model learns from a few pictures of one person, and what it forgets.
 
-The person is the man of the held-out part of `xsign-frames.zip`, whom nothing has learnt from. Half
-of his pictures are learnt from, with and without hands of other people beside them; the other half
+The person is the man of the held-out part of `xsign-frames.zip`, whom no training has seen. Half of
+his pictures are learned from, with and without hands of other people beside them; the other half
 and pictures of others are scored before and after, all by the commands that a user runs.
 """
 
@@ -25,7 +25,7 @@ from sfedge.scoring.labels_table import TABLE
 from sfedge_training.collection.archive import pictures_in, table_in
 from sfedge_training.collection.bodies import crossed_arms
 from sfedge_training.collection.faces import fairface
-from sfedge_training.collection.hands import crops
+from sfedge_training.collection.hand_sources import crops
 from sfedge_training.collection.item import Item
 
 HIS, FRAMES = "xsign-frames.zip", "gesture-frames.zip"
@@ -61,12 +61,12 @@ class Labelled:
 
 
 def halves(items: Iterable[Item]) -> Iterator[Labelled]:
-    """The held-out person's pictures; of each label the first half is learnt from."""
+    """The held-out person's pictures; of each label the first half is learned from."""
     his = [item for item in items if item.split == "test"]
-    counts = Counter(item.told[0].label for item in his)
+    counts = Counter(item.annotations[0].label for item in his)
     met: Counter[str] = Counter()
     for item in his:
-        label = item.told[0].label
+        label = item.annotations[0].label
         met[label] += 1
         split = "train" if met[label] <= counts[label] / 2 else "test"
         yield Labelled(item.name, item.picture, _told(item), split)
@@ -76,15 +76,15 @@ def hands_beside(items: Iterable[Item]) -> Iterator[Labelled]:
     """Hands of other people that training of the default model has seen, as many of each label."""
     met: Counter[str] = Counter()
     for item in items:
-        label = item.told[0].label
-        if item.split != "train" or item.told[0].by != "people" or met[label] >= _EACH:
+        label = item.annotations[0].label
+        if item.split != "train" or item.annotations[0].by != "people" or met[label] >= _EACH:
             continue
         met[label] += 1
         yield Labelled(f"beside/{item.name}", item.picture, _told(item), "train", item.box)
 
 
 def others(data: Path) -> Iterator[Labelled]:
-    """Whole pictures of hands and faces of many people, which nothing has learnt from."""
+    """Whole pictures of hands and faces of many people, which nothing has learned from."""
     rows = sorted(table_in(data / FRAMES, ("file", "label")), key=lambda row: _mixed(row["file"]))
     met: Counter[str] = Counter()
     chosen: dict[str, str] = {}
@@ -151,7 +151,7 @@ def measure(runs: Runs, kinds: Mapping[str, str], learn: Sequence[str]) -> dict[
 
     Args:
         runs: in a folder that holds the folders of `kinds`, and "others".
-        kinds: folders that hold a folder `folder`, by what is learnt from.
+        kinds: folders that hold a folder `folder`, by what is learned from.
         learn: options of training.
 
     Returns:
@@ -193,8 +193,8 @@ def page(found: Mapping[str, Any], seconds: Mapping[str, float]) -> list[str]:
     times = [(f"`{command}`", f"{taken:.0f}") for command, taken in seconds.items()]
     return [
         "All by `sfedge score`, in per cent, with 95 % intervals; what the detectors miss counts "
-        "as wrong. *His*: the second half of his pictures, whose neighbours were learnt from. "
-        "*Others*: whole pictures of HaGRID and faces of FairFace that nothing has learnt from.",
+        "as wrong. *His*: the second half of his pictures, whose neighbours were learned from. "
+        "*Others*: whole pictures of HaGRID and faces of FairFace that nothing has learned from.",
         machine.table(header, rows),
         machine.table(("command", "seconds"), times),
     ]
@@ -206,7 +206,7 @@ def _cell(figure: Mapping[str, float | None]) -> str:
 
 
 def _told(item: Item) -> tuple[tuple[str, str], ...]:
-    return tuple((told.task, told.label) for told in item.told if told.by == "people")
+    return tuple((told.task, told.label) for told in item.annotations if told.by == "people")
 
 
 def _mixed(name: str) -> bytes:

@@ -13,7 +13,7 @@ from PIL import Image
 
 import sfedge
 
-# The model that has learnt from drawings: small, and it answers all six tasks.
+# The model that has learned from drawings: small, and it answers all six tasks.
 DRAWN_BUNDLE = Path(__file__).parent / "drawn.zip"
 
 CLIP_SIZE = (640, 360)

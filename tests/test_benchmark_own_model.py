@@ -1,4 +1,4 @@
-"""The measure of a model of one's own: who is learnt from, what is run, and what the page says."""
+"""The measure of a model of one's own: who is learned from, what is run, and what the page says."""
 
 import csv
 import json
@@ -14,15 +14,15 @@ from test_benchmarks import tables
 
 from benchmarks import own_model
 from sfedge.core.boxes import Box
-from sfedge_training.collection.item import Item, Teller, Told
+from sfedge_training.collection.item import Annotation, Item, LabelSource
 from sfedge_training.data.sample import Split
 
 FIGURE = {"value": 0.5, "low": 0.25, "high": 0.75}
 
 
-def item(place: int, label: str, split: Split, by: Teller = "people") -> Item:
+def item(place: int, label: str, split: Split, by: LabelSource = "people") -> Item:
     box = Box(0.1, 0.2, 0.3, 0.4)
-    told = (Told("gesture", label, by),)
+    told = (Annotation("gesture", label, by),)
     return Item(f"{place}.jpg", b"picture", "hand", told, f"group {place}", split, box)
 
 

@@ -344,4 +344,4 @@ def clock(seconds: float) -> str:
 def counts(report: RunReport) -> str:
     """The counts of a run so far, in words."""
     frames = "1 frame" if report.shown == 1 else f"{report.shown} frames"
-    return f"{frames} shown, {report.skipped} skipped, {report.asked} asked about"
+    return f"{frames} shown, {report.skipped} dropped, {report.asked} asked about"

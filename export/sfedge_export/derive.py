@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from sfedge.bundle.graph_io import graph_io
 from sfedge.bundle.manifest import GRAPHS, PREFIX_NAME, Manifest
-from sfedge_export.calibrate import Ranges, calibrate
+from sfedge_export.activation_ranges import Ranges, calibrate
 from sfedge_export.calibration_pictures import Pictures
 from sfedge_export.onnx_graphs import check_file
 from sfedge_export.operators import CPU

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from sfedge_export.calibrate import Ranges
+from sfedge_export.activation_ranges import Ranges
 from sfedge_export.half import write_half
 from sfedge_export.int8_cpu import write_int8_cpu
 from sfedge_export.onnx_graphs import OPSET

@@ -50,7 +50,7 @@ def build_annotators(
         tasks: those of the model that answers; they say how answers read.
         model: name of the model, always on the picture.
         notice: its limits, always on the picture; "" for none.
-        facts: what the status line adds at each frame, such as "12 frames skipped".
+        facts: what the status line adds at each frame, such as "12 frames dropped".
         theme: colours and sizes; None for the usual ones.
     """
     theme = theme or Theme()

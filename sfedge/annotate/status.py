@@ -19,7 +19,7 @@ class StatusLine:
         theme: colours and sizes.
         model: name of the model.
         notice: its limits; "" for none.
-        facts: what to add at each frame, such as "12 frames skipped".
+        facts: what to add at each frame, such as "12 frames dropped".
         tags_left_out: how many people's tags found no place in the frame.
     """
 

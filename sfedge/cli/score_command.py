@@ -116,8 +116,8 @@ def score(
     from sfedge.cli.bars import download_bar, selftest_bar
     from sfedge.scoring.markdown import losses, summary_lines
     from sfedge.scoring.score import Choice, score_folder
+    from sfedge.scoring.score_files import write_score
     from sfedge.scoring.tables import to_json
-    from sfedge.scoring.write import write_score
 
     bundle, folder = (None, first) if second is None else (first, second)
     if second is None and (first.suffix == ".zip" or (first / MANIFEST_NAME).is_file()):

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 Floats = NDArray[np.float32]
 
-# The palm of a right hand that points up; `sfedge_training.humans.demo_hand` makes it.
+# The palm of a right hand that points up; `sfedge_training.humans.render_demo_hand` makes it.
 PICTURE = Path(__file__).with_name("raised_hand.png")
 WRIST = (0.4, 0.8)  # where the wrist is in it, in fractions
 

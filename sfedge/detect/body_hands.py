@@ -10,7 +10,7 @@ import numpy as np
 from sfedge.core.boxes import Box, from_pixels
 from sfedge.core.errors import DataError
 from sfedge.core.landmarks import Points
-from sfedge.detect.mediapipe.landmarks import Values
+from sfedge.detect.mediapipe.detected_points import Values
 from sfedge.detect.mediapipe.person_box import measure_pose
 from sfedge.detect.mediapipe.regions import Region
 from sfedge.detect.mediapipe.wrist_regions import region_of_wrist

@@ -15,8 +15,8 @@ from sfedge.core.face_points import face_points
 from sfedge.core.landmarks import Points
 from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.body_hands import Arm, arms_without_hand, torso_of
+from sfedge.detect.mediapipe.detected_points import FoundFace, Networks, Range
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
-from sfedge.detect.mediapipe.landmarks import FoundFace, Networks, Range
 from sfedge.detect.mediapipe.person_box import Corners, measure_pose
 from sfedge.detect.tiling import (
     SAME,

@@ -1,8 +1,9 @@
 """Pictures whose answers are known by construction: are sides and directions right?
 
 The pictures lie in the folder of this module's name, with `answers.json`: rendered people who turn
-head or eyes, look into the camera, or raise a hand. `sfedge_training.humans.known_answers` made
-them. Each is shown as it is and in the mirror, where left and right change places.
+head or eyes, look into the camera, or raise a hand. They are made by
+`sfedge_training.humans.known_answer_pictures`. Each is shown as it is and in the mirror, where left
+and right change places.
 """
 
 import json

@@ -223,13 +223,15 @@ def _check_parts(
     detector: object,
     tracker: object,
     model: object,
-    sinks: Sequence[object],
+    sinks: object,
 ) -> None:
     """Check that each part has its method, and that settings and parts do not exclude each other.
 
     Raises:
         UsageError: they do, or a part lacks its method.
     """
+    if not isinstance(sinks, Sequence):
+        raise UsageError("sinks are a list", where=type(sinks).__name__, fix="Write sinks=[sink].")
     given: list[tuple[str, object, str]] = [
         ("detector", detector, "detect"),
         ("tracker", tracker, "update"),

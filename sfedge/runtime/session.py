@@ -380,7 +380,7 @@ class Session(Closing):
         self._shown_at.append(time.monotonic())
         span = self._shown_at[-1] - self._shown_at[0]
         rate = f"{(len(self._shown_at) - 1) / span:.1f} fps, " if span > 0 else ""
-        return f"{rate}{self._capture.skipped} frames skipped"
+        return f"{rate}{self._capture.skipped} frames dropped"
 
 
 def _planner_for(

@@ -30,7 +30,7 @@ from sfedge.core.tasks import NO_GESTURE, Task
 View = Literal["", "picture", "box"]
 
 TABLE = "labels.csv"
-TOLD_BY = "told_by"  # column that names who gave a label that is no truth to score by
+LABEL_SOURCE = "label_source"  # column that names who gave a label that is no truth to score by
 UNCLEAR = "unclear"  # in place of a label: whoever labelled could not tell
 OUTSIDE = "outside"  # in place of a gaze point: the person looks out of the picture
 

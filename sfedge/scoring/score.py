@@ -20,8 +20,8 @@ from sfedge.runtime.run_metadata import model_facts, now, package_versions
 from sfedge.scoring.asking import Asked, LabelledPictures, ask, questions_of
 from sfedge.scoring.bootstrap import ROUNDS
 from sfedge.scoring.labels_table import (
+    LABEL_SOURCE,
     TABLE,
-    TOLD_BY,
     UNCLEAR,
     Layout,
     Problems,
@@ -201,7 +201,7 @@ def _chosen(
         taken = [row for row in taken if row.task in choice.tasks]
     counts.without_task.update(row.task for row in taken if row.task not in own)
     known = [row for row in taken if row.task in own]
-    told = [row for row in known if not row.other.get(TOLD_BY)]
+    told = [row for row in known if not row.other.get(LABEL_SOURCE)]
     counts.told_by_others = len(known) - len(told)
     clear = [row for row in told if row.label != UNCLEAR]
     counts.unclear = len(told) - len(clear)
@@ -209,7 +209,7 @@ def _chosen(
         lacking = ", ".join(counts.without_task)
         what = f"the model has none of its tasks ({lacking})" if lacking else "no label is left"
         if known and not told:
-            what = f"a teacher told all its labels (column {TOLD_BY}): no truth to score by"
+            what = f"all its labels are pseudo-labels (column {LABEL_SOURCE}): no truth to score by"
         raise DataError(
             what,
             where=str(table),

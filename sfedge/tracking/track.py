@@ -9,7 +9,7 @@ from sfedge.core.boxes import iou
 from sfedge.core.structures import Detection, Frame, Scene
 from sfedge.tracking.appearance import Appearance, appearances, similarity
 from sfedge.tracking.assign import assign
-from sfedge.tracking.hands import HandTracker, SeenHand
+from sfedge.tracking.hand_tracks import HandTracker, SeenHand
 from sfedge.tracking.people import Group, Sighting, group, is_same_head
 from sfedge.tracking.target import GATING_THRESHOLD, Target, matching_cost
 

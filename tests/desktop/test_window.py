@@ -190,7 +190,7 @@ def test_a_picture_is_asked_about_before_it_is_shown(
     wait_for(lambda: window.has_ended)
     assert has_people(window)
     assert has_answer(window)
-    assert window.state.text() == "Ended  ·  1 frame shown, 0 skipped, 1 asked about"
+    assert window.state.text() == "Ended  ·  1 frame shown, 0 dropped, 1 asked about"
 
 
 def test_what_is_no_video_is_told_in_the_window(

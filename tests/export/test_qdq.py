@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sfedge.bundle.bundle import open_bundle
 from sfedge.bundle.manifest import GRAPHS
-from sfedge_export.calibrate import calibrate
+from sfedge_export.activation_ranges import calibrate
 from sfedge_export.calibration_pictures import built_in
 from sfedge_export.graph_file import GraphFile
 from sfedge_export.precision_session import open_as_written

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sfedge.detect.conversion import networks
-from sfedge.detect.mediapipe.landmarks import Networks
+from sfedge.detect.mediapipe.detected_points import Networks
 from sfedge.detect.mediapipe.mediapipe_library import MediaPipeLibrary
 
 Picture = NDArray[np.uint8]

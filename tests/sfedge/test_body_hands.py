@@ -13,8 +13,8 @@ from sfedge.core.boxes import Box, iou
 from sfedge.core.structures import Detection, Frame, Image
 from sfedge.detect.body_hands import arms_without_hand, torso_of
 from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.detected_points import FoundFace, FoundHand, FoundPose, Range
 from sfedge.detect.mediapipe.hand_finder import HandFinder
-from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Range
 from sfedge.detect.mediapipe.regions import Region, cut_out
 from sfedge.detect.mediapipe.wrist_regions import region_of_hand, region_of_wrist
 from sfedge.detect.tiled_detector import TiledDetector

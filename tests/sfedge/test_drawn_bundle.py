@@ -1,4 +1,4 @@
-"""The model that the tests run with, which has learnt from drawings: small, and it says so."""
+"""The model that the tests run with, which has learned from drawings: small, and it says so."""
 
 import pytest
 from scenes import DRAWN_BUNDLE

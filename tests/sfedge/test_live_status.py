@@ -28,13 +28,13 @@ def test_the_status_line_has_the_pace_of_the_last_thirty_pictures_and_the_frames
         for _ in range(40):
             written.clear()
             run.draw(result)
-            (line,) = (text for text in written if "frames skipped" in text)
+            (line,) = (text for text in written if "frames dropped" in text)
             shown.append(line)
         run.stop()
         skipped = run.report.skipped
 
     paces = [line.split("   ")[2].partition(" fps, ")[0] for line in shown]
-    assert paces[0].endswith("frames skipped")  # one picture has no pace
+    assert paces[0].endswith("frames dropped")  # one picture has no pace
     assert paces[1:3] == ["1.0", "1.0"]
     assert paces[37:] == ["7.6", "10.0", "10.0"]  # 29 steps in 3.8 s, then in 2.9 s
     counts = [int(line.split()[-3]) for line in shown]
@@ -46,4 +46,4 @@ def test_the_status_line_of_a_recording_has_neither(written: Written) -> None:
     with sfedge.Pipeline([IMAGE], detector=OnePerson(), model=Slow()) as run:
         run.draw(next(iter(run)))
 
-    assert not any("skipped" in text or "fps" in text for text in written)
+    assert not any("dropped" in text or "fps" in text for text in written)

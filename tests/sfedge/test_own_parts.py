@@ -189,6 +189,8 @@ def test_two_parts_for_one_are_refused(tmp_path: Path) -> None:
         pipeline(IMAGE, tracker=object())
     with pytest.raises(UsageError, match="a sink has a method 'write'"):
         pipeline(IMAGE, sinks=[print])
+    with pytest.raises(UsageError, match="int: sinks are a list"):
+        sfedge.Pipeline([], sinks=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

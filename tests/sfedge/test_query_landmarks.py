@@ -26,8 +26,8 @@ from sfedge.core.landmarks import (
 from sfedge.core.structures import Detection, Frame, Hand, Prediction, Query, Scene, Side, Track
 from sfedge.core.tasks import TASKS
 from sfedge.detect.conversion import networks
+from sfedge.detect.mediapipe.detected_points import FoundFace
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
-from sfedge.detect.mediapipe.landmarks import FoundFace
 from sfedge.inference.crop import view_of
 from sfedge.inference.query_landmarks import with_landmarks
 

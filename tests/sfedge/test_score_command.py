@@ -204,14 +204,14 @@ def test_a_table_of_files_and_labels_needs_the_task_only(
 def test_what_no_person_told_is_no_truth_to_score_by(
     plain: Callable[..., Path], tmp_path: Path, command: Command
 ) -> None:
-    table = plain("file,label,told_by", "one.png,happiness,", "two.jpg,neutral,blendshapes")
+    table = plain("file,label,label_source", "one.png,happiness,", "two.jpg,neutral,blendshapes")
     words = ("--task", "expression", "--json", "--out", tmp_path / "score")
     finished = command("score", DRAWN_BUNDLE, table, *words)
     assert finished.code == 0, finished.err
     found = json.loads(finished.out)
     assert found["tasks"]["expression"]["samples"] == 1
     assert found["labels"]["told_by_others"] == 1
-    assert "labels that a teacher told, no truth to score by: 1" in finished.err
+    assert "pseudo-labels, no truth to score by: 1" in finished.err
 
 
 def test_columns_named_after_tasks_hold_their_labels(
@@ -276,12 +276,12 @@ def test_a_bundle_without_a_folder_is_told_so(command: Command, tmp_path: Path) 
 def test_a_table_of_a_teachers_labels_alone_is_told_so(
     plain: Callable[..., Path], tmp_path: Path, command: Command
 ) -> None:
-    table = plain("file,label,told_by", "one.png,happiness,network")
+    table = plain("file,label,label_source", "one.png,happiness,network")
     finished = command(
         *("score", DRAWN_BUNDLE, table, "--task", "expression", "--out", tmp_path / "score")
     )
     assert finished.code == 1
-    assert "a teacher told all its labels (column told_by)" in finished.err
+    assert "all its labels are pseudo-labels (column label_source)" in finished.err
 
 
 def test_a_task_that_the_bundle_lacks_is_a_sentence(

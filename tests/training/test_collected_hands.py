@@ -13,7 +13,7 @@ from small_sources import GROUND, hand_finder, hand_picture, jpeg, small_sources
 from sfedge.core.boxes import FULL
 from sfedge.core.errors import DataError
 from sfedge_training.collection.hand_points import hand_in
-from sfedge_training.collection.hands import crops, in_square
+from sfedge_training.collection.hand_sources import crops, in_square
 
 
 @pytest.mark.parametrize("turns", range(4))

@@ -9,7 +9,7 @@ from small_sources import scores
 from sfedge.core.landmarks import HandLandmarks
 from sfedge_training.collection.balance import weights
 from sfedge_training.collection.blendshapes import expression_of, look_of
-from sfedge_training.collection.item import Teller, split_of
+from sfedge_training.collection.item import LabelSource, split_of
 from sfedge_training.collection.settle import shows_palm
 
 
@@ -53,7 +53,7 @@ def test_only_a_clear_smile_and_a_still_face_are_told() -> None:
 
 def test_every_class_is_drawn_as_often_up_to_four_times_a_row() -> None:
     many, few, idle = ("gesture", "palm"), ("gesture", "four"), ("gesture", "no_gesture")
-    rows: list[tuple[tuple[str, str], Teller]] = [
+    rows: list[tuple[tuple[str, str], LabelSource]] = [
         *([(many, "people")] * 2000 + [(many, "network")] * 1000),
         *([(few, "people")] * 50),
         *([(idle, "people")] * 1500),

@@ -43,7 +43,8 @@ def test_the_sources_become_a_folder_that_trains(
     _run("collect", data, out, "--workers", 1)
     rows = _rows(out)
     found = Counter(
-        (row["picture"].split("/")[0], row["task"], row["label"], row["told_by"]) for row in rows
+        (row["picture"].split("/")[0], row["task"], row["label"], row["label_source"])
+        for row in rows
     )
     look = "looking_at_me"
     assert found == {
@@ -93,14 +94,14 @@ def test_the_sources_become_a_folder_that_trains(
     lost = sum((dataset.report.dropped for dataset in loaded), Counter())
     assert len(samples) + lost.total() == len(rows)
     assert {
-        reason for reason in lost if "gesture" not in reason and "teacher" not in reason
+        reason for reason in lost if "gesture" not in reason and "pseudo-label" not in reason
     } == set()
     for sample in samples:
         assert sample.landmarks is not None
         assert bool(sample.landmarks.hands) == (sample.task == "gesture")
         assert (sample.landmarks.face is not None) == (sample.task != "gesture")
-    weak = {row["picture"] for row in rows if row["told_by"]} - {
-        row["picture"] for row in rows if not row["told_by"]
+    weak = {row["picture"] for row in rows if row["label_source"]} - {
+        row["picture"] for row in rows if not row["label_source"]
     }
     scored = {str(s.image.relative_to(out / "folder")) for d in loaded[1:] for s in d.samples}
     assert not scored & weak
@@ -180,7 +181,7 @@ def test_renderings_bring_their_hands_and_faces_for_training_alone(
 
     rows = [row for row in _rows(out) if row["picture"].startswith("rendered-made/")]
     assert {row["split"] for row in rows} == {"train"}
-    assert {row["told_by"] for row in rows} == {"rendering"}
+    assert {row["label_source"] for row in rows} == {"rendering"}
     found = Counter((row["picture"], row["label"]) for row in rows)
     assert found == {
         ("rendered-made/hagrid/train-0.jpg", "palm"): 1,

@@ -347,7 +347,7 @@ def test_samples_know_where_they_stand_in_the_table(root: Path) -> None:
     assert isinstance(samples[0], Sample)
 
 
-def test_what_a_teacher_told_is_for_training_alone(root: Path) -> None:
+def test_pseudo_labels_are_for_training_alone(root: Path) -> None:
     lines = (
         "a.jpg,expression,fear,train,network",
         "b.jpg,expression,fear,val,network",
@@ -355,7 +355,7 @@ def test_what_a_teacher_told_is_for_training_alone(root: Path) -> None:
         "c d.jpg,expression,fear,test,blendshapes",
         "c d.jpg,expression,anger,test,",
     )
-    _table(root, "picture,task,label,split,told_by", *lines)
+    _table(root, "picture,task,label,split,label_source", *lines)
     loaded = {split: folder.load(root, split) for split in _SPLITS}
     named = TASKS["expression"].labels
     kept = {split: [named[s.label or 0] for s in of.samples] for split, of in loaded.items()}

@@ -24,11 +24,11 @@ from sfedge_training.drawings import write_drawings
 from sfedge_training.drawings.body_parts import unit_stream
 from sfedge_training.drawings.canvas import Canvas, curve, shade
 from sfedge_training.drawings.draw_gazefollow import _sight
-from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.drawn_expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.drawn_gestures import UNITED, draw_gesture
 from sfedge_training.drawings.face import Head, draw_head, face_extent
-from sfedge_training.drawings.gestures import UNITED, draw_gesture
 from sfedge_training.drawings.look import random_look
-from sfedge_training.drawings.write import LAYOUTS
+from sfedge_training.drawings.write_drawings import LAYOUTS
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,11 @@ from sfedge_training.data.sample import DRAWN_MARK, Dataset
 from sfedge_training.drawings.body_parts import unit_stream
 from sfedge_training.humans import write_renderings
 from sfedge_training.humans.body_pose import Stance, eye_centre, pose_person
-from sfedge_training.humans.crowd import Crowd
 from sfedge_training.humans.gestures import GESTURES
 from sfedge_training.humans.render_gazefollow import _scene
 from sfedge_training.humans.render_hagrid import LABELS
-from sfedge_training.humans.write import layouts
+from sfedge_training.humans.rendered_people import Crowd
+from sfedge_training.humans.write_renderings import layouts
 
 NAMES = ("affectnet", "hagrid", "ego4d_lam", "gazefollow")
 REAL = os.environ.get("SFEDGE_HUMANS")

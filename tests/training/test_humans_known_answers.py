@@ -11,8 +11,13 @@ from tiny_humans import write_tiny_humans
 
 from sfedge.demo.demo_hand import PICTURE, WRIST
 from sfedge.diagnostics.known_answers import FOLDER
-from sfedge_training.humans import demo_hand
-from sfedge_training.humans.known_answers import POSES, pose_of, truth_of, write_known_answers
+from sfedge_training.humans import render_demo_hand
+from sfedge_training.humans.known_answer_pictures import (
+    POSES,
+    pose_of,
+    truth_of,
+    write_known_answers,
+)
 from sfedge_training.humans.landmark_points import hand_joints
 
 
@@ -61,7 +66,9 @@ def test_truth_agrees_with_the_geometry(name: str, humans: Path) -> None:
 
 def test_the_demo_gets_a_hand_on_nothing(humans: Path, tmp_path: Path) -> None:
     file = tmp_path / "hand.png"
-    ended = CliRunner().invoke(demo_hand.main, [str(humans), str(file)], catch_exceptions=False)
+    ended = CliRunner().invoke(
+        render_demo_hand.main, [str(humans), str(file)], catch_exceptions=False
+    )
     assert ended.exit_code == 0
     with Image.open(file) as picture, Image.open(PICTURE) as shipped:
         assert (picture.mode, picture.size) == (shipped.mode, shipped.size) == ("RGBA", (200, 250))

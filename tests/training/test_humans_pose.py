@@ -14,12 +14,12 @@ from tiny_humans import GRID, NAMES, write_tiny_humans
 
 from sfedge.core.tasks import TASKS
 from sfedge_training.humans.body_pose import Person, Stance, eyes_of, pose_person
-from sfedge_training.humans.camera import Camera, Light, shoot
 from sfedge_training.humans.figure import Figure, load_library, new_figure
 from sfedge_training.humans.gestures import GESTURES
-from sfedge_training.humans.hands import SIDES, Side, hand_axes
+from sfedge_training.humans.hand_poses import SIDES, Side, hand_axes
 from sfedge_training.humans.landmark_points import hand_joints, landmarks_of
 from sfedge_training.humans.materials import TILES
+from sfedge_training.humans.render_camera import Camera, Light, shoot
 from sfedge_training.humans.sight import angles, head_towards, past
 from sfedge_training.humans.skeleton import about, frames, rotations, shortest, twist
 

@@ -165,12 +165,12 @@ def test_a_training_may_begin_with_the_connector_of_the_pre_training_and_a_lora_
     lora = {n: t.clone() for n, t in trained_state(model).items() if ".lora_" in n}
     load_pretrained(model, tmp_path / "model", with_connector=True)
     load_pretrained(anew, tmp_path / "model")
-    learnt = trained_state(parts)
-    assert learnt.keys() == trained_state(model).keys() - lora.keys()
-    assert all(torch.equal(t, trained_state(model)[n]) for n, t in learnt.items())
+    learned = trained_state(parts)
+    assert learned.keys() == trained_state(model).keys() - lora.keys()
+    assert all(torch.equal(t, trained_state(model)[n]) for n, t in learned.items())
     assert lora
     assert all(torch.equal(t, trained_state(model)[n]) for n, t in lora.items())
-    assert not all(torch.equal(t, trained_state(anew)[n]) for n, t in learnt.items())
+    assert not all(torch.equal(t, trained_state(anew)[n]) for n, t in learned.items())
 
 
 def test_scores_of_random_answers_are_near_chance_and_complete(

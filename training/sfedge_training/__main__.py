@@ -34,7 +34,12 @@ from sfedge_training.loop.checkpoint import (
 from sfedge_training.loop.chosen_config import chosen_config
 from sfedge_training.loop.evaluate import evaluate, usual_device
 from sfedge_training.loop.json_files import read_json
-from sfedge_training.loop.options import (
+from sfedge_training.loop.recipe import OWN, Recipe
+from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from sfedge_training.loop.taught import load_tokenizer
+from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
+from sfedge_training.loop.train import this_process, train
+from sfedge_training.loop.training_options import (
     FOLDER,
     MODEL_OPTIONS,
     dataset_names,
@@ -46,11 +51,6 @@ from sfedge_training.loop.options import (
     recipe_of,
     run_options,
 )
-from sfedge_training.loop.recipe import OWN, Recipe
-from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
-from sfedge_training.loop.taught import load_tokenizer
-from sfedge_training.loop.teaching import EncoderTeacher, teaching_loss
-from sfedge_training.loop.train import this_process, train
 from sfedge_training.loop.training_run import Planned, social_fusion, train_and_save
 from sfedge_training.model.model_config import FOR_PEOPLE, PRESETS, ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model

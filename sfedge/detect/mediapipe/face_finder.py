@@ -5,7 +5,7 @@ Apache-2.0.
 """
 
 from sfedge.core.structures import Image
-from sfedge.detect.mediapipe.landmarks import FoundFace, Range
+from sfedge.detect.mediapipe.detected_points import FoundFace, Range
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import around
 from sfedge.detect.mediapipe.single_shot import decode, make_anchors

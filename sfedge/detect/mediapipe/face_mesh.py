@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sfedge.core.structures import Image
-from sfedge.detect.mediapipe.landmarks import FoundFace, Values
+from sfedge.detect.mediapipe.detected_points import FoundFace, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import Region, angle_between, cut_out
 from sfedge.detect.open_networks import open_networks

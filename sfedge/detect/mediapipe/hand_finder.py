@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfedge.core.structures import Image
-from sfedge.detect.mediapipe.landmarks import FoundHand, Values
+from sfedge.detect.mediapipe.detected_points import FoundHand, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
 from sfedge.detect.mediapipe.regions import Region, angle_between, around
 from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors, overlaps

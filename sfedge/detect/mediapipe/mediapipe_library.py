@@ -20,7 +20,7 @@ import numpy as np
 
 from sfedge.core.errors import DetectorError
 from sfedge.core.structures import Image
-from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Range
+from sfedge.detect.mediapipe.detected_points import FoundFace, FoundHand, FoundPose, Range
 from sfedge.detect.mediapipe.mediapipe_networks import (
     HAND_SCORE,
     MOST_HANDS,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sfedge.core.config import DEFAULT_DETECTOR
 from sfedge.core.structures import Image
+from sfedge.detect.mediapipe.detected_points import FoundFace, FoundHand, FoundPose, Range
 from sfedge.detect.mediapipe.face_finder import FaceFinder
 from sfedge.detect.mediapipe.hand_finder import HandFinder
-from sfedge.detect.mediapipe.landmarks import FoundFace, FoundHand, FoundPose, Range
 from sfedge.detect.mediapipe.pose_finder import PoseFinder
 from sfedge.detect.mediapipe.regions import Region
 from sfedge.detect.open_networks import open_networks
@@ -18,7 +18,7 @@ HAND_SCORE = PERSON_SCORE = 0.5  # of a palm or person, and of a hand's or pose'
 
 
 class MediaPipeNetworks:
-    """The networks in one thread (see `sfedge.detect.mediapipe.landmarks.Networks`).
+    """The networks in one thread (see `sfedge.detect.mediapipe.detected_points.Networks`).
 
     Args:
         files: of each network in `sfedge.detect.conversion.networks.DETECTING`.

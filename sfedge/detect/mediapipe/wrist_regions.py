@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from sfedge.detect.mediapipe.landmarks import Values
+from sfedge.detect.mediapipe.detected_points import Values
 from sfedge.detect.mediapipe.regions import Region, angle_between
 
 _GROWTH, _SHIFT = 2.7, -0.1  # from wrist and fingers to the hand

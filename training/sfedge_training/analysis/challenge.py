@@ -19,8 +19,8 @@ from sfedge_training.data.reading import existing, read_json
 from sfedge_training.data.sample import Report, Sample
 from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import Predictor, predict, usual_device
-from sfedge_training.loop.options import FOLDER, remote_code_option
 from sfedge_training.loop.reports import log_report
+from sfedge_training.loop.training_options import FOLDER, remote_code_option
 
 CHALLENGE, VERSION = "ego4d_looking_at_me", "1.0"
 _TASK = "looking_at_me"

@@ -18,8 +18,8 @@ from sfedge_training.data import loader
 from sfedge_training.data.published import Fact, facts_for
 from sfedge_training.data.sample import DRAWN_MARK, Dataset, Report, Sample, Split
 from sfedge_training.data.sample_picture import read_picture
-from sfedge_training.loop.options import FOLDER
 from sfedge_training.loop.recipe import OWN
+from sfedge_training.loop.training_options import FOLDER
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 _CHUNK = 256  # pictures handed to the threads at once

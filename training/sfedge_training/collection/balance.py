@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sfedge.core.tasks import NO_GESTURE
-from sfedge_training.collection.item import Teller
+from sfedge_training.collection.item import LabelSource
 
-_TRUST: Mapping[Teller, float] = {  # the weight of a label beside one that people told
+_TRUST: Mapping[LabelSource, float] = {  # the weight of a label beside one that people told
     "people": 1.0,
     "network": 0.5,
     "blendshapes": 0.5,
@@ -26,7 +26,7 @@ _MOST = 4.0  # times that one row is drawn
 Class = tuple[str, str]  # task and label
 
 
-def weights(rows: Sequence[tuple[Class, Teller]]) -> list[float]:
+def weights(rows: Sequence[tuple[Class, LabelSource]]) -> list[float]:
     """Draws an epoch of each row; the rows are those for training."""
     sums: Counter[Class] = Counter()
     for of, by in rows:

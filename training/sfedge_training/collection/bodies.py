@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sfedge.core.errors import DataError
 from sfedge_training.collection.archive import pictures_in, table_in
-from sfedge_training.collection.item import Item, Told
+from sfedge_training.collection.item import Annotation, Item
 from sfedge_training.data.sample import Split
 
 _PEOPLE = Path(__file__).parent / "facts" / "xsign_people.csv"
@@ -30,5 +30,5 @@ def crossed_arms(file: Path) -> Iterator[Item]:
         if name not in people:
             raise DataError(f"nobody has seen who is in {name}", where=str(file))
         person = people[name]
-        told = Told("gesture", rows[name]["label"])
+        told = Annotation("gesture", rows[name]["label"])
         yield Item(name, data, "body", (told,), f"crossed/{person}", _SPLITS[person])

@@ -17,7 +17,7 @@ from sfedge.core.landmarks import Landmarks
 from sfedge.core.structures import Image
 from sfedge.scoring.labels_table import TABLE
 from sfedge_training.collection.balance import Class, weights
-from sfedge_training.collection.item import Item, Subject, Teller, Trait
+from sfedge_training.collection.item import Item, LabelSource, Subject, Trait
 from sfedge_training.collection.lightness import lightness_of
 from sfedge_training.collection.looking import Found, Looker
 from sfedge_training.collection.many_pictures import looked_at
@@ -30,7 +30,7 @@ from sfedge_training.data.sample import Split
 
 _COLUMNS = (
     *("picture", "task", "label", "x1", "y1", "x2", "y2"),
-    *("split", "group", "told_by", "weight", *get_args(Trait)),
+    *("split", "group", "label_source", "weight", *get_args(Trait)),
 )
 _Job = tuple[Path, Subject, Box | None]
 
@@ -51,7 +51,7 @@ class _Row:
     picture: str
     box: tuple[float, float, float, float]
     of: Class
-    by: Teller
+    by: LabelSource
     split: Split
     group: str
     traits: Mapping[Trait, str]
@@ -181,7 +181,7 @@ def _rows(
             traits = dict(item.traits)
             if item.split != "train" and landmarks.face is not None:
                 traits["lightness"] = lightness_of(_picture(root / picture), landmarks.face)
-            for told in item.told:
+            for told in item.annotations:
                 answer = settled(told, landmarks)
                 if answer is None:
                     summary.unsettled[told.label] += 1
@@ -193,8 +193,8 @@ def _rows(
 
 
 def _write_table(table: Path, rows: Sequence[_Row], summary: Summary) -> None:
-    learnt = [row for row in rows if row.split == "train"]
-    drawn = dict(zip(map(id, learnt), weights([(row.of, row.by) for row in learnt]), strict=True))
+    learned = [row for row in rows if row.split == "train"]
+    drawn = dict(zip(map(id, learned), weights([(row.of, row.by) for row in learned]), strict=True))
     growing = table.with_name(f".{table.name}")
     with growing.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from sfedge_training.collection.archive import pictures_in, table_in
 from sfedge_training.collection.blendshapes import expression_of, look_of
-from sfedge_training.collection.item import Item, Told, Trait, split_of
+from sfedge_training.collection.item import Annotation, Item, Trait, split_of
 from sfedge_training.data.reading import is_held_out
 from sfedge_training.data.sample import Split
 
@@ -86,8 +86,8 @@ def studio(file: Path) -> Iterator[Item]:
         is_canadian = path.parts[0] == "canada"
         group = f"studio/{'canada-' if is_canadian else ''}{path.stem.partition('_')[0]}"
         told = (
-            Told("expression", _SMILES[rows[name]["expression"]]),
-            Told("looking_at_me", "looking"),
+            Annotation("expression", _SMILES[rows[name]["expression"]]),
+            Annotation("looking_at_me", "looking"),
         )
         yield Item(name, data, "face", told, group, split_of(group))
 
@@ -102,9 +102,9 @@ def portraits(file: Path) -> Iterator[Item]:
     for name, data in pictures_in(file, rows):
         told = []
         if (expression := rows[name]["expression"]) in _SMILES:
-            told.append(Told("expression", _SMILES[expression]))
+            told.append(Annotation("expression", _SMILES[expression]))
         if (looks := rows[name]["looking_at_camera"]) in _LOOKS:
-            told.append(Told("looking_at_me", _LOOKS[looks]))
+            told.append(Annotation("looking_at_me", _LOOKS[looks]))
         group = f"portraits/{name}"
         if told:
             yield Item(name, data, "face", tuple(told), group, split_of(group))
@@ -126,7 +126,7 @@ def generated(file: Path) -> Iterator[Item]:
             found.setdefault(row["file"], {}).setdefault(task, set()).add(label)
     for name, data in pictures_in(file, found):
         told = tuple(
-            Told(task, next(iter(labels)), "query")
+            Annotation(task, next(iter(labels)), "query")
             for task, labels in found[name].items()
             if len(labels) == 1
         )
@@ -135,7 +135,7 @@ def generated(file: Path) -> Iterator[Item]:
             yield Item(name, data, "face", told, group, split_of(group))
 
 
-def _told_by_eye(seen: Mapping[str, str]) -> tuple[Told, ...]:
+def _told_by_eye(seen: Mapping[str, str]) -> tuple[Annotation, ...]:
     """What the first reader told, unless the second one saw it otherwise or could not tell."""
     told = []
     for task, column, labels in (
@@ -144,16 +144,16 @@ def _told_by_eye(seen: Mapping[str, str]) -> tuple[Told, ...]:
     ):
         first, second = seen[column], seen[f"{column}_2"]
         if first in labels and second in (first, ""):
-            told.append(Told(task, labels[first]))
+            told.append(Annotation(task, labels[first]))
     return tuple(told)
 
 
-def _told_of_fairface(row: Mapping[str, str]) -> tuple[Told, ...]:
+def _told_of_fairface(row: Mapping[str, str]) -> tuple[Annotation, ...]:
     told = []
     if row["expression_checked"]:
-        told.append(Told("expression", row["expression_checked"]))
+        told.append(Annotation("expression", row["expression_checked"]))
     elif (expression := expression_of(row)) is not None:
-        told.append(Told("expression", expression, "blendshapes"))
+        told.append(Annotation("expression", expression, "blendshapes"))
     if (look := look_of(row)) is not None:
-        told.append(Told("looking_at_me", look, "blendshapes"))
+        told.append(Annotation("looking_at_me", look, "blendshapes"))
     return tuple(told)

@@ -12,9 +12,11 @@ from sfedge_training.data.sample import Split
 
 # What is to be found in a picture: the hand that fills it, its face, or a person and the hands.
 Subject = Literal["hand", "face", "body"]
-# Who told a label. Only what people, or two readers who agree, told of just this picture is truth
-# ("people"); all else is weak.
-Teller = Literal["people", "network", "blendshapes", "landmarks", "query", "likeness", "rendering"]
+# Who gave a label. Only what people, or two readers who agree, gave to just this picture is truth
+# ("people"); all others are pseudo-labels.
+LabelSource = Literal[
+    "people", "network", "blendshapes", "landmarks", "query", "likeness", "rendering"
+]
 
 Trait = Literal["age", "gender", "race", "lightness"]
 
@@ -22,12 +24,12 @@ _TEST, _VAL = 0.10, 0.10  # of the groups
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Annotation:
     """An answer to a task's question, and who gave it."""
 
     task: str
     label: str  # of the task, or of `settle.EITHER`
-    by: Teller = "people"
+    by: LabelSource = "people"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +39,7 @@ class Item:
     name: str  # of the file that it becomes, below the source's folder
     picture: bytes  # a JPEG, or a PNG where there is nothing to see
     subject: Subject
-    told: tuple[Told, ...]
+    annotations: tuple[Annotation, ...]
     group: str  # the person or picture that must not be spread over splits
     split: Split
     box: Box | None = None  # of the hand, where the source tells it

@@ -1,6 +1,6 @@
 """Hands of which a source gives landmarks, but no picture.
 
-Such a hand becomes a grey picture, of which nothing is to be learnt, with its landmarks beside it.
+Such a hand becomes a grey picture, of which nothing is to be learned, with its landmarks beside it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from sfedge.core.boxes import Box
 from sfedge.core.errors import DataError
 from sfedge.core.landmarks import HAND_POINTS, HandLandmarks, Landmarks, Points
 from sfedge.core.tasks import NO_GESTURE
-from sfedge_training.collection.item import Item, Told, split_of
+from sfedge_training.collection.item import Annotation, Item, split_of
 from sfedge_training.data.reading import read_json
 
 _SIDE = 64  # pixels of the grey square
@@ -52,7 +52,7 @@ def letters(file: Path) -> Iterator[Item]:
         raise DataError(f"this file cannot be read ({error})", where=str(file)) from error
     for place, (letter, hand) in enumerate(zip(names, points, strict=True)):
         if letter in _LETTERS:
-            told = Told("gesture", _LETTERS[letter], "likeness")
+            told = Annotation("gesture", _LETTERS[letter], "likeness")
             yield _item(f"{letter}/{place:05}.png", hand, told, "letters/signer", None)
 
 
@@ -69,11 +69,11 @@ def idle_hands(file: Path) -> Iterator[Item]:
             group = f"idle/{row['user']}"
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"hand {place} cannot be read ({error!r})", where=str(file)) from error
-        yield _item(f"{place:05}.png", hand, Told("gesture", NO_GESTURE), group, group)
+        yield _item(f"{place:05}.png", hand, Annotation("gesture", NO_GESTURE), group, group)
 
 
 def _item(
-    name: str, hand: NDArray[np.float64], told: Told, group: str, splits_by: str | None
+    name: str, hand: NDArray[np.float64], told: Annotation, group: str, splits_by: str | None
 ) -> Item:
     return Item(
         name,

@@ -13,7 +13,7 @@ import cv2
 from sfedge.core.boxes import Box, clamped, from_pixels, to_pixels, with_margin, within
 from sfedge.core.errors import DataError
 from sfedge.core.tasks import TASKS
-from sfedge_training.collection.item import Item, Told
+from sfedge_training.collection.item import Annotation, Item
 from sfedge_training.data import affectnet, ego4d_lam, hagrid
 from sfedge_training.data.reading import read_json
 from sfedge_training.data.sample import Dataset
@@ -54,7 +54,7 @@ def _hands(root: Path) -> Iterator[Item]:
 def _hands_of(picture: Path, key: str, row: Mapping[str, Any]) -> Iterator[Item]:
     group = f"rendered/{key}"
     if row["united_bbox"]:
-        told = (Told("gesture", row["united_label"][0], "rendering"),)
+        told = (Annotation("gesture", row["united_label"][0], "rendering"),)
         box = _box(row["united_bbox"][0])
         data = picture.read_bytes()
         yield Item(f"hagrid/{key}.jpg", data, "body", told, group, "train", box)
@@ -63,7 +63,7 @@ def _hands_of(picture: Path, key: str, row: Mapping[str, Any]) -> Iterator[Item]
         if min(numbers[2:]) <= 0:  # it is out of the picture
             continue
         hand = _box(numbers)
-        told = (Told("gesture", label, "rendering"),)
+        told = (Annotation("gesture", label, "rendering"),)
         data, view = _cut(picture, with_margin(hand, _RIM))
         name = f"hagrid/{key}-{place}.jpg"
         yield Item(name, data, "hand", told, group, "train", within(hand, view))
@@ -72,7 +72,7 @@ def _hands_of(picture: Path, key: str, row: Mapping[str, Any]) -> Iterator[Item]
 def _faces(dataset: Dataset) -> Iterator[Item]:
     for place, sample in enumerate(dataset.samples):
         assert sample.label is not None
-        told = (Told(sample.task, TASKS[sample.task].labels[sample.label], "rendering"),)
+        told = (Annotation(sample.task, TASKS[sample.task].labels[sample.label], "rendering"),)
         data, _ = _cut(sample.image, with_margin(sample.view, _FACE_RIM))
         name = f"{dataset.name}/{place:06}.jpg"
         yield Item(name, data, "face", told, f"rendered/{sample.group or sample.key}", "train")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sfedge.core.landmarks import HandLandmarks, Landmarks
-from sfedge_training.collection.item import Told
+from sfedge_training.collection.item import Annotation
 
 # A teacher's label that means one of two: from the palm, and from the back of the hand.
 EITHER = {"two_up_or_inverted": ("two_up", "two_up_inverted")}
@@ -12,7 +12,7 @@ _WRIST, _INDEX, _LITTLE = 0, 5, 17
 _FLAT = 0.25  # a palm seen so much from its edge tells nothing: least ratio of its sides
 
 
-def settled(told: Told, landmarks: Landmarks) -> Told | None:
+def settled(told: Annotation, landmarks: Landmarks) -> Annotation | None:
     """The label, or what the landmarks make of it; None where they cannot tell."""
     if told.label not in EITHER:
         return told
@@ -20,7 +20,7 @@ def settled(told: Told, landmarks: Landmarks) -> Told | None:
     if shown is None:
         return None
     palm, back = EITHER[told.label]
-    return Told(told.task, palm if shown else back, "landmarks")
+    return Annotation(told.task, palm if shown else back, "landmarks")
 
 
 def shows_palm(hand: HandLandmarks) -> bool | None:

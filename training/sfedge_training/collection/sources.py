@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sfedge_training.collection import bodies, faces, hands, points
+from sfedge_training.collection import bodies, faces, hand_sources, points
 from sfedge_training.collection.item import Reader
 
 
@@ -16,8 +16,8 @@ class Source:
 
 
 SOURCES: Mapping[str, Source] = {
-    "gesture-crops.zip": Source("hagrid-crops", hands.crops),
-    "sign-digits.zip": Source("sign-digits", hands.digits),
+    "gesture-crops.zip": Source("hagrid-crops", hand_sources.crops),
+    "sign-digits.zip": Source("sign-digits", hand_sources.digits),
     "xsign-frames.zip": Source("crossed-arms", bodies.crossed_arms),
     "no-gesture-landmarks.json": Source("idle-hands", points.idle_hands),
     "asl-landmarks.npz": Source("sign-letters", points.letters),

@@ -12,9 +12,9 @@ from sfedge.core.landmarks import Landmarks
 from sfedge.core.tasks import NO_GESTURE, TASKS, Task
 from sfedge.inference.crop import hand_view
 from sfedge.scoring.labels_table import (
+    LABEL_SOURCE,
     OUTSIDE,
     TABLE,
-    TOLD_BY,
     UNCLEAR,
     Layout,
     Problems,
@@ -30,7 +30,7 @@ from sfedge_training.data.sample_picture import upright_size
 
 NAME = "folder"
 _LEFT_OUT = {UNCLEAR: "label is unclear", OUTSIDE: "gaze target is outside the picture"}
-_WEAK = "label is a teacher's, no truth to score by"
+_WEAK = "pseudo-label, no truth to score by"
 _NO_ANSWER = "hand without a gesture, for which the task has no answer"
 _NOT_LOCATED = "picture in which no face or hand was located"
 _PARTS = ("face", "hand")  # views of tasks that see no more of a person
@@ -43,7 +43,7 @@ def load(root: Path, split: Split) -> Dataset:
     Where the table names no splits, 15 % of the groups are for the test and 10 % for validation,
     at least one each if there are three; a hash of their names decides. A row's group is its
     picture, unless the table names another. In these two splits, gaze points of one person in one
-    picture are its annotators' and make one sample; in training each is one. What a teacher told is
+    picture are its annotators' and make one sample; in training each is one. A pseudo-label is
     no truth to score by: it is left out of them. Landmarks come from `landmarks.npz`, where there
     is one; a label of a face or hand that has no box is left out where it tells of none.
 
@@ -99,7 +99,7 @@ def tasks_in(samples: Iterable[Sample]) -> tuple[str, ...]:
 
 
 def _why_left_out(row: Row, split: Split, known: Landmarks | None) -> str | None:
-    if row.other.get(TOLD_BY) and split != "train":
+    if row.other.get(LABEL_SOURCE) and split != "train":
         return _WEAK
     if row.label == NO_GESTURE and row.label not in TASKS[row.task].labels:
         return _NO_ANSWER

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from sfedge_training.drawings.canvas import Canvas, Extent, Pen
-from sfedge_training.drawings.expressions import random_expression
-from sfedge_training.drawings.figures import Figure, draw_figures
+from sfedge_training.drawings.drawn_expressions import random_expression
+from sfedge_training.drawings.drawn_people import Figure, draw_figures
 from sfedge_training.drawings.look import bright, random_look, suit_colour
 from sfedge_training.drawings.objects import (
     draw_bag,

@@ -10,7 +10,7 @@ from sfedge.core.tasks import TASKS
 from sfedge_training.data.sample import Split
 from sfedge_training.drawings.background import new_canvas, photographed
 from sfedge_training.drawings.body_parts import Layout, Record, save_picture
-from sfedge_training.drawings.expressions import random_expression
+from sfedge_training.drawings.drawn_expressions import random_expression
 from sfedge_training.drawings.face import face_extent
 from sfedge_training.drawings.look import random_look
 from sfedge_training.drawings.person import Body, draw_person

@@ -11,7 +11,7 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.background import new_canvas, photographed
 from sfedge_training.drawings.body_parts import Layout, Record, inside, save_json, save_picture
 from sfedge_training.drawings.canvas import Extent
-from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.drawn_expressions import EXPRESSIONS, random_expression
 from sfedge_training.drawings.face import face_extent
 from sfedge_training.drawings.look import Look, random_look
 from sfedge_training.drawings.person import Body, draw_person

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sfedge_training.data.sample import Split
 from sfedge_training.drawings.background import new_canvas, photographed
 from sfedge_training.drawings.body_parts import Layout, Record, save_picture
-from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.drawn_expressions import EXPRESSIONS, random_expression
 from sfedge_training.drawings.face import eye_point
 from sfedge_training.drawings.look import random_look
 from sfedge_training.drawings.objects import draw_desk, draw_thing

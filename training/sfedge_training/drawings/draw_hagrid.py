@@ -10,7 +10,7 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.background import new_canvas, photographed
 from sfedge_training.drawings.body_parts import Layout, Record, inside, save_json, save_picture
 from sfedge_training.drawings.canvas import Extent
-from sfedge_training.drawings.gestures import draw_gesture
+from sfedge_training.drawings.drawn_gestures import draw_gesture
 from sfedge_training.drawings.look import random_look
 
 _LABELS = TASKS["gesture"].labels

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sfedge_training.drawings.canvas import Colour, Extent, Pen, Points, curve, mix, oval, shade
-from sfedge_training.drawings.expressions import Expression
+from sfedge_training.drawings.drawn_expressions import Expression
 from sfedge_training.drawings.look import Look
 
 _HALF = np.array([0.80, 1.0, 0.88])  # half width, height and depth of the head; its height is 2

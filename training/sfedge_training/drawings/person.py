@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from sfedge_training.drawings.canvas import Colour, Pen, curve, shade
-from sfedge_training.drawings.expressions import Expression
+from sfedge_training.drawings.drawn_expressions import Expression
 from sfedge_training.drawings.face import Head, draw_head
 from sfedge_training.drawings.look import Look
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfedge_training.humans.figure import Figure
-from sfedge_training.humans.hands import HandShape, Side, hand_rotation, palm_centre, shape_hand
+from sfedge_training.humans.hand_poses import (
+    HandShape,
+    Side,
+    hand_rotation,
+    palm_centre,
+    shape_hand,
+)
 from sfedge_training.humans.skeleton import (
     Matrix,
     Posed,

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfedge_training.humans.arms import HandPlace, lift_shoulder, place_hand
-from sfedge_training.humans.camera import Solid
 from sfedge_training.humans.figure import Figure, Library
 from sfedge_training.humans.gestures import SHAPES, Aim, Hold
-from sfedge_training.humans.hands import SIDES, Side, finger_tip, hand_rotation, varied
+from sfedge_training.humans.hand_poses import SIDES, Side, finger_tip, hand_rotation, varied
 from sfedge_training.humans.makehuman import Floats
+from sfedge_training.humans.render_camera import Solid
 from sfedge_training.humans.skeleton import (
     Posed,
     Posture,

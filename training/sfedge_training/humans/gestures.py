@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from sfedge_training.humans.hands import HALF, IN, OUT, Bend, Direction, HandShape
+from sfedge_training.humans.hand_poses import HALF, IN, OUT, Bend, Direction, HandShape
 
 Thumb: TypeAlias = tuple[Direction, Direction, Direction]
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from sfedge.core.landmarks import BODY_POINTS, HAND_POINTS
 from sfedge_training.humans.body_pose import Person
-from sfedge_training.humans.camera import Camera, Shot
 from sfedge_training.humans.figure import Figure
-from sfedge_training.humans.hands import SIDES, Side
+from sfedge_training.humans.hand_poses import SIDES, Side
 from sfedge_training.humans.makehuman import Floats
+from sfedge_training.humans.render_camera import Camera, Shot
 from sfedge_training.humans.skeleton import Vector
 
 _DEEP = 0.3  # decimetres of flesh over a finger's joint

@@ -12,7 +12,8 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.body_parts import Layout, Record, inside, save_picture
 from sfedge_training.drawings.draw_affectnet import picture_folder, write_tables
 from sfedge_training.humans.body_pose import Stance, eyes_of, pose_person
-from sfedge_training.humans.crowd import (
+from sfedge_training.humans.expressions import random_face
+from sfedge_training.humans.rendered_people import (
     Crowd,
     face_extent,
     jpeg_quality,
@@ -20,7 +21,6 @@ from sfedge_training.humans.crowd import (
     take,
     write_points,
 )
-from sfedge_training.humans.expressions import random_face
 from sfedge_training.humans.scenery import aimed_camera
 
 _LABELS = TASKS["expression"].labels

@@ -14,8 +14,10 @@ from sfedge_training.drawings.body_parts import Layout, Record, inside, save_pic
 from sfedge_training.drawings.canvas import Extent
 from sfedge_training.drawings.draw_ego4d_lam import LISTS, clip_record, write_tables
 from sfedge_training.humans.body_pose import Stance, eyes_of, pose_person
-from sfedge_training.humans.camera import Camera
-from sfedge_training.humans.crowd import (
+from sfedge_training.humans.expressions import RECIPES, random_face
+from sfedge_training.humans.figure import Figure
+from sfedge_training.humans.render_camera import Camera
+from sfedge_training.humans.rendered_people import (
     Crowd,
     face_extent,
     jpeg_quality,
@@ -23,8 +25,6 @@ from sfedge_training.humans.crowd import (
     take,
     write_points,
 )
-from sfedge_training.humans.expressions import RECIPES, random_face
-from sfedge_training.humans.figure import Figure
 from sfedge_training.humans.scenery import aimed_camera
 from sfedge_training.humans.sight import head_towards, past
 

@@ -11,8 +11,12 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.body_parts import Layout, Record, save_picture
 from sfedge_training.drawings.draw_gazefollow import row_of, write_tables
 from sfedge_training.humans.body_pose import Person, Stance, eye_centre, eyes_of, pose_person
-from sfedge_training.humans.camera import Camera, Shot, Solid
-from sfedge_training.humans.crowd import (
+from sfedge_training.humans.expressions import RECIPES, random_face
+from sfedge_training.humans.figure import Figure
+from sfedge_training.humans.hand_poses import SIDES
+from sfedge_training.humans.idle_hands import idle_hold
+from sfedge_training.humans.render_camera import Camera, Shot, Solid
+from sfedge_training.humans.rendered_people import (
     Crowd,
     head_extent,
     jpeg_quality,
@@ -20,10 +24,6 @@ from sfedge_training.humans.crowd import (
     take,
     write_points,
 )
-from sfedge_training.humans.expressions import RECIPES, random_face
-from sfedge_training.humans.figure import Figure
-from sfedge_training.humans.hands import SIDES
-from sfedge_training.humans.idle_hands import idle_hold
 from sfedge_training.humans.scenery import THINGS, aimed_camera
 from sfedge_training.humans.sight import angles, head_towards
 from sfedge_training.humans.skeleton import Vector

@@ -11,13 +11,19 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.body_parts import Layout, Record, save_picture
 from sfedge_training.drawings.draw_hagrid import row_of, write_tables
 from sfedge_training.humans.body_pose import Person, Stance, eye_centre, pose_person
-from sfedge_training.humans.camera import Camera
-from sfedge_training.humans.crowd import Crowd, jpeg_quality, points_of, take, write_points
 from sfedge_training.humans.expressions import RECIPES, random_face
 from sfedge_training.humans.gestures import GESTURES, Hold
-from sfedge_training.humans.hands import SIDES, Side
+from sfedge_training.humans.hand_poses import SIDES, Side
 from sfedge_training.humans.idle_hands import idle_hold, idle_pair
 from sfedge_training.humans.landmark_points import hand_joints
+from sfedge_training.humans.render_camera import Camera
+from sfedge_training.humans.rendered_people import (
+    Crowd,
+    jpeg_quality,
+    points_of,
+    take,
+    write_points,
+)
 from sfedge_training.humans.scenery import aimed_camera, stepped_back
 
 LABELS = (*TASKS["gesture"].labels, *[NO_GESTURE] * 3)  # as often as three gestures

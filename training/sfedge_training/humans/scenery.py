@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sfedge.core.structures import Image
 from sfedge_training.drawings.background import new_canvas
-from sfedge_training.humans.camera import Camera, Light, Solid
 from sfedge_training.humans.makehuman import Floats
+from sfedge_training.humans.render_camera import Camera, Light, Solid
 from sfedge_training.humans.skeleton import Vector, about, unit
 from sfedge_training.humans.surface import Surface
 

@@ -1,7 +1,7 @@
 """Probabilities that are as often right as they say, and what is said as sure.
 
 A model's probabilities are mostly too high. One number for each task, its temperature, brings them
-to what pictures show that it has not learnt from (Guo et al., "On Calibration of Modern Neural
+to what pictures show that it has not learned from (Guo et al., "On Calibration of Modern Neural
 Networks", ICML 2017); the order of answers stays. Answers below a threshold are "unsure".
 """
 
@@ -118,7 +118,7 @@ def calibrate(
 
     Args:
         folder: of the model, as `save_model` wrote it.
-        samples: real ones that it has not learnt from.
+        samples: real ones that it has not learned from.
         split: that they are of, for the card.
         workers: processes that read pictures.
 

@@ -7,8 +7,8 @@ import click
 from sfedge_training.data.sample import Split
 from sfedge_training.loop.calibrate import calibrate
 from sfedge_training.loop.checkpoint import load_recipe
-from sfedge_training.loop.options import FOLDER, dataset_names, datasets_option
 from sfedge_training.loop.reports import load_datasets, samples_of
+from sfedge_training.loop.training_options import FOLDER, dataset_names, datasets_option
 
 
 @click.command(name="calibrate")

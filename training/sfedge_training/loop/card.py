@@ -62,7 +62,7 @@ def build_card(
             "repaired": {d.name: dict(d.report.repaired) for d in datasets if d.report.repaired},
         },
         "began_from": before and {part: before.get(part) for part in ("data", "recipe")},
-        # What learnt on from weights stays under their licence. Probabilities are worth about what
+        # What learned on from weights stays under their licence. Probabilities are worth about what
         # they were, until they are calibrated anew.
         **{name: before[name] for name in ("licence", CALIBRATION) if before and name in before},
         "model": config.to_json(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sfedge.core.errors import UsageError
-from sfedge_training.loop.options import in_full
+from sfedge_training.loop.training_options import in_full
 from sfedge_training.model.model_config import OWN_LANGUAGES, PRESETS, ModelConfig
 
 

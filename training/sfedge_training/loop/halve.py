@@ -15,7 +15,7 @@ from torch import Tensor
 from sfedge.core.errors import DataError
 from sfedge_training.loop.checkpoint import load_recipe, read_tensors, replacing
 from sfedge_training.loop.json_files import read_json, write_json
-from sfedge_training.loop.options import FOLDER
+from sfedge_training.loop.training_options import FOLDER
 
 
 def halve(model: Path, out: Path, *, licence: str | None = None) -> None:

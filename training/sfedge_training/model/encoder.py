@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def early_layers(self) -> Sequence[nn.Module]:
-        """Layers that see edges and colours: what they learnt elsewhere serves as it is.
+        """Layers that see edges and colours: what they learned elsewhere serves as it is.
 
         Half the time of a training step goes into their gradients. Empty where nothing is known.
         """

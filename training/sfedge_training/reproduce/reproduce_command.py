@@ -14,8 +14,8 @@ from sfedge_training.baselines.vlm.vlm_config import PUBLISHED
 from sfedge_training.data.sample import DRAWN_MARK
 from sfedge_training.loop.evaluate import Figures
 from sfedge_training.loop.memory import memory_advice
-from sfedge_training.loop.options import FOLDER, in_full, remote_code_option
 from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.training_options import FOLDER, in_full, remote_code_option
 from sfedge_training.model.encoders import ENCODERS
 from sfedge_training.reproduce.configs import needs_remote_code
 from sfedge_training.reproduce.plot import write_plot

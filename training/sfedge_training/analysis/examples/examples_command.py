@@ -16,9 +16,9 @@ from sfedge_training.analysis.examples.sheet import companion, write_sheet
 from sfedge_training.data.sample import DRAWN_MARK, Sample
 from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import usual_device
-from sfedge_training.loop.options import FOLDER, Command, dataset_names, remote_code_option
 from sfedge_training.loop.recipe import OWN, Recipe, dataset_tasks
 from sfedge_training.loop.reports import load_datasets, samples_of
+from sfedge_training.loop.training_options import FOLDER, Command, dataset_names, remote_code_option
 from sfedge_training.model.social_fusion import SocialFusion
 
 _LABEL_TASKS = tuple(name for name, task in TASKS.items() if task.output == "label")

@@ -16,7 +16,9 @@ from sfedge_training.baselines.vlm.vlm_evaluate import evaluate_baseline
 from sfedge_training.baselines.vlm.vlm_model import VisionLanguageModel, answer_loss
 from sfedge_training.data.sample import Split
 from sfedge_training.loop.evaluate import usual_device
-from sfedge_training.loop.options import (
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
+from sfedge_training.loop.training_options import (
     dataset_names,
     evaluation_options,
     in_full,
@@ -25,8 +27,6 @@ from sfedge_training.loop.options import (
     remote_code_option,
     run_options,
 )
-from sfedge_training.loop.recipe import Recipe
-from sfedge_training.loop.reports import load_datasets, print_figures, recipe_datasets, samples_of
 from sfedge_training.loop.training_run import System, train_and_save
 from sfedge_training.model.social_fusion import cast_frozen
 

@@ -21,7 +21,7 @@ from sfedge.core.structures import Image
 from sfedge.core.tasks import NO_GESTURE
 from sfedge_training.collection.archive import pictures_in, table_in
 from sfedge_training.collection.faces import fairface
-from sfedge_training.collection.item import Item, Teller, Told, split_of
+from sfedge_training.collection.item import Annotation, Item, LabelSource, split_of
 
 _RIM = 0.25  # on each side, of the hand's longer side
 _CELLS = 12  # a side, that the rim is blurred to
@@ -31,14 +31,14 @@ _FACES = 500  # of its pictures that make rims
 _BLURRED = 1 / 3  # of the rims
 _PART = (0.4, 1.0)  # of a face's picture that a rim shows
 
-_TELLERS: Mapping[str, Teller | None] = {
+_LABEL_SOURCES: Mapping[str, LabelSource | None] = {
     "folder": "people",  # HaGRID's own label
     "folder-doubtful": None,  # perhaps of the other hand: 7 of 25 that were looked at were at rest
     "model": "network",  # of the HaGRID authors' classifier
 }
 # Digits of the Turkish sign language, and the gestures that look the same. 7 has the ring finger
 # down and 0 the fingers in a circle, as gestures that no other real picture shows.
-_DIGITS: Mapping[str, tuple[str, Teller]] = {
+_DIGITS: Mapping[str, tuple[str, LabelSource]] = {
     "0": ("grip", "likeness"),
     "1": ("one", "people"),
     "2": ("peace", "people"),
@@ -59,17 +59,17 @@ def crops(file: Path) -> Iterator[Item]:
         DataError: the file cannot be read.
     """
     rows = {row["file"]: row for row in table_in(file, ("file", "label", "label_source"))}
-    tellers = {}
+    sources = {}
     for name, row in rows.items():
-        if row["label_source"] not in _TELLERS:
+        if row["label_source"] not in _LABEL_SOURCES:
             raise DataError(f"{name}: nobody is called {row['label_source']!r}", where=str(file))
-        if teller := _TELLERS[row["label_source"]]:
-            tellers[name] = teller
+        if source := _LABEL_SOURCES[row["label_source"]]:
+            sources[name] = source
     around = _surroundings(file.with_name(FACES))
-    for name, data in pictures_in(file, tellers):
+    for name, data in pictures_in(file, sources):
         picture, box = in_square(data, f"{file}: {name}", _rim_of(name, around))
         group = f"hagrid/{PurePosixPath(name).stem}"
-        told = Told("gesture", rows[name]["label"], tellers[name])
+        told = Annotation("gesture", rows[name]["label"], sources[name])
         yield Item(name, picture, "hand", (told,), group, split_of(group), box)
 
 
@@ -87,7 +87,7 @@ def digits(file: Path) -> Iterator[Item]:
     digit_of = {row["file"]: row["digit"] for row in rows}
     for name, data in pictures_in(file, digit_of):
         group = f"digits/{people[name]:03}"
-        told = Told("gesture", *_DIGITS[digit_of[name]])
+        told = Annotation("gesture", *_DIGITS[digit_of[name]])
         yield Item(name, data, "hand", (told,), group, split_of(group), FULL)
 
 
@@ -121,11 +121,11 @@ def in_square(data: bytes, where: str, around: Image | None = None) -> tuple[byt
 
 
 def _surroundings(file: Path) -> list[Image]:
-    """Faces that may be learnt from; none where the file is not there."""
+    """Faces that may be learned from; none where the file is not there."""
     if not file.is_file():
         return []
-    learnt = (item.picture for item in fairface(file) if item.split == "train")
-    pictures = (_decoded(data) for data in islice(learnt, _FACES))
+    learned = (item.picture for item in fairface(file) if item.split == "train")
+    pictures = (_decoded(data) for data in islice(learned, _FACES))
     return [picture for picture in pictures if picture is not None]
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from sfedge.core.errors import ConfigError, unknown_name
 from sfedge_training.drawings.body_parts import Layout
-from sfedge_training.drawings.write import write_layouts
+from sfedge_training.drawings.write_drawings import write_layouts
 from sfedge_training.humans import (
     render_affectnet,
     render_ego4d_lam,
     render_gazefollow,
     render_hagrid,
 )
-from sfedge_training.humans.crowd import Crowd
 from sfedge_training.humans.figure import load_library
+from sfedge_training.humans.rendered_people import Crowd
 
 _SIDES = (64, 1024)
 _LAYOUTS: Mapping[str, Callable[[Crowd], Layout]] = {

@@ -12,11 +12,11 @@ from sfedge_training.data.sample import Split
 from sfedge_training.drawings.body_parts import Record
 from sfedge_training.drawings.canvas import Extent
 from sfedge_training.humans.body_pose import Person, eye_centre
-from sfedge_training.humans.camera import Camera, Shot, Solid, shoot
 from sfedge_training.humans.figure import Figure, known_figure
 from sfedge_training.humans.landmark_points import Points, landmarks_of
 from sfedge_training.humans.makehuman import Floats
 from sfedge_training.humans.materials import dye, paint_eyes
+from sfedge_training.humans.render_camera import Camera, Shot, Solid, shoot
 from sfedge_training.humans.scenery import background, photographed, random_light
 
 _PORTIONS: Mapping[Split, float] = {"train": 1.0, "val": 0.25, "test": 0.25}

@@ -15,7 +15,7 @@ from sfedge_training.drawings.draw_hands import (
     draw_pose,
     flesh,
 )
-from sfedge_training.drawings.expressions import EXPRESSIONS, random_expression
+from sfedge_training.drawings.drawn_expressions import EXPRESSIONS, random_expression
 from sfedge_training.drawings.face import Head
 from sfedge_training.drawings.look import Look
 from sfedge_training.drawings.person import Body, Point, draw_arm, draw_person

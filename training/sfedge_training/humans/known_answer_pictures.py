@@ -1,6 +1,6 @@
 """Renders the pictures of `sfedge/diagnostics/known_answers`, whose answers are known.
 
-Run: python -m sfedge_training.humans.known_answers HUMANS FOLDER
+Run: python -m sfedge_training.humans.known_answer_pictures HUMANS FOLDER
 where HUMANS holds MakeHuman's data (docs/humans.md). One person to a picture, seen exactly from the
 front; the same data give the same bytes.
 """
@@ -18,11 +18,11 @@ import numpy as np
 from sfedge.core.structures import Image
 from sfedge_training.drawings.body_parts import save_picture
 from sfedge_training.humans.body_pose import Person, Stance, eyes_of, pose_person
-from sfedge_training.humans.camera import Camera, Light, shoot
 from sfedge_training.humans.figure import known_figure
 from sfedge_training.humans.gestures import Hold
-from sfedge_training.humans.hands import Side
+from sfedge_training.humans.hand_poses import Side
 from sfedge_training.humans.materials import dye, paint_eyes
+from sfedge_training.humans.render_camera import Camera, Light, shoot
 from sfedge_training.humans.skeleton import Vector, about, unit
 
 SAME_IN_MIRROR = ("expression", "gesture", "looking_at_me")  # tasks whose labels have no side

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sfedge_training.drawings.canvas import Extent, Pen
-from sfedge_training.drawings.expressions import Expression
+from sfedge_training.drawings.drawn_expressions import Expression
 from sfedge_training.drawings.face import Head, draw_head
 from sfedge_training.drawings.look import Look
 from sfedge_training.drawings.person import (

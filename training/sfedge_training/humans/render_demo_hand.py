@@ -1,6 +1,6 @@
 """Renders `sfedge/demo/raised_hand.png`, the open hand that is raised in the demo clip.
 
-Run: python -m sfedge_training.humans.demo_hand HUMANS FILE
+Run: python -m sfedge_training.humans.render_demo_hand HUMANS FILE
 where HUMANS holds MakeHuman's data (docs/humans.md). The same data give the same bytes.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 from sfedge.core.structures import Image
 from sfedge.demo.demo_hand import WRIST
 from sfedge_training.humans.body_pose import Stance, pose_person
-from sfedge_training.humans.camera import Camera, Light, shoot
 from sfedge_training.humans.figure import known_figure
 from sfedge_training.humans.gestures import Hold
+from sfedge_training.humans.render_camera import Camera, Light, shoot
 from sfedge_training.humans.skeleton import unit
 
 _SEED, _WHO = 20, 1  # whose hand it is
