@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from sfedge.core.boxes import Box, clamped
 from sfedge.core.structures import Detection
-from sfedge.tracking.people import Group, Sighting, group, is_raised, person_around
+from sfedge.tracking.people import (
+    Group,
+    Sighting,
+    group,
+    is_raised,
+    is_same_head,
+    person_around,
+)
 
 # A family photograph in fractions of a 16:9 frame: faces 5 % wide, as tall in pixels.
 FACE_A, BODY_A = Box(0.20, 0.20, 0.25, 0.29), Box(0.15, 0.14, 0.31, 0.95)
@@ -336,3 +343,13 @@ def test_where_the_picture_cuts_a_body_the_waist_is_low() -> None:
 
     assert is_raised(low, None, Box(0.3, 0.1, 0.7, 1.0))
     assert not is_raised(low, None, Box(0.3, 0.1, 0.7, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("inside", "is_same"), [(1.0, True), (0.8, True), (0.7, False), (0.0, False)]
+)
+def test_a_face_mostly_inside_another_is_the_same_head(inside: float, is_same: bool) -> None:
+    small = Box(0.4 - 0.1 * inside, 0.3, 0.5 - 0.1 * inside, 0.4)  # half as wide and tall
+    large = Box(0.2, 0.25, 0.4, 0.45)
+    assert is_same_head(small, large) is is_same
+    assert is_same_head(large, small) is is_same

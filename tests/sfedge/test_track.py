@@ -191,6 +191,11 @@ def test_what_looks_like_a_face_now_and_then_is_nobody() -> None:
     assert not any(ids_shown(([0.7] * 5 + [None] * 15) * 4))
 
 
+def test_an_unconfirmed_face_that_is_gone_for_long_begins_anew() -> None:
+    """A third of a second: what it then was seen for before neither helps nor hinders it."""
+    assert ids_shown([0.62] * 3 + [None] * 12 + [0.62] * 12) == [False] * 23 + [True] * 4
+
+
 def test_on_somebodys_clothes_only_a_clear_face_is_a_person() -> None:
     tie = Box(0.21, 0.45, 0.24, 0.50)
     assert not any(ids_shown([0.7] * 30, tie))
