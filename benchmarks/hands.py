@@ -53,7 +53,7 @@ def look_at_all(folder: Path, every: int = 1) -> Iterator[Look]:
 
     Args:
         folder: holds the pictures and their table.
-        every: looks at one of so many.
+        every: looks at one picture in this many.
     """
     with (folder / LABELS).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[::every]
@@ -132,7 +132,7 @@ def _small(look: Look) -> Pillow.Image:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--every", default=1, show_default=True, help="Look at one picture of so many.")
+@click.option("--every", default=1, show_default=True, help="Look at one picture in N.")
 @click.option("--sheets", type=click.Path(path_type=Path), help="A folder for contact sheets.")
 @click.option("--out", type=click.Path(path_type=Path), default=machine.RESULTS / "hands.md")
 def main(folder: Path, every: int, sheets: Path | None, out: Path) -> None:

@@ -147,7 +147,7 @@ def present(vector: Vector) -> tuple[Part, ...]:
 def shown_in(landmarks: Landmarks, view: str) -> Landmarks:
     """The landmarks that go with a kind of view.
 
-    Only what the view shows is told beside it: training's pictures of hands and faces come without
+    Only what the view shows is given beside it: training's pictures of hands and faces come without
     the people whom they belong to. A view of hands has the body where no hand is known.
 
     Args:

@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parent / "known_answers"
 TOLERANCE = 0.3  # of the frame: mean distance of gaze points from where the mirror puts them
 MOST = 0.6  # share of the pictures in which a label may be another one in the mirror
 _OPPOSITE = 0.75  # share of answers that may be the opposite; with more, a sign is wrong
-_FEWEST = 4  # answers, or pairs of them, from which it is told; fewer show nothing
+_FEWEST = 4  # answers, or pairs of them, from which it is reported; fewer show nothing
 
 _GAZE = "gaze"  # the task whose points lie where head and eyes turn
 _SIDES: Mapping[str, Literal["left", "right"]] = {"left": "right", "right": "left"}

@@ -11,7 +11,7 @@ from sfedge.core.tasks import Task
 from sfedge.inference.conditions import CONDITIONS, raised_hands
 from sfedge.inference.crop import free_hand_queries, hand_queries, query_for
 
-_CLEARLY = 1.2  # so many times as large as one chosen before, another takes the place
+_CLEARLY = 1.2  # another takes the place of one chosen before if it is this many times as large
 
 _Item = TypeVar("_Item", Track, Hand)
 

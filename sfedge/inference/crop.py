@@ -65,7 +65,7 @@ def hand_view(hands: Sequence[Box], margin: float, aspect: float) -> Box:
 def hands_together(hands: Sequence[Hand], aspect: float) -> list[tuple[Hand, ...]]:
     """The hands that a view of hands shows at once: each alone, or two close together.
 
-    Their sides do not matter: of hands that cross they are often told wrongly.
+    Their sides do not matter: of hands that cross they are often wrong.
 
     Args:
         hands: of one person, or those without a person.

@@ -68,7 +68,7 @@ def losses(score: Score) -> list[str]:
             (len(asked.unreadable), "pictures that cannot be read"),
             (len(asked.outside), "labels whose box or point lies outside the picture"),
             (counts.unclear, "labels that are unclear"),
-            (counts.told_by_others, "pseudo-labels, no truth to score by"),
+            (counts.pseudo_labels, "pseudo-labels, no truth to score by"),
             (lacking, "labels of tasks that the model does not answer"),
             (counts.beyond_limit, "labels beyond --limit"),
             (counts.in_other_splits, "labels in other splits"),

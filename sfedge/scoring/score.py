@@ -69,7 +69,7 @@ class Counts:
     in_table: int = 0
     in_other_splits: int = 0
     unclear: int = 0
-    told_by_others: int = 0  # than people: no truth to score by
+    pseudo_labels: int = 0  # than people: no truth to score by
     beyond_limit: int = 0
     without_task: Counter[str] = field(default_factory=Counter)  # by a task that the bundle lacks
 
@@ -201,14 +201,14 @@ def _chosen(
         taken = [row for row in taken if row.task in choice.tasks]
     counts.without_task.update(row.task for row in taken if row.task not in own)
     known = [row for row in taken if row.task in own]
-    told = [row for row in known if not row.other.get(LABEL_SOURCE)]
-    counts.told_by_others = len(known) - len(told)
-    clear = [row for row in told if row.label != UNCLEAR]
-    counts.unclear = len(told) - len(clear)
+    given = [row for row in known if not row.other.get(LABEL_SOURCE)]
+    counts.pseudo_labels = len(known) - len(given)
+    clear = [row for row in given if row.label != UNCLEAR]
+    counts.unclear = len(given) - len(clear)
     if not clear:
         lacking = ", ".join(counts.without_task)
         what = f"the model has none of its tasks ({lacking})" if lacking else "no label is left"
-        if known and not told:
+        if known and not given:
             what = f"all its labels are pseudo-labels (column {LABEL_SOURCE}): no truth to score by"
         raise DataError(
             what,

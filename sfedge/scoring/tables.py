@@ -37,7 +37,7 @@ def to_json(score: Score) -> dict[str, Any]:
             "in_other_splits": counts.in_other_splits,
             "of_tasks_the_model_lacks": dict(counts.without_task),
             "unclear": counts.unclear,
-            "told_by_others": counts.told_by_others,
+            "pseudo_labels": counts.pseudo_labels,
             "beyond_limit": counts.beyond_limit,
             "outside_their_picture": asked.outside,
             "several_answers": asked.several,

@@ -210,7 +210,7 @@ def test_what_no_person_told_is_no_truth_to_score_by(
     assert finished.code == 0, finished.err
     found = json.loads(finished.out)
     assert found["tasks"]["expression"]["samples"] == 1
-    assert found["labels"]["told_by_others"] == 1
+    assert found["labels"]["pseudo_labels"] == 1
     assert "pseudo-labels, no truth to score by: 1" in finished.err
 
 

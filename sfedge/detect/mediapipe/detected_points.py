@@ -35,7 +35,7 @@ class FoundHand:
     points: Values  # (21, 3) x, y and depth, all in pixels
     side: Literal["left", "right"]
     side_score: float  # probability of the side, at least 0.5
-    presence: float = 1.0  # probability that it is a hand; 1 where that is not told
+    presence: float = 1.0  # probability that it is a hand; 1 where that is not known
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -71,7 +71,7 @@ class HandFinder:
     def find_at(self, image: Image, likely: Region) -> FoundHand | None:
         """The hand of an arm, looked for more closely than `find` does.
 
-        That is told by the body, so that weak palms count, too, and the place itself where no palm
+        The body shows its place, so that weak palms count, too, and the place itself where no palm
         is seen. Each is looked at twice, the second time from where the first look sees a hand.
 
         Args:

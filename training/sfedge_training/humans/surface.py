@@ -18,7 +18,7 @@ class Surface:
 
     @classmethod
     def of(cls, corners: Indices, faces: Indices, vertices: int) -> "Surface":
-        """The surface of some faces of a mesh with so many vertices."""
+        """The surface of some faces of a mesh, given its number of vertices."""
         of_faces = (
             np.ones(corners.size, np.float32), corners.ravel(), np.arange(0, corners.size + 1, 3)
         )  # fmt: skip
