@@ -247,7 +247,10 @@ def test_frames_of_a_live_source_at_or_after_the_end_are_not_shown() -> None:
         assert run.report.is_complete
 
 
-@pytest.mark.parametrize(("end", "ended"), [(0.2, "end of range"), (500.0, "end of source")])
+@pytest.mark.parametrize(
+    ("end", "ended"),
+    [(0.2, "end of range"), (20.0, "end of source"), (500.0, "end of source")],
+)
 def test_a_live_source_that_keeps_the_range_itself_is_told_from_one_that_ended(
     end: float, ended: str
 ) -> None:
