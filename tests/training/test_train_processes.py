@@ -73,9 +73,17 @@ def column(run: Path, name: str) -> list[float]:
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> None:
-    """All but those hardly any gradient reaches: AdamW makes whole steps of their rounding."""
     assert isinstance(one, SocialFusion)
     assert isinstance(other, SocialFusion)
+    for name, tensor in trained_state(one).items():
+        torch.testing.assert_close(trained_state(other)[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def nearly_same_weights(one: SocialFusion, other: SocialFusion) -> None:
+    """All but those hardly any gradient reaches: AdamW makes whole steps of their rounding.
+
+    Sums in another order round otherwise, so only a division of a batch may be compared like this.
+    """
     differing = count = 0
     for name, tensor in trained_state(one).items():
         same = trained_state(other)[name]
@@ -96,7 +104,7 @@ def test_a_batch_in_parts_is_the_same_step(drawings: Path, tmp_path: Path, parts
         assert column(tmp_path / "parts", name) == pytest.approx(
             column(tmp_path / "whole", name), rel=1e-5
         )
-    same_weights(whole, divided)
+    nearly_same_weights(whole, divided)
 
 
 def words(drawings: Path, run: Path, *more: object) -> list[str]:
