@@ -70,9 +70,13 @@ def run_train(
     return done.steps
 
 
-def losses(run: Path) -> list[str]:
+def rows_of(run: Path) -> list[dict[str, str]]:
     with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-        return [row["loss"] for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
+
+
+def losses(run: Path) -> list[str]:
+    return [row["loss"] for row in rows_of(run)]
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
@@ -91,6 +95,30 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert losses(whole) == losses(stopped)
     for name, tensor in trained_state(unbroken).items():
         assert torch.equal(tensor, trained_state(resumed)[name]), name
+
+
+def test_a_balanced_weight_makes_gaze_gradients_as_long_as_those_of_labels(
+    samples: dict[str, list[Sample]], tmp_path: Path
+) -> None:
+    run_train(fresh_model(), samples, replace(RECIPE, gaze_weight="balanced"), tmp_path)
+    means: dict[str, float] = {}
+    weights = []
+    for row in rows_of(tmp_path):
+        kind = "label" if row["label_loss"] else "gaze"
+        norm = float(row["gradient_norm"])
+        if kind == "gaze":
+            weight = float(row["gaze_weight"])
+            wanted = means["label"] / means["gaze"] if len(means) == 2 else 1.0
+            assert weight == pytest.approx(wanted, rel=1e-4)
+            weights.append(weight)
+            norm /= weight
+        means[kind] = 0.98 * means[kind] + 0.02 * norm if kind in means else norm
+    assert weights[0] == 1
+    assert len(set(weights)) > 5
+
+    labels = {"affectnet": samples["affectnet"]}
+    run_train(fresh_model(), labels, replace(RECIPE, datasets=("affectnet",)), tmp_path / "labels")
+    assert not any(row["gaze_weight"] for row in rows_of(tmp_path / "labels"))
 
 
 def test_only_the_recipes_parts_move(samples: dict[str, list[Sample]], tmp_path: Path) -> None:
@@ -199,7 +227,12 @@ def test_a_recipe_reads_back_and_tells_all_faults() -> None:
     recipe = Recipe(datasets=("pisc", "hagrid"), gaze_weight=0.5)
     assert recipe_from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     assert recipe.tasks == ("domain", "relation", "gesture")
-    assert Recipe().heatmap_weight == pytest.approx(0.2)
+    assert Recipe(gaze_weight="paper").heatmap_weight() == pytest.approx(0.2)
+    old = Recipe().to_json() | {"gaze_weight": None}  # as it was saved when "paper" had no name
+    assert recipe_from_json(old).gaze_weight == "paper"
+    for wrong in (0, -1.0, True, "even"):
+        with pytest.raises(ConfigError, match="gaze weight"):
+            Recipe(gaze_weight=wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"epochs 0 .*batch -1"):
         Recipe(epochs=0, batch=-1)
     with pytest.raises(UnknownNameError, match="Did you mean 'gazefollow'"):

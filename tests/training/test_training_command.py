@@ -319,6 +319,8 @@ def test_a_stopped_training_goes_on_with_the_same_command(
         (("--with-connector",), UsageError, "there is no pre-training to take it from"),
         (("--datasets", "gaze"), UnknownNameError, "Did you mean 'gazefollow'"),
         (("--datasets", ","), ConfigError, "no dataset is chosen"),
+        (("--gaze-weight", "0"), ConfigError, "gaze weight 0"),
+        (("--gaze-weight", "even"), click.UsageError, "neither a number nor paper or balanced"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_anything_is_read(

@@ -40,6 +40,7 @@ from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.model.states import frozen_state, load_state, part_of, trained_state
 
+_MEMORY = 0.98  # of the running means of gradients: about the last fifty steps of a kind
 _KEPT = 2  # checkpoints of a running training that stay
 
 
@@ -50,12 +51,28 @@ class Progress:
     steps: int = 0
     best: float | None = None  # lowest validation loss so far
     stale: int = 0  # epochs since then
+    label_norm: float | None = None  # running mean length of label steps' gradients
+    gaze_norm: float | None = None  # of gaze steps', at a weight of 1
 
     def judged(self, loss: float) -> "Progress":
         """After one more validation."""
         if self.best is None or math.isnan(self.best) or loss < self.best:
             return replace(self, best=loss, stale=0)
         return replace(self, stale=self.stale + 1)
+
+    def stepped(self, norm: float, gaze_weight: float | None = None) -> "Progress":
+        """After one more step, whose gradient had this length; `gaze_weight` is a gaze step's."""
+        further = replace(self, steps=self.steps + 1)
+        if not math.isfinite(norm):
+            return further
+        if gaze_weight is None:
+            return replace(further, label_norm=_mean(self.label_norm, norm))
+        return replace(further, gaze_norm=_mean(self.gaze_norm, norm / gaze_weight))
+
+    @property
+    def balance(self) -> float:
+        """The heatmap loss's weight at which both kinds of steps are equally long; 1 till known."""
+        return self.label_norm / self.gaze_norm if self.label_norm and self.gaze_norm else 1.0
 
     @property
     def is_best(self) -> bool:
@@ -65,6 +82,10 @@ class Progress:
     def is_over(self, patience: int) -> bool:
         """Whether `patience` epochs, if not 0, have brought nothing better."""
         return 0 < patience <= self.stale
+
+
+def _mean(mean: float | None, value: float) -> float:
+    return value if mean is None else _MEMORY * mean + (1 - _MEMORY) * value
 
 
 def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[str, Any]) -> None:
@@ -101,7 +122,7 @@ def check_same_recipe(run: Path, recipe: Recipe) -> None:
         write_json(path, own)
         save_tasks(run, recipe)
         return
-    held = read_json(path)
+    held = recipe_from_json(read_json(path), where=str(path)).to_json()
     others = [name for name in own if name not in _FREE and own[name] != held.get(name)]
     if others:
         name = others[0]

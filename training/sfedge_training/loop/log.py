@@ -13,6 +13,7 @@ FIELDS = (
     "label_loss",
     "gaze_loss",
     "gradient_norm",
+    "gaze_weight",
     "validation_loss",
 )
 

@@ -38,9 +38,10 @@ class Recipe:
     warmup: int = 500  # steps of linear warm-up, then a cosine to zero
     weight_decay: float = 0.01  # not in the paper; AdamW's usual value
     gradient_norm: float = 1.0  # not in the paper; clipping that a healthy run rarely meets
-    # Weight of the heatmap loss. The paper scales it "depending on the number of tasks" without a
-    # formula; None takes 1 / (number of datasets).
-    gaze_weight: float | None = None
+    # Weight of the heatmap loss, which the paper scales "depending on the number of tasks" without
+    # a formula: a number, "paper" for 1 / (number of datasets), the literal reading, or "balanced"
+    # for gradients as long as those of label steps (docs/recipe.md has what each comes to).
+    gaze_weight: float | Literal["paper", "balanced"] = "balanced"
     augment: bool = True  # flips and small shifts; the paper does not say
     precision: Literal["fp32", "bf16"] = "fp32"  # of the forward pass; weights stay fp32
     # The sizes without published weights (preset `tiny`) first train every part, without LoRA;
@@ -84,8 +85,9 @@ class Recipe:
                 (not 0 <= self.weight_decay < 1, f"weight decay {self.weight_decay}"),
                 (self.gradient_norm <= 0, f"gradient norm {self.gradient_norm}"),
                 (
-                    self.gaze_weight is not None and self.gaze_weight <= 0,
-                    f"gaze weight {self.gaze_weight}",
+                    self.gaze_weight not in ("paper", "balanced")
+                    and not _is_positive(self.gaze_weight),
+                    f"gaze weight {self.gaze_weight!r}",
                 ),
                 (
                     not 1 <= self.micro_batches <= max(self.batch, 1),
@@ -113,10 +115,11 @@ class Recipe:
         of = {**dataset_tasks(), OWN: self.own_tasks}
         return tuple(dict.fromkeys(task for name in self.datasets for task in of[name]))
 
-    @property
-    def heatmap_weight(self) -> float:
-        """The paper's lambda in L = L_llm + lambda * L_heatmap."""
-        return 1.0 / len(self.datasets) if self.gaze_weight is None else self.gaze_weight
+    def heatmap_weight(self, balance: float = 1.0) -> float:
+        """The paper's lambda in L = L_llm + lambda * L_heatmap; `balance` is the balanced one."""
+        if self.gaze_weight == "paper":
+            return 1.0 / len(self.datasets)
+        return balance if self.gaze_weight == "balanced" else float(self.gaze_weight)
 
     def margin(self, task: str) -> float:
         """What the views of a task were grown by in training, see `Task.margin`."""
@@ -128,6 +131,10 @@ class Recipe:
         return asdict(self) | {"datasets": list(self.datasets), "own_tasks": list(self.own_tasks)}
 
 
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
     """A recipe from its JSON object.
 
@@ -135,6 +142,8 @@ def recipe_from_json(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
         ConfigError: a setting is unknown or out of range.
     """
     data = {_RENAMED.get(name, name): value for name, value in data.items()}
+    if data.get("gaze_weight", 0) is None:  # as it was saved when there was no other formula
+        data["gaze_weight"] = "paper"
     known = {field.name for field in fields(Recipe)}
     unknown = sorted(set(data) - known)
     if unknown:

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from sfedge_training.data.mixture import Opener, Share, batch_loader, plan_epoch
@@ -124,9 +124,12 @@ def train(
     with loop.log(run, progress.steps) as log, loop.bar(total, progress.steps) as bar:
         while progress.steps < last and not progress.is_over(recipe.patience):
             step = progress.steps
+            weight = recipe.heatmap_weight(progress.balance)
             with memory_advice(recipe):
-                row = loop.step(step, total, list(islice(batches, recipe.micro_batches)))
-            progress = replace(progress, steps=step + 1)
+                parts = list(islice(batches, recipe.micro_batches))
+                row = loop.step(step, total, parts, weight)
+            row |= _applied_weight(row)
+            progress = progress.stepped(row["gradient_norm"], row.get("gaze_weight"))
             if held_out and progress.steps % per_epoch == 0:
                 with memory_advice(recipe):
                     row["validation_loss"] = loop.mean_loss(held_out, opener, workers)
@@ -185,18 +188,25 @@ def learning_rate(step: int, total: int, recipe: Recipe) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def _applied_weight(row: Mapping[str, float]) -> dict[str, float]:
+    """What a step of gaze alone weighed its loss by; a baseline has a formula of its own."""
+    if "label_loss" in row or not row.get("gaze_loss"):
+        return {}
+    return {"gaze_weight": row["loss"] / row["gaze_loss"]}
+
+
 class _Objective(nn.Module, Generic[_Model, _Batch]):
     """The loss as a module: what shares gradients or weights out hooks into its call."""
 
-    def __init__(self, model: _Model, loss: Loss[_Model, _Batch], recipe: Recipe) -> None:
+    def __init__(self, model: _Model, loss: Loss[_Model, _Batch], precision: str) -> None:
         super().__init__()
-        self.model, self.loss, self.recipe = model, loss, recipe
+        self.model, self.loss, self.precision = model, loss, precision
 
-    def forward(self, batch: _Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: _Batch, gaze_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
         device = next(self.parameters()).device.type
         # Here and not in accelerate, whose precision is one for all runs of a process.
-        with torch.autocast(device, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            return self.loss(self.model, batch, self.recipe.heatmap_weight)
+        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.loss(self.model, batch, gaze_weight)
 
 
 class _Loop(Generic[_Model, _Batch]):
@@ -210,7 +220,7 @@ class _Loop(Generic[_Model, _Batch]):
         self.objective: Any
         self.optimizer: Any
         self.objective, self.optimizer = self.accelerator.prepare(
-            _Objective(model, loss, recipe),
+            _Objective(model, loss, recipe.precision),
             torch.optim.AdamW(
                 [p for p in model.parameters() if p.requires_grad],
                 lr=recipe.learning_rate,
@@ -239,7 +249,9 @@ class _Loop(Generic[_Model, _Batch]):
     def bar(self, total: int, done: int) -> Any:
         return tqdm(total=total, initial=done, unit="step", disable=not self.is_main)
 
-    def step(self, step: int, total: int, parts: Sequence[_Batch]) -> dict[str, float]:
+    def step(
+        self, step: int, total: int, parts: Sequence[_Batch], gaze_weight: float
+    ) -> dict[str, float]:
         """Descend once, on the parts of one planned batch; what to log, of the whole batch."""
         recipe, accelerator = self.recipe, self.accelerator
         rate = learning_rate(step, total, recipe)
@@ -252,12 +264,13 @@ class _Loop(Generic[_Model, _Batch]):
         for place, part in enumerate(parts):
             is_open = place + 1 < len(parts)
             with accelerator.no_sync(self.objective) if is_open else nullcontext():
-                value, logged = self.objective(part.to(accelerator.device))
+                value, logged = self.objective(part.to(accelerator.device), gaze_weight)
                 # Gradients become means over processes; the loss is one over the batch.
                 accelerator.backward(value * (part.count / count * accelerator.num_processes))
             means.add({"loss": value, **logged}, part.count)
         free = [p for p in self.objective.parameters() if p.requires_grad]
         norm = accelerator.clip_grad_norm_(free, recipe.gradient_norm)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm  # of all shards
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         averages = means.means(self._sum)
@@ -267,11 +280,13 @@ class _Loop(Generic[_Model, _Batch]):
     def mean_loss(
         self, plan: Sequence[Sequence[Sample]], opener: Opener[_Batch], workers: int
     ) -> float:
-        """The loss of planned batches as the model stands."""
+        """The loss of planned batches as the model stands; a balanced weight counts as 1."""
         self.objective.eval()
         means = _Means()
         for batch in batch_loader(opener(plan, augment=False, share=self.share), workers=workers):
-            value, _ = self.objective(batch.to(self.accelerator.device))
+            value, _ = self.objective(
+                batch.to(self.accelerator.device), self.recipe.heatmap_weight()
+            )
             means.add({"loss": value}, batch.count)
         return means.means(self._sum)["loss"]
 

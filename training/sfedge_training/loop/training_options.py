@@ -15,6 +15,21 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 Command = Callable[..., None]
 
 
+class GazeWeight(click.ParamType[Any]):
+    """A number above 0, or one of the names that `Recipe.gaze_weight` knows."""
+
+    name = "weight"
+
+    def convert(self, value: Any, *_: Any) -> Any:
+        """The name as it is, or the number."""
+        if not isinstance(value, str) or value in ("paper", "balanced"):
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor paper or balanced")
+
+
 def preset_option(names: Iterable[str]) -> Callable[[Command], Command]:
     """`--preset`, one of these."""
     return click.option(
@@ -155,8 +170,12 @@ def run_options(command: Command) -> Command:
         ),
         click.option(
             "--gaze-weight",
-            type=float,
-            help="Weight of the heatmap loss, the paper's lambda. [1 / number of datasets]",
+            type=GazeWeight(),
+            metavar="NUMBER|paper|balanced",
+            default=usual.gaze_weight,
+            show_default=True,
+            help="Weight of the heatmap loss, the paper's lambda: a number; paper, 1 / number of "
+            "datasets; balanced, gradients as long as those of other steps.",
         ),
         click.option(
             "--augment/--no-augment",

@@ -71,7 +71,7 @@ def vlm_train(
     datasets the training is joint, with one it is single. A run that was stopped goes on where it
     was.
     """
-    if settings["gaze_weight"] is not None:
+    if settings["gaze_weight"] != Recipe().gaze_weight:
         raise UsageError(
             "gaze is text like every other answer here, and has no weight",
             where="--gaze-weight",
