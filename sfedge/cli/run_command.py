@@ -141,6 +141,12 @@ def seconds(text: str | float) -> float:
     metavar="RATE",
     help="The pictures of a folder are the frames of a film, at this frame rate.",
 )
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder above SOURCE that --out mirrors: with --root videos, the results of "
+    "videos/a/x.mp4 go to out/a.",
+)
 @click.option("--no-video", is_flag=True, help="Write no annotated video or pictures.")
 @click.option("--wide", is_flag=True, help="Give the table a column for each label's probability.")
 @offline_option
@@ -169,6 +175,7 @@ def run(
     max_pairs: int | None,
     smoothing: float,
     as_video: float | None,
+    root: Path | None,
     no_video: bool,
     wide: bool,
     offline: bool,
@@ -185,6 +192,8 @@ def run(
     """
     if no_pairs and max_pairs:
         raise click.UsageError("--no-pairs and --max-pairs contradict each other.")
+    if root is not None and root.resolve() not in Path(source).resolve().parents:
+        raise click.UsageError(f"--root {root} is no folder above {source}.")
     if max_pairs is None:
         max_pairs = _DEFAULTS.max_pairs
     config = RunConfig(
@@ -211,6 +220,7 @@ def run(
         source,
         config,
         out,
+        root=root,
         annotated=not no_video,
         every_frame=every_frame,
         wide=wide,
@@ -223,6 +233,7 @@ def run_source(
     config: RunConfig,
     out: Path,
     *,
+    root: Path | None = None,
     annotated: bool = True,
     every_frame: bool = False,
     wide: bool = False,
@@ -246,7 +257,9 @@ def run_source(
         for note in filter(None, (session.engine_note, session.detector_note)):
             click.echo(f"sfedge: note: {note}", err=True)
         session.add_sink(_GapLines())
-        outcome = process(session, out, annotated=annotated, every_frame=every_frame, wide=wide)
+        outcome = process(
+            session, out, root=root, annotated=annotated, every_frame=every_frame, wide=wide
+        )
     report, files = outcome.report, outcome.files
     for text in (*report.losses, *report.warnings, *_remarks(report, config)):
         click.echo(f"sfedge: warning: {text}", err=True)

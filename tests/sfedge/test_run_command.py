@@ -60,6 +60,25 @@ def test_a_run_prints_json_where_a_program_reads_it(
     assert printed["seconds"]["ask"] > 0
 
 
+def test_a_folder_above_the_source_is_mirrored(
+    command: Command, scene: Scene, tmp_path: Path
+) -> None:
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    clip = videos / "morning" / "table 2" / "sway.avi"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(scene.video.read_bytes())
+    words = ("run", clip, "--out", out, "--detections", scene.detections)
+    short = ("--no-video", "--end", "0.2", "--root")
+
+    finished = command(*words, *short, videos)
+    refused = command(*words, *short, out)
+
+    assert finished.code == 0, finished.err
+    assert (out / "morning" / "table 2" / "sway.jsonl").is_file()
+    assert refused.code == 2
+    assert f"--root {out} is no folder above {clip}" in refused.err
+
+
 def test_the_options_of_the_library_are_those_of_the_command(
     command: Command, scene: Scene, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import network_trap
 import numpy as np
 import pytest
+import torch
 from network_trap import Outcome
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,9 +22,14 @@ from sfedge.core.errors import EngineError
 from sfedge.detect.conversion import networks
 from sfedge.engines import ENGINES
 from sfedge.system import telemetry
+from sfedge_training.loop.checkpoint import save_model
+from sfedge_training.loop.recipe import Recipe
+from sfedge_training.model.model_config import PRESETS
+from sfedge_training.model.social_fusion import build_model
 
 ROOT = Path(__file__).parents[2]
 SFEDGE = (sys.executable, "-m", "sfedge")
+TRAIN = (sys.executable, "-m", "sfedge_training")
 
 # A program that lives on: libraries report some seconds after they were used.
 LIBRARY = """
@@ -76,6 +82,10 @@ QUIET = (
     "engine list",
     "window",
     "library",
+    "training draw",
+    "training check",
+    "training",
+    "export",
 )
 
 
@@ -127,6 +137,14 @@ def _permitted() -> None:
         pytest.skip(f"commands cannot be run in a network of their own: {why}")
 
 
+def _parts(folder: Path) -> Path:
+    """Encoder and language model of the preset `tiny`, with random weights."""
+    torch.manual_seed(0)
+    bare = build_model(PRESETS["tiny"], with_lora=False)
+    save_model(folder / "work" / "parts", bare, Recipe(pretraining=True), {})
+    return folder / "work" / "parts"
+
+
 @pytest.fixture(scope="module")
 def runs(
     tmp_path_factory: pytest.TempPathFactory, scene: Scene, astronaut: NDArray[np.uint8]
@@ -151,6 +169,17 @@ def runs(
         "engine list": [*SFEDGE, "engine", "list"],
         "window": [sys.executable, "-c", WINDOW, clip],
         "library": [sys.executable, "-c", LIBRARY, clip, str(DRAWN_BUNDLE), *installed_engines()],
+        "training draw": [*TRAIN, "draw", "drawings", "--count", "8", "--val", "2", "--test", "2"],
+        "training check": [*TRAIN, "check", "gazefollow", "drawings/gazefollow"],
+        "training": [
+            *(*TRAIN, "train", "drawings", "--out", "trained", "--pretrained", str(_parts(folder))),
+            *("--datasets", "gazefollow", "--epochs", "1", "--features", "features"),
+            "--no-augment",
+        ],
+        "export": [
+            *(sys.executable, "-m", "sfedge_export", "trained/model", "--out", "exported.zip"),
+            *("--precision", "fp32"),
+        ],
     }
     return run_all(folder, commands)
 
@@ -195,12 +224,14 @@ def test_the_commands_did_their_work(runs: Runs) -> None:
     for name in ("run", "offline", "live", "demo"):
         assert list((runs.folder / "work" / name).glob("*.annotated.mp4"))
     assert (runs.folder / "work" / "score" / "score.md").is_file()
+    assert (runs.folder / "work" / "exported.zip").is_file()
 
 
 def test_no_file_lies_outside_the_folders_that_the_documents_name(runs: Runs) -> None:
     assert strangers(runs.files) == []
     outputs = {file.parts[1] for file in runs.files if file.parts[0] == "work"}
-    assert outputs == {"run", "offline", "live", "demo", "score"}
+    named = {"run", "offline", "live", "demo", "score"}
+    assert outputs == named | {"parts", "drawings", "features", "trained", "exported.zip"}
 
 
 def test_the_trap_notices_whatever_is_said(controls: Runs) -> None:
