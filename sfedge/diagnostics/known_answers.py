@@ -23,6 +23,7 @@ from sfedge.core.landmarks import Points
 from sfedge.core.structures import Frame, Image, Prediction, Track
 from sfedge.core.tasks import Task
 from sfedge.diagnostics.face_direction import eyes_by_irises, head_by_key_points, head_by_mesh
+from sfedge.inference.hand_answers import settled
 from sfedge.inference.plan import IntervalPlanner
 from sfedge.inference.query_landmarks import with_landmarks
 from sfedge.runtime import own_parts
@@ -227,7 +228,7 @@ def _look(known: Known, detector: Detector, model: Model | None, tasks: Sequence
         queries = planner.plan(scene, frame.time)
         if getattr(model, "reads_landmarks", False):
             queries = with_landmarks(queries, scene, frame, find)
-        found = own_parts.answers(model, frame, queries) if queries else []
+        found = settled(own_parts.answers(model, frame, queries)) if queries else []
         # What is answered of others counts where nothing is of that person.
         found.sort(key=lambda answer: person is None or person.id not in answer.people)
         for answer in found:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from sfedge.core.structures import Prediction, Scene
 from sfedge.core.tasks import Task
+from sfedge.inference.hand_answers import settled
 from sfedge.inference.newest_answers import NewestAnswers
 from sfedge.inference.smoother import Smoother
 
@@ -47,9 +48,12 @@ class AnswerHistory:
             now: its time.
 
         Returns:
-            The same answers, smoothed; and the older ones that hold for those in sight.
+            The same answers, smoothed, of two hands close together only those that count
+            (`settled`); and the older ones that hold for those in sight.
         """
-        fresh = tuple(self._smoother.update(answers, answers[0].time)) if answers else ()
+        fresh: tuple[Prediction, ...] = ()
+        if answers:
+            fresh = tuple(settled(self._smoother.update(answers, answers[0].time)))
         carried = self._newest.update(fresh, scene, now)
         if fresh:  # of people who have left since they were asked about, too: not to be carried
             self._forget(self._left)

@@ -63,7 +63,7 @@ def hand_view(hands: Sequence[Box], margin: float, aspect: float) -> Box:
 
 
 def hands_together(hands: Sequence[Hand], aspect: float) -> list[tuple[Hand, ...]]:
-    """The hands that a view of hands shows at once: each alone, or two close together.
+    """The hands that one view of hands shows: each alone, or two close together.
 
     Their sides do not matter: of hands that cross they are often wrong.
 
@@ -116,7 +116,7 @@ def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float)
     """The queries of `task`, which is about hands, about some of a person's hands.
 
     A view of the person shows both hands and does not distinguish them, so that one query is
-    about both; a view of the hand shows one, or both where they are close together.
+    about both. Views of hands show each alone, and two that are close together at once, too.
 
     Args:
         task: what to ask.
@@ -125,8 +125,7 @@ def hand_queries(task: Task, track: Track, hands: Sequence[Hand], aspect: float)
         aspect: the picture's width divided by its height, in pixels.
     """
     if task.view == "hand":
-        groups = hands_together(hands, aspect)
-        return [_hand_query(task, (track.id,), group, task.margin, aspect) for group in groups]
+        return _hand_queries(task, (track.id,), hands, task.margin, aspect)
     view = view_of(track, task)
     if view is None:
         return []
@@ -141,9 +140,23 @@ def free_hand_queries(task: Task, hands: Sequence[Hand], aspect: float) -> list[
         hands: the hands; two close together are taken for one person's.
         aspect: the picture's width divided by its height, in pixels.
     """
-    margin = task.margin if task.view == "hand" else _AROUND_HAND
+    if task.view == "hand":
+        return _hand_queries(task, (), hands, task.margin, aspect)
     groups = hands_together(hands, aspect)
-    return [_hand_query(task, (), group, margin, aspect) for group in groups]
+    return [_hand_query(task, (), group, _AROUND_HAND, aspect) for group in groups]
+
+
+def _hand_queries(
+    task: Task, people: tuple[int, ...], hands: Sequence[Hand], margin: float, aspect: float
+) -> list[Query]:
+    """Of each group of hands, and of each hand in it that was detected."""
+    queries = []
+    for group in hands_together(hands, aspect):
+        queries.append(_hand_query(task, people, group, margin, aspect))
+        if len(group) > 1:
+            alone = [hand for hand in group if not hand.from_body]
+            queries += [_hand_query(task, people, (hand,), margin, aspect) for hand in alone]
+    return queries
 
 
 def _hand_query(

@@ -81,7 +81,8 @@ class BudgetPlanner:
     change and the more the person has moved since. As age grows without end and the other factors
     do not, every query gets its turn. A new hand of one whose hands were asked about is as
     urgent as if it had moved far, no more: ids of hands change often. Queries on a view that is
-    encoded anyway come along if they are nearly as urgent.
+    encoded anyway come along if they are nearly as urgent, and those about two hands close together
+    along with those about each.
 
     Args:
         tasks: what to ask.
@@ -117,11 +118,15 @@ class BudgetPlanner:
         while queue and len(chosen) < limit:
             first = queue[0]
             floor = _MATE_URGENCY * urgency[slot(first)]
+            hands = _of_hands_together(first, queue)
             mates = [q for q in queue if q.view == first.view and urgency[slot(q)] >= floor]
-            chosen += mates[: limit - len(chosen)]
-            queue = [q for q in queue if q not in mates]
-        for query in chosen:
-            self._asked[slot(query)] = _Asked(time, places[slot(query)])
+            taken = hands or mates
+            queue = [q for q in queue if q not in taken]
+            if chosen and len(hands) > limit - len(chosen):
+                continue  # in another round, together
+            chosen += taken[: limit - len(chosen)]
+            for query in (*hands, *chosen):  # where both are all that there is time for, each waits
+                self._asked[slot(query)] = _Asked(time, places[slot(query)])
         return _side_by_side(chosen)
 
     def left_out(self, scene: Scene, time: float) -> int:
@@ -153,6 +158,16 @@ def _places(query: Query, scene: Scene) -> tuple[Box, ...]:
         return tuple(track.person for track in people)
     hands = (*scene.hands, *(hand for track in people for hand in track.hands))
     return tuple(hand.box for hand in hands if hand.id in query.hands)
+
+
+def _of_hands_together(first: Query, queries: Sequence[Query]) -> list[Query]:
+    """The query about both of two hands close together and those about each; none of one hand."""
+    of_same = [q for q in queries if q.key[:2] == first.key[:2] and q.task.view == "hand"]
+    for both in of_same:
+        if len(both.hands) > 1 and {*first.hands} <= {*both.hands}:
+            each = [q for q in of_same if q is not both and {*q.hands} <= {*both.hands}]
+            return [both, *each]
+    return []
 
 
 def _side_by_side(queries: Sequence[Query]) -> list[Query]:

@@ -142,7 +142,7 @@ def test_a_hand_without_a_body_is_seen_with_its_forearm_where_the_task_sees_peop
     assert query.view == hand_view([HAND], 0.25, 1.5)
 
 
-def test_two_hands_close_together_are_one_view_around_both() -> None:
+def test_two_hands_close_together_are_asked_about_at_once_and_each() -> None:
     # In a picture twice as wide as high, hands of 0.1 heights each way.
     task = replace(TASKS["gesture"], view="hand", margin=0.5)
     left, right = (
@@ -150,9 +150,16 @@ def test_two_hands_close_together_are_one_view_around_both() -> None:
         Hand(2, Box(0.43, 0.3, 0.48, 0.4), "right", 0.9, 1.0),
     )
 
-    (query,) = hand_queries(task, track(), [left, right], 2.0)
+    query, *each = hand_queries(task, track(), [left, right], 2.0)
 
     assert (query.hands, query.side) == ((1, 2), "both")
+    assert each == [
+        *hand_queries(task, track(), [left], 2.0),
+        *hand_queries(task, track(), [right], 2.0),
+    ]
+    placed = replace(right, from_body=True)
+    both, one = hand_queries(task, track(), [left, placed], 2.0)
+    assert (both.hands, one.hands) == ((1, 2), (1,))
     # From 0.86 to 1.10 heights across, and half a hand more on each side.
     assert query.view.width * 2 == pytest.approx(0.24 + 0.1)
     assert query.view.height == pytest.approx(0.34)

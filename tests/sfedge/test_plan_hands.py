@@ -146,3 +146,27 @@ def test_a_hand_is_seen_in_a_square_of_pixels(live: bool, aspect: float | None) 
         (query,) = planner().plan(shown, 0.0, **shape)
 
     assert query.view.height / query.view.width == pytest.approx(aspect or 1.0)
+
+
+def test_live_two_hands_close_together_are_asked_about_in_one_round() -> None:
+    gesture = replace(TASKS["gesture"], view="hand", margin=0.5)
+    tasks = (TASKS["expression"], gesture, TASKS["gaze"])
+    hands = tuple(
+        Hand(id_, Box(x, 0.2, x + 0.05, 0.3), "left", 0.9, 0.0) for id_, x in ((4, 0.3), (7, 0.36))
+    )
+
+    def rounds(limit: int) -> list[list[tuple[int, ...]]]:
+        found = []
+        live = BudgetPlanner(tasks, max_people=2, max_pairs=1)
+        for number in range(12):
+            person = replace(someone(1, number / 10, raised=True), hands=())
+            seen = tuple(replace(hand, last_seen=number / 10) for hand in hands)
+            queries = live.plan(scene(replace(person, hands=seen)), number / 10, limit)
+            found.append([query.hands for query in queries if query.task.name == "gesture"])
+        return found
+
+    in_one = [round_ for round_ in rounds(3) if round_]
+    assert 3 <= len(in_one) < 12
+    assert all(round_ == [(4, 7), (4,), (7,)] for round_ in in_one)
+    # Where there is time for one query only, it is about both.
+    assert {hands for round_ in rounds(1) for hands in round_} == {(4, 7)}
