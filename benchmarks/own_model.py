@@ -55,7 +55,7 @@ class Labelled:
 
     name: str
     data: bytes
-    told: tuple[tuple[str, str], ...]  # task and label
+    labels: tuple[tuple[str, str], ...]  # task and label
     split: str = ""
     box: Box | None = None
 
@@ -69,7 +69,7 @@ def halves(items: Iterable[Item]) -> Iterator[Labelled]:
         label = item.annotations[0].label
         met[label] += 1
         split = "train" if met[label] <= counts[label] / 2 else "test"
-        yield Labelled(item.name, item.picture, _told(item), split)
+        yield Labelled(item.name, item.picture, _labels(item), split)
 
 
 def hands_beside(items: Iterable[Item]) -> Iterator[Labelled]:
@@ -80,7 +80,7 @@ def hands_beside(items: Iterable[Item]) -> Iterator[Labelled]:
         if item.split != "train" or item.annotations[0].by != "people" or met[label] >= _EACH:
             continue
         met[label] += 1
-        yield Labelled(f"beside/{item.name}", item.picture, _told(item), "train", item.box)
+        yield Labelled(f"beside/{item.name}", item.picture, _labels(item), "train", item.box)
 
 
 def others(data: Path) -> Iterator[Labelled]:
@@ -95,9 +95,9 @@ def others(data: Path) -> Iterator[Labelled]:
     for name, picture in pictures_in(data / FRAMES, chosen):
         yield Labelled(f"hands/{name}", picture, (("gesture", chosen[name]),))
     for item in fairface(data / FACES):
-        told = _told(item)
-        if item.split == "test" and told and _mixed(item.name)[0] < 256 * _SOME:
-            yield Labelled(f"faces/{item.name}", item.picture, told)
+        labels = _labels(item)
+        if item.split == "test" and labels and _mixed(item.name)[0] < 256 * _SOME:
+            yield Labelled(f"faces/{item.name}", item.picture, labels)
 
 
 def lay_out(folder: Path, pictures: Iterable[Labelled]) -> None:
@@ -111,7 +111,7 @@ def lay_out(folder: Path, pictures: Iterable[Labelled]) -> None:
         path.write_bytes(one.data)
         box = one.box
         corners = ("",) * 4 if box is None else (box.x1, box.y1, box.x2, box.y2)
-        rows += [(one.name, task, label, one.split, *corners) for task, label in one.told]
+        rows += [(one.name, task, label, one.split, *corners) for task, label in one.labels]
     with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_COLUMNS, *rows])
 
@@ -205,8 +205,8 @@ def _cell(figure: Mapping[str, float | None]) -> str:
     return f"{value:.1f} ({low:.0f} – {high:.0f})"
 
 
-def _told(item: Item) -> tuple[tuple[str, str], ...]:
-    return tuple((told.task, told.label) for told in item.annotations if told.by == "people")
+def _labels(item: Item) -> tuple[tuple[str, str], ...]:
+    return tuple((one.task, one.label) for one in item.annotations if one.by == "people")
 
 
 def _mixed(name: str) -> bytes:

@@ -76,7 +76,7 @@ class Camera:
 
 
 class Notices:
-    """A sink that says when it was told of a gap."""
+    """A sink that sets an event when a gap is reported to it."""
 
     def __init__(self) -> None:
         self.gap_is_known = threading.Event()

@@ -46,7 +46,7 @@ def test_a_sample_has_the_prompt_that_is_asked_for() -> None:
     assert found["past"].all()
 
 
-def test_speed_is_told_beside_the_nearest_precision() -> None:
+def test_speed_is_reported_beside_the_nearest_precision() -> None:
     def timed(seconds: float, output: float) -> list[dict[str, Timing]]:
         values = np.array([3.0, output], np.float32)
         return [{"encoder": Timing(1.0, [seconds], [2 * seconds], values)}]

@@ -22,8 +22,8 @@ FIGURE = {"value": 0.5, "low": 0.25, "high": 0.75}
 
 def item(place: int, label: str, split: Split, by: LabelSource = "people") -> Item:
     box = Box(0.1, 0.2, 0.3, 0.4)
-    told = (Annotation("gesture", label, by),)
-    return Item(f"{place}.jpg", b"picture", "hand", told, f"group {place}", split, box)
+    annotations = (Annotation("gesture", label, by),)
+    return Item(f"{place}.jpg", b"picture", "hand", annotations, f"group {place}", split, box)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["train", "test"])), max_size=20))
@@ -34,7 +34,7 @@ def test_of_each_label_the_first_half_of_the_held_out_persons_pictures_is_learnt
     found = [*own_model.halves(items)]
     assert [one.name for one in found] == [one.name for one in items if one.split == "test"]
     for label in "ab":
-        splits = [one.split for one in found if one.told == (("gesture", label),)]
+        splits = [one.split for one in found if one.labels == (("gesture", label),)]
         assert splits == ["train"] * (len(splits) // 2) + ["test"] * (
             len(splits) - len(splits) // 2
         )
@@ -44,7 +44,7 @@ def test_beside_lie_as_many_hands_of_each_label_that_training_has_seen() -> None
     items = [item(place, "ab"[place % 2], "train") for place in range(40)]
     items += [item(50, "c", "val"), item(51, "c", "train", "network"), item(52, "c", "train")]
     found = [*own_model.hands_beside(items)]
-    assert Counter(one.told[0][1] for one in found) == {"a": 10, "b": 10, "c": 1}
+    assert Counter(one.labels[0][1] for one in found) == {"a": 10, "b": 10, "c": 1}
     assert {one.split for one in found} == {"train"}
     assert found[-1].name == "beside/52.jpg"
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("place", ["python-of-the-system", ".venv/bin/python"])
-def test_an_older_python_is_told_in_one_sentence_and_nothing_is_set_up(
+def test_an_older_python_is_reported_in_one_sentence_and_nothing_is_set_up(
     tmp_path: Path, place: str
 ) -> None:
     for name in ("Makefile", "pyproject.toml"):

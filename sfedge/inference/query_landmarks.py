@@ -23,8 +23,8 @@ def with_landmarks(
 ) -> list[Query]:
     """The queries, each with the landmarks of the one whom it is about.
 
-    That is one person, or a hand without a person: of two people nothing is told apart by
-    landmarks, so a query about a pair has none.
+    That is one person, or a hand without a person: the tasks about
+    pairs use no landmarks, so a query about a pair has none.
 
     Args:
         queries: about people and hands of the scene.

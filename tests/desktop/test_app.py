@@ -124,7 +124,7 @@ def test_without_pyqt6_a_sentence_says_how_to_install_it() -> None:
     assert err == ("sfedge-desktop: error: the window needs PyQt6. Run: pip install PyQt6.\n")
 
 
-def test_an_unknown_task_is_told_with_the_near_one() -> None:
+def test_an_unknown_task_is_reported_with_the_near_one() -> None:
     code, _, err = run("--tasks", "expressions", SFEDGE_BUNDLE=None)
     assert code == 2
     assert "Did you mean 'expression'?" in err
@@ -160,7 +160,7 @@ def test_without_a_screen_a_sentence_says_so(display: str | None, what: str) -> 
     assert err.count("\n") == 1
 
 
-def test_an_unknown_platform_is_told_with_what_qt_said() -> None:
+def test_an_unknown_platform_is_reported_with_what_qt_said() -> None:
     code, _, err = run(QT_QPA_PLATFORM="nonsense")
     assert code == 1
     assert 'Could not find the Qt platform plugin "nonsense"' in err

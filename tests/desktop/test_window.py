@@ -82,7 +82,7 @@ def test_real_people_are_found_and_answered(
     assert "frames shown" in window.state.text()
 
 
-def test_a_task_that_the_model_does_not_answer_is_told(
+def test_a_task_that_the_model_does_not_answer_is_reported(
     open_window: Open, wait_for: Wait, two_people: Scene, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(DRAWN_BUNDLE) as archive:
@@ -193,7 +193,7 @@ def test_a_picture_is_asked_about_before_it_is_shown(
     assert window.state.text() == "Ended  ·  1 frame shown, 0 dropped, 1 asked about"
 
 
-def test_what_is_no_video_is_told_in_the_window(
+def test_what_is_no_video_is_reported_in_the_window(
     open_window: Open, wait_for: Wait, tmp_path: Path, config: RunConfig
 ) -> None:
     path = tmp_path / "notes.mp4"

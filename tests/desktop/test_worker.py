@@ -116,7 +116,7 @@ def test_a_run_that_is_stopped_before_it_begins_opens_nothing() -> None:
 
 @pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_a_models_self_test_is_told_before_the_run_and_can_be_stopped(
+def test_a_models_self_test_is_reported_before_the_run_and_can_be_stopped(
     two_people: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
 ) -> None:
     monkeypatch.setenv("SFEDGE_CACHE", str(tmp_path))

@@ -101,7 +101,9 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     ],
     ids=["neither", "both", "no-out", "no-time"],
 )
-def test_a_wrong_call_is_told_without_a_traceback(arguments: tuple[str, ...], message: str) -> None:
+def test_a_wrong_call_is_reported_without_a_traceback(
+    arguments: tuple[str, ...], message: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sfedge_export", *arguments],
         cwd=ROOT,

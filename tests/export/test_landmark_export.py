@@ -37,7 +37,9 @@ SOME = without(ALL, "other_hand", "face")
 @pytest.fixture(scope="module")
 def reader(build_small: Callable[..., SocialFusion]) -> SocialFusion:
     model = build_small(landmarks=LAYOUT)
-    with torch.no_grad():  # as if trained: what is absent is told as loudly as what is there
+    with (
+        torch.no_grad()
+    ):  # as if trained: the tokens of absent parts are as large as those of present ones
         assert model.landmark_embedding is not None
         model.landmark_embedding.absent.mul_(5)
         seen = np.stack([made_landmarks(seed, *PARTS) for seed in range(40)])

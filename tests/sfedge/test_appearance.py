@@ -105,7 +105,7 @@ def test_a_covered_view_leaves_hardly_a_trace_and_a_whole_one_soon_replaces_it()
     assert similarity(blended, whole)[0] > 0.98
 
 
-def test_somebody_near_is_told_by_what_the_lower_edge_leaves_of_the_clothes() -> None:
+def test_somebody_near_is_recognised_by_what_the_lower_edge_leaves_of_the_clothes() -> None:
     image, other = astronaut()[:286], hopper()[:480]
 
     cut, stranger = look(image, ASTRONAUT), look(other, HOPPER)

@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
         ("clip.annotated.part.mp4", "the disk has free space"),
     ],
 )
-def test_a_full_disk_is_told_and_an_earlier_run_stays(
+def test_a_full_disk_is_reported_and_an_earlier_run_stays(
     command: Command, tmp_path: Path, out: Path, boxes: Path, name: str, reason: str
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 30)

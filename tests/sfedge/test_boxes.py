@@ -151,7 +151,7 @@ def test_a_margin_grows_a_box_by_its_own_size_until_the_picture_ends(
 
 
 @given(boxes(1e-3), boxes(1e-3))
-def test_a_box_inside_a_view_is_told_in_the_views_fractions(box: Box, other: Box) -> None:
+def test_a_box_inside_a_view_is_in_the_views_fractions(box: Box, other: Box) -> None:
     view = union([box, other])
     inner = within(box, view)
 

@@ -285,7 +285,7 @@ def test_a_zip_without_a_description_is_refused(tmp_path: Path) -> None:
         open_bundle(tmp_path / "photos.zip")
 
 
-def test_a_missing_bundle_is_told_with_its_path(
+def test_a_missing_bundle_is_reported_with_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BundleError, match=r"nowhere\.zip: there is no such bundle"):
@@ -312,7 +312,7 @@ def test_without_a_path_the_default_bundle_opens_or_the_one_that_the_environment
         assert bundle.source == folder
 
 
-def test_an_unknown_precision_is_told_with_those_there_are(folder: Path) -> None:
+def test_an_unknown_precision_is_reported_with_those_there_are(folder: Path) -> None:
     with (
         open_bundle(folder) as bundle,
         pytest.raises(BundleError, match=r"'fp16'\. Precisions it has: fp32"),
@@ -359,7 +359,9 @@ def test_the_identity_of_a_bundle_changes_with_any_file(folder: Path) -> None:
         assert bundle.sha256 != before
 
 
-def test_damaged_weights_are_told_in_place_of_what_they_did_to_the_loader(tmp_path: Path) -> None:
+def test_damaged_weights_are_reported_in_place_of_what_they_did_to_the_loader(
+    tmp_path: Path,
+) -> None:
     root = small_bundle.make().write(tmp_path / "small")
     flip_byte(root / "fp32/gaze.onnx.data")
     with open_bundle(root) as bundle:
@@ -372,7 +374,7 @@ def test_damaged_weights_are_told_in_place_of_what_they_did_to_the_loader(tmp_pa
             raise MemoryError("what a loader may make of them")
 
 
-def test_a_damaged_graph_is_told_before_anything_loads_it(tmp_path: Path) -> None:
+def test_a_damaged_graph_is_reported_before_anything_loads_it(tmp_path: Path) -> None:
     root = small_bundle.make().write(tmp_path / "small")
     flip_byte(root / "fp32/gaze.onnx")
     is_reached = False

@@ -108,7 +108,7 @@ def test_the_command_needs_no_library_of_a_window_system(tmp_path: Path) -> None
     assert (child.returncode, child.stderr) == (0, "")
 
 
-def test_a_missing_library_of_the_system_is_told_with_its_package(tmp_path: Path) -> None:
+def test_a_missing_library_of_the_system_is_reported_with_its_package(tmp_path: Path) -> None:
     message = "libGL.so.1: cannot open shared object file: No such file or directory"
     (tmp_path / "cv2.py").write_text(f"raise ImportError({message!r})")  # as other OpenCV wheels do
     child = subprocess.run(

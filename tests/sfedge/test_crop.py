@@ -173,7 +173,7 @@ def test_two_hands_close_together_are_asked_about_at_once_and_each() -> None:
         (1.05, ("left", "right"), [(1,), (2,)]),
         (-0.5, ("left", "right"), [(1, 2)]),  # one before the other
         (0.5, (None, None), [(1, 2)]),
-        (0.5, ("left", "left"), [(1, 2)]),  # told wrongly where hands cross
+        (0.5, ("left", "left"), [(1, 2)]),  # wrong sides, as where hands cross
     ],
 )
 def test_hands_are_together_where_a_hand_or_less_is_between_them(

@@ -112,7 +112,7 @@ def test_nothing_but_pictures_after_a_cover_counts_as_video(tmp_path: Path) -> N
         ("noise.mkv", bytes(range(256)) * 40, "not a video"),
     ],
 )
-def test_what_is_no_video_is_told_in_one_sentence(
+def test_what_is_no_video_is_reported_in_one_sentence(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / name

@@ -139,7 +139,7 @@ def test_it_reads_the_smile_and_the_raised_hand_of_the_demo(
         assert {row["label"] for row in raised} == {"palm"}
 
 
-def test_a_task_that_it_does_not_answer_is_told(
+def test_a_task_that_it_does_not_answer_is_reported(
     opened: Bundle, scene: Scene, command: Command, tmp_path: Path
 ) -> None:
     finished = command("run", scene.video, "--tasks", "relation", "--out", tmp_path / "out")

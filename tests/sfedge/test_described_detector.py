@@ -120,12 +120,12 @@ def test_an_engine_that_cannot_run_here_is_never_replaced_by_another(
         open_described(path)
 
 
-def test_a_detector_that_is_not_known_is_told_with_the_known_ones() -> None:
+def test_a_detector_that_is_not_known_is_reported_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'mediapipe-onnx'"):
         build_detector("mediapipe-onx", width=1, height=1)
 
 
-def test_a_bare_network_is_told_to_need_a_description() -> None:
+def test_a_bare_network_is_reported_to_need_a_description() -> None:
     with pytest.raises(ConfigError, match=r"face\.onnx is a network .*JSON file.*detectors\.md"):
         build_detector("face.onnx", width=1, height=1)
 

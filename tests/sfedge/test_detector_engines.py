@@ -147,7 +147,7 @@ def refusal(files: Mapping[str, Path], place: Place = NATIVE) -> str:
     return str(caught.value)
 
 
-def test_networks_that_were_not_built_are_told_with_the_command_that_builds_them(
+def test_networks_that_were_not_built_are_reported_with_the_command_that_builds_them(
     device: Device, files: Mapping[str, Path]
 ) -> None:
     refused = refusal(files)
@@ -339,7 +339,7 @@ def test_a_bundle_s_build_builds_the_default_detector_once(
     assert json.loads(command(*words, "--json").out)["detector"]["bundle"] == "mediapipe-onnx"
 
 
-def test_without_the_networks_a_bundle_is_built_and_the_rest_is_told(
+def test_without_the_networks_a_bundle_is_built_and_the_rest_is_reported(
     device: Device, cache: Path, bundle_folder: Path, command: Command
 ) -> None:
     for file in (cache / "networks").iterdir():
@@ -359,7 +359,7 @@ def test_a_detector_is_built_without_a_bundle(device: Device, command: Command) 
     assert "mediapipe-onnx" in done.err
 
 
-def test_a_run_s_detector_follows_its_model_and_is_told(
+def test_a_run_s_detector_follows_its_model_and_is_reported(
     device: Device, bundle_folder: Path, tmp_path: Path, command: Command, scene: Scene
 ) -> None:
     command("engine", "build", bundle_folder, "--backend", "tensorrt")

@@ -62,7 +62,7 @@ from sfedge.detect.detector_file import FIELDS, read_description
         ),
     ],
 )
-def test_a_wrong_description_is_told_in_one_line(
+def test_a_wrong_description_is_reported_in_one_line(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "here"

@@ -82,7 +82,7 @@ def is_one_sentence(run: subprocess.CompletedProcess[str], place: str) -> bool:
     )
 
 
-def test_a_file_in_the_place_of_the_cache_is_told_in_one_sentence(
+def test_a_file_in_the_place_of_the_cache_is_reported_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -91,7 +91,7 @@ def test_a_file_in_the_place_of_the_cache_is_told_in_one_sentence(
     assert is_one_sentence(run, f"{tmp_path}/file/networks: cannot be read"), run.stderr
 
 
-def test_a_network_that_cannot_be_read_is_told_in_one_sentence(
+def test_a_network_that_cannot_be_read_is_reported_in_one_sentence(
     cache: Path, ready: dict[str, Path]
 ) -> None:
     place = cache / ready["hand-landmarks"].name

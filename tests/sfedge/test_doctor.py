@@ -80,7 +80,7 @@ def test_a_default_model_that_reads_landmarks_needs_the_networks_of_faces_too(
     assert problem.what.endswith(", ".join((*networks.DETECTING, *networks.OF_A_FACE)))
 
 
-def test_a_cache_that_cannot_be_used_is_told_with_what_to_do(
+def test_a_cache_that_cannot_be_used_is_reported_with_what_to_do(
     default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -96,7 +96,7 @@ def test_a_cache_that_cannot_be_used_is_told_with_what_to_do(
         assert "SFEDGE_CACHE" in problem.fix
 
 
-def test_a_damaged_default_model_is_told_with_its_file(
+def test_a_damaged_default_model_is_reported_with_its_file(
     default: Path, cache: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "small"
@@ -164,7 +164,7 @@ def test_a_bundle_that_knows_some_tasks_and_sees_hands_is_asked_those(tmp_path: 
     assert re.search(r"right answers: gesture \d of 8, looking_at_me \d+ of 28$", line)
 
 
-def test_a_bundle_that_is_not_there_is_told_by_its_name(
+def test_a_bundle_that_is_not_there_is_reported_by_its_name(
     default: Path, cache: Path, tmp_path: Path
 ) -> None:
     code, out = invoke(doctor_command, str(tmp_path / "lost.zip"))
@@ -181,7 +181,7 @@ def test_without_networks_no_picture_is_asked_about(default: Path, cache: Path) 
     assert "\nknown answers        none, since the detector is not loaded\n" in out
 
 
-def test_pictures_that_cannot_be_shown_are_told_with_what_to_do(
+def test_pictures_that_cannot_be_shown_are_reported_with_what_to_do(
     default: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*parts: object, **settings: object) -> None:
@@ -196,14 +196,14 @@ def test_pictures_that_cannot_be_shown_are_told_with_what_to_do(
     assert "Mend it." in out
 
 
-def test_sides_that_are_mistaken_are_told_with_what_to_do(
+def test_sides_that_are_mistaken_are_reported_with_what_to_do(
     default: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     networks.fetch(networks.DETECTING)
     hands = tuple(f"palm-{number}.jpg: left is right" for number in range(5))
     tally = Tally("gesture", 8, 7)
-    told = Findings(14, 13, (tally,), hands, ("gaze: the other side",), ("a wrong answer",))
-    monkeypatch.setattr(doctor, "check_known_answers", lambda *parts, **settings: told)
+    findings = Findings(14, 13, (tally,), hands, ("gaze: the other side",), ("a wrong answer",))
+    monkeypatch.setattr(doctor, "check_known_answers", lambda *parts, **settings: findings)
     code, out = invoke(doctor_command)
     assert code == 0  # a run works, its answers are not to be trusted
     assert "14 pictures and their mirror images: sides are mistaken; for lack of time " in out
@@ -241,11 +241,11 @@ def test_a_tensorrt_that_the_provider_does_not_link_is_noticed(
     library = tmp_path / "provider.so"
     monkeypatch.setattr(ort, "provider_library", lambda name: library)
     assert "TensorRT provider" not in whats(examine())  # there is none
-    for linked, is_told in ((11, False), (10, True)):
+    for linked, is_reported in ((11, False), (10, True)):
         library.write_bytes(b"\0libnvonnxparser.so.%d\0libnvinfer.so.%d\0" % (linked, linked))
         report = examine()
         what = "ONNX Runtime's TensorRT provider needs TensorRT 10, tensorrt-cu13 is 11.4.0.106"
-        assert (what in whats(report)) == is_told
+        assert (what in whats(report)) == is_reported
         assert report.is_runnable
     (problem,) = [one for one in report.problems if one.what == what]
     assert '"tensorrt-cu13==10.*"' in problem.fix
@@ -263,7 +263,7 @@ def test_what_each_engine_needs_is_reported(default: Path, cache: Path) -> None:
             assert why.fix
 
 
-def test_openvino_is_told_with_what_the_processor_computes_in(
+def test_openvino_is_reported_with_what_the_processor_computes_in(
     default: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = examine()
@@ -305,7 +305,7 @@ def test_engines_that_were_built_are_listed_with_their_state(
     assert not problem.is_fatal
 
 
-def test_a_missing_system_library_is_told_with_its_package(
+def test_a_missing_system_library_is_reported_with_its_package(
     default: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     absent = Library("libnowhere.so.9", "libnowhere9", "PyQt6", "libnowhere")

@@ -108,7 +108,9 @@ def orin(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "find_gpus", lambda: ([Gpu("Orin", "8.7")], ""))
 
 
-def test_a_gpu_that_auto_cannot_use_is_told_with_what_mends_it(orin: None, bundle: Bundle) -> None:
+def test_a_gpu_that_auto_cannot_use_is_reported_with_what_mends_it(
+    orin: None, bundle: Bundle
+) -> None:
     choice = choose_engine(bundle)
     assert choice.name == "cpu"
     assert choice.note.startswith("the engine cpu is used on a machine with Orin. The engine ")

@@ -1,4 +1,4 @@
-"""Pictures whose answers are known: who is right passes, each kind of mistake is told."""
+"""Pictures with known answers: a model that is right passes, each kind of mistake is reported."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -152,14 +152,14 @@ def test_the_pictures_are_small_and_of_all_kinds() -> None:
 
 
 @pytest.mark.parametrize("lost", ["answers.json", "head-up.jpg"])
-def test_a_file_that_is_lost_or_damaged_is_told(lost: str, tmp_path: Path) -> None:
+def test_a_file_that_is_lost_or_damaged_is_reported(lost: str, tmp_path: Path) -> None:
     folder = shutil.copytree(FOLDER, tmp_path / "known")
     damaged = folder / lost
     damaged.write_bytes(b"{")
     for _ in range(2):
-        with pytest.raises(DataError, match="cannot be read") as told:
+        with pytest.raises(DataError, match="cannot be read") as raised:
             known_pictures(folder)
-        assert str(folder) in str(told.value)
+        assert str(folder) in str(raised.value)
         damaged.unlink(missing_ok=True)
 
 
@@ -268,7 +268,7 @@ def nobody(detections: list[Detection], points: Points) -> Seen:
     ],
     ids=["sides", "no hands", "x", "eyes", "nobody"],
 )
-def test_a_detector_that_mistakes_a_side_is_told(
+def test_a_detector_that_mistakes_a_side_is_reported(
     found: Found,
     mistaken: Mistake,
     count: int,
@@ -280,7 +280,7 @@ def test_a_detector_that_mistakes_a_side_is_told(
     assert findings.problems == findings.detector
 
 
-def test_heads_that_are_upside_down_are_told(
+def test_heads_that_are_upside_down_are_reported(
     found: Found,
 ) -> None:
     def swapped_heights(detections: list[Detection], points: Points) -> Seen:
@@ -304,7 +304,7 @@ def test_heads_that_are_upside_down_are_told(
         ("looking_at_me", ["looking", "not_looking"], "looking_at_me: 14 of 14 pictures get anoth"),
     ],
 )
-def test_a_model_whose_answers_do_not_go_with_the_mirror_is_told(
+def test_a_model_whose_answers_do_not_go_with_the_mirror_is_reported(
     found: Found,
     task: str,
     said: list[Said],
@@ -315,16 +315,16 @@ def test_a_model_whose_answers_do_not_go_with_the_mirror_is_told(
 
     findings = check_known_answers(Recorded(found), Knowing(say))
     assert findings.detector == ()
-    (told,) = findings.model
-    assert told.startswith(problem)
+    (problem_found,) = findings.model
+    assert problem_found.startswith(problem)
 
 
 @pytest.mark.parametrize(
-    ("signs", "told"),
+    ("signs", "opposite"),
     [((-1, 1), "12 of 12 sides"), ((1, -1), "4 of 4 heights")],
 )
-def test_a_model_that_points_to_the_other_side_is_told(
-    found: Found, signs: tuple[int, int], told: str
+def test_a_model_that_points_to_the_other_side_is_reported(
+    found: Found, signs: tuple[int, int], opposite: str
 ) -> None:
     def say(name: str, truth: Truth, asked: Task) -> Said:
         if asked.name != "gaze":
@@ -332,18 +332,18 @@ def test_a_model_that_points_to_the_other_side_is_told(
         return towards(signs[0] * truth.gaze[0], signs[1] * truth.gaze[1])
 
     findings = check_known_answers(Recorded(found), Knowing(say))
-    assert findings.model == (f"gaze: {told} are the opposite of the known",)
-    assert len(findings.wrong) == int(told.split()[0])
+    assert findings.model == (f"gaze: {opposite} are the opposite of the known",)
+    assert len(findings.wrong) == int(opposite.split()[0])
 
 
-def test_a_model_that_takes_one_of_two_labels_for_the_other_is_told(found: Found) -> None:
+def test_a_model_that_takes_one_of_two_labels_for_the_other_is_reported(found: Found) -> None:
     def say(name: str, truth: Truth, asked: Task) -> Said:
         said = right(name, truth, asked)
         return {"looking": "not_looking", "not_looking": "looking"}.get(str(said), said)
 
     findings = check_known_answers(Recorded(found), Knowing(say))
-    (told,) = findings.model
-    assert told == "looking_at_me: 28 of 28 answers are the opposite of the known"
+    (problem_found,) = findings.model
+    assert problem_found == "looking_at_me: 28 of 28 answers are the opposite of the known"
 
 
 def test_wrong_answers_that_change_in_the_mirror_show_no_side(found: Found) -> None:

@@ -94,7 +94,7 @@ def test_a_part_that_is_not_known_is_zero_and_says_so() -> None:
         ("frame", ("hand", "other_hand", "body", "face", "eyes"), ("body", "face", "eyes")),
     ],
 )
-def test_only_what_a_view_shows_is_told_beside_it(
+def test_only_landmarks_inside_a_view_go_with_it(
     view: str, parts: tuple[str, ...], without_hands: tuple[str, ...]
 ) -> None:
     known = some()
@@ -204,7 +204,7 @@ def face_of(seed: int) -> NDArray[np.float64]:
 
 
 @given(seed=st.integers(0, 1000), angle=st.floats(-0.7, 0.7), scale=st.floats(0.2, 3.0))
-def test_an_eye_is_told_in_a_frame_of_its_own(seed: int, angle: float, scale: float) -> None:
+def test_an_eye_has_coordinates_of_its_own(seed: int, angle: float, scale: float) -> None:
     """A tilted head, a nearer face and another place in the picture change nothing of it."""
     face = face_of(seed)
     cos, sin = np.cos(angle), np.sin(angle)

@@ -34,7 +34,7 @@ def test_a_tasks_rows_are_those_of_its_answers(text: str) -> None:
         assert tuple(manifest.answers[row] for row in rows) == task.answers
 
 
-def test_an_unknown_task_is_told_with_those_there_are(text: str) -> None:
+def test_an_unknown_task_is_reported_with_those_there_are(text: str) -> None:
     manifest = parse_manifest(text, where="bundle.json")
     with pytest.raises(BundleError, match=r"no task 'mood'\. It has: expression, gesture"):
         manifest.task("mood")

@@ -75,7 +75,7 @@ def test_what_overlaps_too_little_is_not_found(box: Box, outcome: str) -> None:
     assert (found.outcome, found.answers) == (outcome, ())
 
 
-def test_somebody_who_is_found_but_was_not_asked_about_is_told_apart() -> None:
+def test_somebody_who_is_found_but_was_not_asked_about_is_counted_separately() -> None:
     found = match(result(TWO, OF_TWO[0]), EXPRESSION, [RIGHT_FACE])
     assert (found.outcome, found.answers) == ("not asked", ())
     assert found.box == RIGHT_FACE

@@ -126,7 +126,7 @@ def test_without_google_and_pip_both_reasons_are_reported(
     assert not [*empty.iterdir()]
 
 
-def test_pips_own_words_are_told_where_it_fails(
+def test_pips_own_words_are_reported_where_it_fails(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", f"{NOWHERE}simple")
@@ -255,7 +255,7 @@ def test_what_is_no_network_is_refused(empty: Path, tmp_path: Path) -> None:
     assert not empty.exists()
 
 
-def test_a_wrong_name_is_told_with_the_near_one() -> None:
+def test_a_wrong_name_is_reported_with_the_near_one() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'hand-landmarks'"):
         networks.fetch(["hand-landmark"])
 
@@ -275,7 +275,7 @@ def test_a_disk_that_fills_while_fetching_is_reported(
     assert not [*empty.iterdir()]
 
 
-def test_a_wheel_for_which_there_is_no_room_is_told_as_such(
+def test_a_wheel_for_which_there_is_no_room_is_reported_as_such(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = Path.mkdir

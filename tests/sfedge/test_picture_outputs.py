@@ -193,7 +193,7 @@ def test_names_of_other_bytes_are_kept_apart(command: Any, tmp_path: Path) -> No
     ],
     ids=["damaged", "out of range"],
 )
-def test_a_photograph_that_is_not_read_is_told_in_the_words_of_pictures(
+def test_a_photograph_that_is_not_read_is_reported_in_the_words_of_pictures(
     command: Any, tmp_path: Path, size: float, extra: list[str], fix: str
 ) -> None:
     path = tmp_path / "a.png"
@@ -209,7 +209,7 @@ def test_a_photograph_that_is_not_read_is_told_in_the_words_of_pictures(
 
 
 @pytest.mark.parametrize(("most", "words"), [(1, "the largest is"), (2, "the 2 largest are")])
-def test_people_who_are_left_out_are_told_of_in_good_english(
+def test_people_who_are_left_out_are_reported_in_good_english(
     command: Any, tmp_path: Path, most: int, words: str
 ) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")

@@ -45,7 +45,7 @@ def test_pictures_keep_their_sizes_and_info_tells_one_that_all_fit_in(tmp_path: 
         assert [frame.image.shape for frame in source] == [(10, 40, 3), (30, 20, 3)]
 
 
-def test_a_picture_that_cannot_be_read_is_told_and_the_others_keep_their_places(
+def test_a_picture_that_cannot_be_read_is_reported_and_the_others_keep_their_places(
     tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     whole = io.BytesIO()

@@ -107,7 +107,7 @@ GOOD = "frame,kind,x1,y1,x2,y2\n"
         ),
     ],
 )
-def test_a_wrong_table_is_told_with_its_row_and_column(
+def test_a_wrong_table_is_reported_with_its_row_and_column(
     text: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=message):
@@ -198,7 +198,7 @@ def test_a_runs_records_give_its_people_and_their_ids_again(tmp_path: Path) -> N
     ]
 
 
-def test_damaged_records_are_told_with_their_row(tmp_path: Path) -> None:
+def test_damaged_records_are_reported_with_their_row(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     lines = [_run_row(), _FRAME | {"people": [_PERSON | {"person": [0.5, 0, 0.5, 1]}]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
@@ -246,7 +246,7 @@ _FRAME: dict[str, Any] = {
         (None, "is damaged"),
     ],
 )
-def test_a_damaged_person_in_a_record_is_told_with_its_row(
+def test_a_damaged_person_in_a_record_is_reported_with_its_row(
     tmp_path: Path, people: object, message: str
 ) -> None:
     path = tmp_path / "run.jsonl"
@@ -256,7 +256,7 @@ def test_a_damaged_person_in_a_record_is_told_with_its_row(
         _detections(path)
 
 
-def test_a_file_of_detections_that_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_file_of_detections_that_is_missing_is_reported_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such file or folder\. Check the path"):
         _detections(tmp_path / "absent.csv")
 
@@ -339,7 +339,7 @@ def test_an_ego4d_file_of_many_clips_is_looked_up_by_the_videos_name(tmp_path: P
         ("3", "is damaged"),
     ],
 )
-def test_damaged_ego4d_files_are_told(content: str, message: str, tmp_path: Path) -> None:
+def test_damaged_ego4d_files_are_reported(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "tracks.json"
     path.write_text(content)
     with pytest.raises(DataError, match=rf"tracks\.json: a file of Ego4D face tracks {message}"):

@@ -200,7 +200,7 @@ def test_an_older_run_stays_in_place_until_all_four_files_are_finished(
     assert list(read_records(kept[1]))[-1]["shown"] == CLIP_FRAMES
 
 
-def test_a_file_that_cannot_be_moved_is_told_with_those_that_were(
+def test_a_file_that_cannot_be_moved_is_reported_with_those_that_were(
     scene: Scene, tmp_path: Path
 ) -> None:
     run(scene, tmp_path, end=0.1)

@@ -76,7 +76,7 @@ def test_the_hand_that_is_asked_about_comes_first(
     assert found.landmarks == pytest.approx(landmark_vector(wanted, FULL, ASPECT))
 
 
-def test_of_a_hand_without_landmarks_no_other_hand_is_told_in_its_place() -> None:
+def test_a_hand_without_landmarks_gets_those_of_no_other_hand() -> None:
     scene = Scene((replace(PERSON, hands=(hand(3, 0.33, "right", is_known=False), BOTH[1])),))
 
     first, second = with_landmarks(
@@ -101,7 +101,7 @@ def test_a_view_brings_the_landmarks_of_what_it_shows() -> None:
     assert present(both.landmarks) == ("hand", "other_hand")
 
 
-def test_a_hand_of_nobody_is_told_alone_and_a_pair_not_at_all() -> None:
+def test_a_hand_of_nobody_has_landmarks_and_a_pair_has_none() -> None:
     scene = Scene((PERSON, replace(PERSON, id=2)), (hand(9, 0.8, None),))
 
     free, pair = with_landmarks(
@@ -194,7 +194,7 @@ def test_nothing_is_looked_for_where_no_model_reads_it() -> None:
 
 
 @pytest.mark.parametrize("shape", [(20, 3), (21, 2)])
-def test_landmarks_of_another_shape_are_told(shape: tuple[int, int]) -> None:
+def test_landmarks_of_another_shape_are_reported(shape: tuple[int, int]) -> None:
     class Wrong(Sees):
         def detect(self, frame: Frame) -> list[Detection]:
             return [Detection("hand", HAND, 0.9, landmarks=np.zeros(shape, np.float32))]
@@ -204,7 +204,7 @@ def test_landmarks_of_another_shape_are_told(shape: tuple[int, int]) -> None:
         run.run()
 
 
-def test_what_is_no_face_is_told() -> None:
+def test_what_is_no_face_is_reported() -> None:
     class Wrong(Sees):
         def face_points(self, frame: Frame, face: Box, key_points: Points | None) -> Points | None:
             return np.full((FACE_POINTS, 3), np.nan, np.float32)

@@ -145,7 +145,7 @@ def test_rows_of_version_1_keep_all_that_they_say() -> None:
                 assert new[key] == value
 
 
-def test_each_field_is_told_in_the_documentation() -> None:
+def test_each_field_is_documented() -> None:
     def fields(rule: Any) -> Iterator[str]:
         if isinstance(rule, dict):
             for name, inner in rule.get("properties", {}).items():

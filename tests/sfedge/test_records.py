@@ -296,7 +296,9 @@ def test_a_full_disk_is_an_error_that_says_so(paths: tuple[Path, Path]) -> None:
         (errno.EIO, "Check the disk"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_told_with_the_fix_that_fits(code: int, fix: str) -> None:
+def test_a_file_that_cannot_be_written_is_reported_with_the_fix_that_fits(
+    code: int, fix: str
+) -> None:
     error = output_error(OSError(code, os.strerror(code)), Path("out/clip.csv"))
     assert error.where == str(Path("out/clip.csv"))
     assert os.strerror(code) in error.what

@@ -251,7 +251,7 @@ def test_frames_of_a_live_source_at_or_after_the_end_are_not_shown() -> None:
     ("end", "ended"),
     [(0.2, "end of range"), (20.0, "end of source"), (500.0, "end of source")],
 )
-def test_a_live_source_that_keeps_the_range_itself_is_told_from_one_that_ended(
+def test_a_live_source_that_keeps_the_range_itself_is_distinguished_from_one_that_ended(
     end: float, ended: str
 ) -> None:
     with pipeline(Camera(10), end=end) as run:  # its frames end at 0.2 s

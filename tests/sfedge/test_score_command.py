@@ -89,7 +89,7 @@ def scored(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
     return Scored(folder, out, run("score", DRAWN_BUNDLE, folder, "--out", out, "--by", "age"))
 
 
-def test_the_files_are_there_and_the_losses_are_told(scored: Scored) -> None:
+def test_the_files_are_there_and_the_losses_are_reported(scored: Scored) -> None:
     finished = scored.finished
     assert finished.code == 1, finished.err  # a picture is missing
     assert "pictures that are missing: 1" in finished.err
@@ -136,7 +136,7 @@ def test_an_answer_is_the_one_that_a_run_gives(scored: Scored, tmp_path: Path) -
     assert compared == 4
 
 
-def test_who_is_not_found_counts_as_wrong_and_is_told_apart(scored: Scored) -> None:
+def test_who_is_not_found_counts_as_wrong_and_is_counted_separately(scored: Scored) -> None:
     outcomes = {(row["picture"], row["line"]): row["outcome"] for row in scored.answers}
     assert outcomes["deep/empty.png", "4"] == "not found"
     assert outcomes["one.png", "9"] == "not found"  # a box where nobody is
@@ -201,7 +201,7 @@ def test_a_table_of_files_and_labels_needs_the_task_only(
     assert found["labels"]["unclear"] == 1
 
 
-def test_what_no_person_told_is_no_truth_to_score_by(
+def test_pseudo_labels_are_no_truth_to_score_by(
     plain: Callable[..., Path], tmp_path: Path, command: Command
 ) -> None:
     table = plain("file,label,label_source", "one.png,happiness,", "two.jpg,neutral,blendshapes")
@@ -251,7 +251,7 @@ def test_columns_named_after_tasks_hold_their_labels(
         (("file,label", "one.png,ok"), ("--task", "gesture", "--rename", "ok"), 2, "OWN=LABEL"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_sentence(
+def test_what_is_wrong_is_reported_in_a_sentence(
     plain: Callable[..., Path],
     tmp_path: Path,
     command: Command,
@@ -267,13 +267,13 @@ def test_what_is_wrong_is_told_in_a_sentence(
     assert not (tmp_path / "score").exists()
 
 
-def test_a_bundle_without_a_folder_is_told_so(command: Command, tmp_path: Path) -> None:
+def test_a_bundle_without_a_folder_is_reported(command: Command, tmp_path: Path) -> None:
     finished = command("score", DRAWN_BUNDLE, "--out", tmp_path / "score")
     assert (finished.code, finished.err.count("\n")) == (2, 1)
     assert f"Run: sfedge score {DRAWN_BUNDLE} FOLDER" in finished.err
 
 
-def test_a_table_of_a_teachers_labels_alone_is_told_so(
+def test_a_table_of_pseudo_labels_alone_is_reported(
     plain: Callable[..., Path], tmp_path: Path, command: Command
 ) -> None:
     table = plain("file,label,label_source", "one.png,happiness,network")

@@ -15,7 +15,7 @@ from scenes import Scene
 import sfedge
 from sfedge.cli.bars import selftest_bar
 
-TOLD = "sfedge: testing the engine on this machine, once"
+MESSAGE = "sfedge: testing the engine on this machine, once"
 
 
 def on_terminal(words: list[str], cache: Path) -> str:
@@ -46,9 +46,9 @@ def test_a_run_tells_of_the_test_at_the_first_start_only(scene: Scene, tmp_path:
     words = ["run", str(scene.video), "--detections", str(scene.detections)]
     words += ["--out", str(tmp_path / "out"), "--tasks", "gaze,domain"]
     first = on_terminal(words, tmp_path / "cache")
-    assert f"{TOLD}: 0 of 2 tasks" in first
-    assert first.index(TOLD) < first.index("model sfedge demo")
-    assert TOLD not in on_terminal(words, tmp_path / "cache")
+    assert f"{MESSAGE}: 0 of 2 tasks" in first
+    assert first.index(MESSAGE) < first.index("model sfedge demo")
+    assert MESSAGE not in on_terminal(words, tmp_path / "cache")
 
 
 def test_nothing_is_shown_where_stderr_is_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ def test_a_source_without_sound_gives_a_video_without_sound_and_says_so(tmp_path
         assert [stream.type for stream in file.streams] == ["video"]
 
 
-def test_a_file_whose_sound_is_gone_is_told_and_the_picture_kept(tmp_path: Path) -> None:
+def test_a_file_whose_sound_is_gone_is_reported_and_the_picture_kept(tmp_path: Path) -> None:
     losses = write(tmp_path / "out.mp4", tmp_path / "removed.mp4", frames=5)
     (loss,) = losses
     assert loss.startswith("the sound could not be kept: ")

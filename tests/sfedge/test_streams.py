@@ -30,7 +30,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def once(answer: Answer) -> Answer:
-    """An answer to the first who asks; all others are told that there is nothing."""
+    """An answer to the first request; all others get a 404."""
     asked = itertools.count()
 
     def first(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
@@ -312,7 +312,7 @@ def test_a_stream_that_does_not_answer_is_named_without_its_password(
     assert capfd.readouterr().err == ""
 
 
-def test_a_page_and_a_refusal_are_told_apart() -> None:
+def test_a_page_and_a_refusal_are_distinguished() -> None:
     def answer(path: str, handler: BaseHTTPRequestHandler, is_over: threading.Event) -> None:
         if path == "/page":
             head(handler, "text/html")

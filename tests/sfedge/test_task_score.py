@@ -124,7 +124,7 @@ def test_a_gesture_where_there_is_none_is_counted_by_hand() -> None:
     assert "gesture_where_none" not in score(task, of[3:4]).figures
 
 
-def test_columns_are_scored_apart_and_their_spread_told() -> None:
+def test_columns_are_scored_apart_and_their_spread_is_reported() -> None:
     task = TASKS["looking_at_me"]
     right, wrong = np.array([0.9, 0.1]), np.array([0.1, 0.9])
     of = [answered(task, "looking", right, n, age="young") for n in range(40)]

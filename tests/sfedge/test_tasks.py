@@ -176,7 +176,9 @@ def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_a_task_that_a_model_was_not_trained_for_is_told_with_the_command_that_trains_one() -> None:
+def test_a_task_that_a_model_was_not_trained_for_is_reported_with_the_command_that_trains_one() -> (
+    None
+):
     with pytest.raises(UnknownNameError) as caught:
         select_tasks("gesture,relation", ["expression", "gesture"])
     assert "this model was not trained for relation" in str(caught.value)

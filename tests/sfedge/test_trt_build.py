@@ -131,7 +131,9 @@ def test_a_second_build_replaces_the_first(bundle: Bundle) -> None:
 
 
 @needs_builder
-def test_a_graph_that_tensorrt_does_not_know_is_told_with_the_reason(bundle_folder: Path) -> None:
+def test_a_graph_that_tensorrt_does_not_know_is_reported_with_the_reason(
+    bundle_folder: Path,
+) -> None:
     x = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", 4, 5])
     y = helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["batch", 64, 64])
     node = helper.make_node("Conjure", ["hidden"], ["heatmap"], domain="com.example")
@@ -296,7 +298,7 @@ def test_stale_and_all_are_removed_on_request(
     assert list(compiled.folders()) == []
 
 
-def test_the_memory_that_a_build_needs_is_told_by_the_largest_graph(bundle: Bundle) -> None:
+def test_the_memory_that_a_build_needs_is_reported_by_the_largest_graph(bundle: Bundle) -> None:
     entries = {entry.path: entry.size for entry in bundle.manifest.files}
     largest = max(
         sum(size for path, size in entries.items() if path.startswith(f"fp32/{graph}.onnx"))
@@ -305,7 +307,7 @@ def test_the_memory_that_a_build_needs_is_told_by_the_largest_graph(bundle: Bund
     assert memory_to_build(bundle, "fp32") == 700_000_000 + round(3.3 * largest)
 
 
-def test_the_memory_that_engines_hold_is_told_by_all_that_lies_on_the_device(
+def test_the_memory_that_engines_hold_is_reported_by_all_that_lies_on_the_device(
     bundle: Bundle,
 ) -> None:
     weights = sum(e.size for e in bundle.manifest.files if e.path.startswith("fp32/"))

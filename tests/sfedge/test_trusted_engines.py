@@ -53,7 +53,7 @@ def test_a_stale_engine_is_named_and_not_loaded(
     assert re.search(message, choose_engine(bundle).note)
 
 
-def test_engines_of_an_earlier_bundle_are_told_as_stale_and_not_loaded(
+def test_engines_of_an_earlier_bundle_are_reported_as_stale_and_not_loaded(
     bundle: Bundle, built: Path, tmp_path: Path
 ) -> None:
     other = small_bundle.make(seed=1).write(tmp_path / "other")
@@ -74,7 +74,7 @@ def test_engines_of_an_earlier_bundle_are_told_as_stale_and_not_loaded(
 
 
 @pytest.mark.parametrize("change", ["another name", "damaged", "another precision"])
-def test_only_engines_of_the_same_model_and_precision_are_told_as_an_earlier_version(
+def test_only_engines_of_the_same_model_and_precision_are_reported_as_an_earlier_version(
     bundle: Bundle, built: Path, tmp_path: Path, change: str
 ) -> None:
     other = small_bundle.make(seed=1).write(tmp_path / "other")
@@ -134,7 +134,7 @@ def test_a_record_of_another_version_is_refused(bundle: Bundle, built: Path) -> 
     assert "another version of sfedge built it" in refusal(bundle)
 
 
-def test_an_engine_that_does_not_load_is_told_with_what_tensorrt_says(
+def test_an_engine_that_does_not_load_is_reported_with_what_tensorrt_says(
     bundle: Bundle, built: Path
 ) -> None:
     (built / "connector.engine").write_bytes(b"no engine")

@@ -354,7 +354,7 @@ def test_without_a_frame_nothing_is_left_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_in_one_sentence_and_what_was_written_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence_and_what_was_written_stays(tmp_path: Path) -> None:
     run = run_writer(tmp_path / "out.mp4", "", 3000, 60_000)  # no file may grow beyond 60 kB
     assert run.returncode == 1, run.stderr
     assert run.stdout.count("\n") == 1
@@ -421,7 +421,7 @@ def test_a_removed_file_is_noticed_at_the_next_write(tmp_path: Path, what: str) 
 
 
 @pytest.mark.parametrize("place", ["no/such/folder/out.mp4", "file/out.mp4"])
-def test_a_folder_that_cannot_be_written_to_is_told_at_once(tmp_path: Path, place: str) -> None:
+def test_a_folder_that_cannot_be_written_to_is_reported_at_once(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutputError, match=r"cannot be written .*Check that the folder"):
         VideoWriter(tmp_path / place, width=64, height=64, frame_rate=30)

@@ -50,19 +50,19 @@ def test_of_what_is_sure_nine_of_ten_are_right_where_a_quarter_is_enough_for_tha
     assert 0 < found.unsure <= 0.25
     assert found.right_if_sure == pytest.approx(0.9, abs=0.005)
     best = replace(TASK, temperature=found.temperature, threshold=found.threshold)
-    told = decode(best, values_of(best, np.log(probabilities)))
-    is_right = told.best == np.array(truth)
-    assert is_right[~told.is_unsure].mean() == pytest.approx(found.right_if_sure, abs=1e-4)
-    assert told.is_unsure.mean() == pytest.approx(found.unsure, abs=1e-4)
+    answered = decode(best, values_of(best, np.log(probabilities)))
+    is_right = answered.best == np.array(truth)
+    assert is_right[~answered.is_unsure].mean() == pytest.approx(found.right_if_sure, abs=1e-4)
+    assert answered.is_unsure.mean() == pytest.approx(found.unsure, abs=1e-4)
 
 
 def test_nothing_is_sure_that_is_more_likely_wrong() -> None:
-    """Nine of ten are right with all of them told, but a few were told with 0.4."""
+    """Nine of ten are right with all of them sure, but a few have a probability of 0.4."""
     truth = np.arange(1000) % 3
     sure = np.where(np.arange(1000) < 60, 0.4, 0.95)
-    told = np.where((sure == 0.4) & (np.arange(1000) % 5 < 3), (truth + 1) % 3, truth)
+    predicted = np.where((sure == 0.4) & (np.arange(1000) % 5 < 3), (truth + 1) % 3, truth)
     probabilities = np.tile((1 - sure[:, None]) / 2, (1, 3))
-    probabilities[np.arange(1000), told] = sure
+    probabilities[np.arange(1000), predicted] = sure
     found = calibrated(TASK, probabilities, truth.tolist())
     assert found.unsure == pytest.approx(0.06)
     assert found.right_if_sure == 1.0
@@ -74,10 +74,12 @@ def test_few_idle_hands_are_surely_said_to_make_a_gesture() -> None:
     task = replace(TASK, labels=("palm", "fist", NO_GESTURE))
     random = np.random.default_rng(1)
     truth = np.repeat([0, 1, 2], 500)
-    told = np.where((truth == 2) & (random.random(1500) < 0.3), 0, truth)
-    sure = np.where(told == truth, random.uniform(0.76, 1.0, 1500), random.uniform(0.5, 0.8, 1500))
+    predicted = np.where((truth == 2) & (random.random(1500) < 0.3), 0, truth)
+    sure = np.where(
+        predicted == truth, random.uniform(0.76, 1.0, 1500), random.uniform(0.5, 0.8, 1500)
+    )
     probabilities = np.tile((1 - sure[:, None]) / 2, (1, 3))
-    probabilities[np.arange(1500), told] = sure
+    probabilities[np.arange(1500), predicted] = sure
     found = calibrated(task, probabilities, truth.tolist())
     best = replace(task, temperature=found.temperature, threshold=found.threshold)
     answers = decode(best, values_of(best, np.log(probabilities)))

@@ -108,7 +108,7 @@ def test_a_person_in_two_splits_ends_with_1_and_is_named(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("small")
-def test_a_split_that_is_not_there_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+def test_a_split_that_is_not_there_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
     ended = _run("hagrid", _hagrid(tmp_path, {"train": ["u1", "u2", "u2"]}), "--json")
     assert ended.exit_code == 1
     printed = json.loads(ended.stdout)
@@ -138,7 +138,7 @@ def _gazefollow(root: Path) -> Path:
     return root
 
 
-def test_defects_that_every_copy_has_are_told_with_an_example_and_end_with_0(
+def test_defects_that_every_copy_has_are_reported_with_an_example_and_end_with_0(
     tmp_path: Path,
 ) -> None:
     ended = _run("gazefollow", _gazefollow(tmp_path))

@@ -1,4 +1,4 @@
-"""What labels become when sources are collected: who told them, how often they are drawn."""
+"""The labels of collected sources: where they are from, how often they are drawn."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ from sfedge_training.collection.item import LabelSource, split_of
 from sfedge_training.collection.settle import shows_palm
 
 
-def test_the_palm_and_the_back_of_a_hand_are_told_apart() -> None:
+def test_the_palm_and_the_back_of_a_hand_are_distinguished() -> None:
     """A left hand that points up with its palm to the camera has its thumb on the left."""
     palm = np.zeros((21, 3), np.float32)
     palm[[0, 5, 17], :2] = ((0.5, 0.9), (0.35, 0.5), (0.65, 0.55))
@@ -43,7 +43,7 @@ def test_eyes_that_make_up_for_the_head_look_at_the_camera() -> None:
     assert look_of(scores(yaw="")) is None
 
 
-def test_only_a_clear_smile_and_a_still_face_are_told() -> None:
+def test_only_a_clear_smile_and_a_still_face_are_labelled() -> None:
     assert expression_of(scores()) == "neutral"
     assert expression_of(scores(mouthSmileLeft=0.7, mouthSmileRight=0.6)) == "happiness"
     assert expression_of(scores(mouthSmileLeft=0.4, mouthSmileRight=0.4)) is None

@@ -80,7 +80,7 @@ def test_a_box_is_shown_as_at_run_time_or_as_the_row_wants_it(
     assert (sample.view, sample.boxes) == (shown, ())
 
 
-def test_pixels_and_fractions_are_told_apart_by_the_columns_name(root: Path) -> None:
+def test_pixels_and_fractions_are_distinguished_by_the_columns_name(root: Path) -> None:
     header = "picture,task,gaze_x,gaze_y,gaze_x_px,gaze_y_px,x1,y1,x2,y2,x1_px,y1_px,x2_px,y2_px"
     dataset = _train(
         root,
@@ -118,7 +118,7 @@ def test_boxes_and_points_are_mended_and_counted_as_in_the_other_datasets(root: 
     }
 
 
-def test_missing_and_broken_pictures_are_lost_and_told_with_their_line(root: Path) -> None:
+def test_missing_and_broken_pictures_are_lost_and_reported_with_their_line(root: Path) -> None:
     (root / "b.jpg").write_bytes(b"no picture")
     rows = [f"{name},expression,fear" for name in ("a.jpg", "gone.jpg", "b.jpg", "deep/e.png")]
     dataset = _train(root, "picture,task,label", *rows)
@@ -195,7 +195,7 @@ def test_a_wrong_row_is_an_error_with_its_line(root: Path, line: str, message: s
         folder.load(root, "train")
 
 
-def test_all_wrong_rows_are_told_at_once(root: Path) -> None:
+def test_all_wrong_rows_are_reported_at_once(root: Path) -> None:
     lines = [f"a.jpg,expression,wrong{n}" for n in range(9)]
     with pytest.raises(
         DataError, match=r"line 2: .*; line 6: .*; and 4 more\. docs/own-data"

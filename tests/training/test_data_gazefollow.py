@@ -64,7 +64,7 @@ def test_a_training_row_is_read_by_position(tmp_path: Path, bom: bool) -> None:
     assert not dataset.report.dropped
 
 
-def test_invalid_and_outside_targets_are_dropped_and_told_apart(tmp_path: Path) -> None:
+def test_invalid_and_outside_targets_are_dropped_and_counted_separately(tmp_path: Path) -> None:
     lines = [
         _line(),
         _line(inout=-1),

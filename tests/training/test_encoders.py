@@ -166,7 +166,7 @@ def test_tiny_has_no_published_weights() -> None:
 @pytest.mark.parametrize(
     "content", ["no-such-tag", "empty folder", "wrong shapes", "no tensors", "no pickle"]
 )
-def test_weights_that_cannot_be_loaded_are_told_by_name(content: str, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_loaded_are_reported_by_name(content: str, tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
     if content == "wrong shapes":
         save_file({"visual.conv1.weight": torch.zeros(3, 3)}, file)

@@ -148,7 +148,7 @@ def test_the_people_of_the_splits_are_different_ones(humans: Path) -> None:
         assert not first & second
 
 
-def test_looks_out_of_the_frame_are_told(rendered: Path) -> None:
+def test_looks_out_of_the_frame_are_labelled(rendered: Path) -> None:
     rows = (rendered / "gazefollow" / "train_annotations_release.txt").read_text().splitlines()
     flags = Counter(row.split(",")[14] for row in rows)
     assert set(flags) == {"0", "1"}
@@ -156,7 +156,7 @@ def test_looks_out_of_the_frame_are_told(rendered: Path) -> None:
         values = row.split(",")
         assert len(values) == 17
         x, y = float(values[8]), float(values[9])
-        # Where the target is out of the frame, it is told at the frame's nearest edge.
+        # Where the target is out of the frame, its label is at the frame's nearest edge.
         assert (values[14] == "1") or min(x, y, 1 - x, 1 - y) < 0.05
     samples = load(rendered, "gazefollow", "test").samples
     assert {len(sample.points) for sample in samples} == {10}

@@ -101,7 +101,7 @@ def test_each_part_is_a_token_and_one_that_is_not_known_the_learned_one() -> Non
     assert (found[0] - found[1]).abs().max() > 1e-2
 
 
-def test_hands_that_change_places_are_told_apart() -> None:
+def test_hands_that_change_places_are_distinguished() -> None:
     embedding = built().landmark_embedding
     assert embedding is not None
     vector = vectors(1)

@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_refused(name: str, layer: int, size: int, message:
         build_encoder(name, None, layer, image_size=size)
 
 
-def test_a_file_of_another_network_is_told(tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_reported(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ConfigError, match="weights cannot be loaded"):
         build_encoder("efficientnet-lite0", str(tmp_path / "other.pth"))

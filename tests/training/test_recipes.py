@@ -154,7 +154,7 @@ def test_socialfusion_is_the_papers_but_for_the_encoder() -> None:
             assert run.recipe == Recipe(datasets=datasets, exact_faces=True), f"{name}/{row.name}"
 
 
-def test_encoders_before_and_after_are_told_apart_by_the_second_column() -> None:
+def test_encoders_before_and_after_are_distinguished_by_the_second_column() -> None:
     after = {"qwen2-vl-2b", "molmoe-1b", "sail-vl-2b"}
     for name in ("table2", "table3", "table4", "table5"):
         seen = set()

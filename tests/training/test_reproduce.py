@@ -228,7 +228,7 @@ def test_table_7_brings_the_file_for_the_challenge(bench: Bench) -> None:
     assert "`pred.json`" in bench.page("table7")
 
 
-def test_conflict_is_told_for_each_pair_of_tasks(bench: Bench) -> None:
+def test_conflict_is_reported_for_each_pair_of_tasks(bench: Bench) -> None:
     bench.run("table4")
     cell = next(c for c in bench.cells("table4") if c["row"] == "molmoe-before")
     scores = bench.out / "runs" / cell["run"] / "scores" / "conflict.json"
@@ -290,7 +290,7 @@ def test_without_leave_no_code_of_the_hub_runs_and_the_page_says_so(alone: Bench
     assert not any(name in folder for name in NEEDS_CODE for folder in begun)
 
 
-def test_a_row_that_fails_is_told_and_the_others_go_on(
+def test_a_row_that_fails_is_reported_and_the_others_go_on(
     alone: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = {**alone.weights, "clip-l14-336": alone.out / "nowhere.safetensors"}

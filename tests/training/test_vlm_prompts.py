@@ -63,7 +63,7 @@ def test_a_point_is_read_back_to_half_a_thousandth(x: float, y: float) -> None:
     assert read == pytest.approx((x, y), abs=0.0005 + 1e-9)
 
 
-def test_a_point_outside_is_told_at_the_border() -> None:
+def test_a_point_outside_is_clamped_to_the_border() -> None:
     assert point_text((-0.01, 1.2)) == "(0,1000)"
 
 

@@ -151,7 +151,7 @@ def test_tasks_are_mixed_within_a_batch_and_single_training_has_one(
     assert row["loss"] != joint["loss"]
 
 
-def test_boxes_and_points_are_told_in_fractions_of_the_view(
+def test_boxes_and_points_are_in_fractions_of_the_view(
     samples: dict[str, list[Sample]],
 ) -> None:
     whole = samples["gazefollow"][1]
@@ -169,7 +169,7 @@ def test_boxes_and_points_are_told_in_fractions_of_the_view(
     assert said.endswith("assistant\n(500,500)<|im_end|>")
 
 
-def test_a_flipped_view_is_told_with_its_boxes_and_points(
+def test_a_flipped_view_flips_its_boxes_and_points(
     samples: dict[str, list[Sample]],
 ) -> None:
     sample = samples["gazefollow"][0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from sfedge.core.tasks import NO_GESTURE
 from sfedge_training.collection.item import LabelSource
 
-_TRUST: Mapping[LabelSource, float] = {  # the weight of a label beside one that people told
+_TRUST: Mapping[LabelSource, float] = {  # the weight of a label relative to one by people
     "people": 1.0,
     "network": 0.5,
     "blendshapes": 0.5,

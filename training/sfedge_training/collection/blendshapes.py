@@ -1,7 +1,7 @@
-"""What MediaPipe's blendshapes and head angles of a face say: a teacher, not the truth.
+"""Pseudo-labels of a face, from MediaPipe's blendshapes and head angles.
 
-The bands between two answers are left out. Only a smile and a face at rest are told: of the faces
-that people have judged the rules name 81 of 85 so, and one sad one neutral. Rules for surprise
+Scores between two answers give no label. Only a smile and a neutral face are labelled: of the faces
+that people have judged the rules label 81 of 85 so, and one sad one neutral. Rules for surprise
 found those and a false one; noseSneer and cheekSquint stay near 0 for everybody.
 """
 

@@ -1,6 +1,6 @@
 """Whole pictures of people who cross their forearms, or hold their arms in other ways.
 
-Three men were recorded. `facts/xsign_people.csv` tells who is who, by their clothing, seen by eye:
+Three men were recorded. `facts/xsign_people.csv` tells them apart by their clothing, seen by eye:
 one is for training, one to choose by, one for the test.
 """
 
@@ -30,5 +30,5 @@ def crossed_arms(file: Path) -> Iterator[Item]:
         if name not in people:
             raise DataError(f"nobody has seen who is in {name}", where=str(file))
         person = people[name]
-        told = Annotation("gesture", rows[name]["label"])
-        yield Item(name, data, "body", (told,), f"crossed/{person}", _SPLITS[person])
+        annotation = Annotation("gesture", rows[name]["label"])
+        yield Item(name, data, "body", (annotation,), f"crossed/{person}", _SPLITS[person])

@@ -1,4 +1,4 @@
-"""The sources to one labelled folder: pictures, landmarks, and the table of both."""
+"""Collects the sources into one labelled folder: pictures, landmarks and a table of labels."""
 
 import csv
 import hashlib
@@ -37,11 +37,13 @@ _Job = tuple[Path, Subject, Box | None]
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the sources."""
+    """Counts of what was collected."""
 
     looked_at: Counter[str] = field(default_factory=Counter)  # by folder: pictures
     found: Counter[str] = field(default_factory=Counter)  # of these, with landmarks
-    unsettled: Counter[str] = field(default_factory=Counter)  # labels that stay a choice
+    unsettled: Counter[str] = field(
+        default_factory=Counter
+    )  # ambiguous labels that the landmarks do not resolve
     rows: Counter[tuple[Class, Split]] = field(default_factory=Counter)
     draws: dict[Class, float] = field(default_factory=dict)  # of each class an epoch
 
@@ -162,7 +164,7 @@ def _numbers(box: Box) -> tuple[float, float, float, float]:
 def _rows(
     root: Path, items: Mapping[str, Item], entries: Mapping[str, Landmarks], summary: Summary
 ) -> list[_Row]:
-    """A row for each answer about each subject that was found, or whose box is told."""
+    """A row for each answer about each subject that was found, or whose box is known."""
     found: dict[str, list[tuple[tuple[float, ...], Landmarks]]] = {}
     for key, landmarks in entries.items():
         picture, _, numbers = key.rpartition("@")
@@ -181,10 +183,10 @@ def _rows(
             traits = dict(item.traits)
             if item.split != "train" and landmarks.face is not None:
                 traits["lightness"] = lightness_of(_picture(root / picture), landmarks.face)
-            for told in item.annotations:
-                answer = settled(told, landmarks)
+            for annotation in item.annotations:
+                answer = settled(annotation, landmarks)
                 if answer is None:
-                    summary.unsettled[told.label] += 1
+                    summary.unsettled[annotation.label] += 1
                     continue
                 of = (answer.task, answer.label)
                 box = (x1, y1, x2, y2)
@@ -203,8 +205,8 @@ def _write_table(table: Path, rows: Sequence[_Row], summary: Summary) -> None:
             weight = f"{drawn[id(row)]:.4g}" if row.split == "train" else ""
             by = "" if row.by == "people" else row.by
             traits = (row.traits.get(trait, "") for trait in get_args(Trait))
-            told = (row.split, row.group, by, weight)
-            lines.writerow((row.picture, *row.of, *row.box, *told, *traits))
+            origin = (row.split, row.group, by, weight)
+            lines.writerow((row.picture, *row.of, *row.box, *origin, *traits))
             summary.rows[row.of, row.split] += 1
             summary.draws[row.of] = summary.draws.get(row.of, 0.0) + drawn.get(id(row), 0.0)
     growing.replace(table)

@@ -26,7 +26,7 @@ _SMILES = {
     "neutral": "neutral",
     **dict.fromkeys(("smile", "smiling", "happiness"), "happiness"),
 }
-_TRAITS: tuple[Trait, ...] = ("age", "gender", "race")  # that FairFace tells
+_TRAITS: tuple[Trait, ...] = ("age", "gender", "race")  # in FairFace's labels
 _CHOSEN_BY = 0.25  # of the faces seen by eye
 _SEEN = Path(__file__).parent / "facts" / "fairface_by_eye.csv"
 # What the words of a query mean; what is not here means nothing to us.
@@ -50,7 +50,7 @@ _NOT_AS_ASKED = frozenset({"expr_0_5.jpg", "expr_0_7.jpg", "expr_3_2.jpg", "expr
 
 
 def fairface(file: Path) -> Iterator[Item]:
-    """FairFace's adults. Nothing learns from those seen by eye; of others blendshapes tell most.
+    """FairFace's adults: those labelled by eye are held out, most others are pseudo-labelled.
 
     Raises:
         DataError: the file cannot be read.
@@ -59,18 +59,18 @@ def fairface(file: Path) -> Iterator[Item]:
     rows = {row["file"]: row for row in table_in(file, columns)}
     with _SEEN.open(newline="", encoding="utf-8") as table:
         seen = {row["file"]: row for row in csv.DictReader(table)}
-    told = {
-        name: _told_by_eye(seen[name]) if name in seen else _told_of_fairface(row)
+    annotations = {
+        name: _seen_by_eye(seen[name]) if name in seen else _from_table(row)
         for name, row in rows.items()
     }
-    for name, data in pictures_in(file, (name for name in rows if told[name])):
+    for name, data in pictures_in(file, (name for name in rows if annotations[name])):
         group = f"fairface/{name}"
         if name in seen:
             split: Split = "val" if is_held_out(group, _CHOSEN_BY) else "test"
         else:
             split = split_of(group)
         traits = {trait: rows[name][trait] for trait in _TRAITS}
-        yield Item(name, data, "face", told[name], group, split, traits=traits)
+        yield Item(name, data, "face", annotations[name], group, split, traits=traits)
 
 
 def studio(file: Path) -> Iterator[Item]:
@@ -85,35 +85,35 @@ def studio(file: Path) -> Iterator[Item]:
         # "smiling_front/001_08.jpg" and "neutral_front/001_03.jpg" are one person
         is_canadian = path.parts[0] == "canada"
         group = f"studio/{'canada-' if is_canadian else ''}{path.stem.partition('_')[0]}"
-        told = (
+        annotations = (
             Annotation("expression", _SMILES[rows[name]["expression"]]),
             Annotation("looking_at_me", "looking"),
         )
-        yield Item(name, data, "face", told, group, split_of(group))
+        yield Item(name, data, "face", annotations, group, split_of(group))
 
 
 def portraits(file: Path) -> Iterator[Item]:
-    """Portraits that were judged by looking at them; what was unclear is not told.
+    """Portraits that were judged by looking at them; what was unclear has no label.
 
     Raises:
         DataError: the file cannot be read.
     """
     rows = {row["file"]: row for row in table_in(file, ("file", "looking_at_camera", "expression"))}
     for name, data in pictures_in(file, rows):
-        told = []
+        annotations = []
         if (expression := rows[name]["expression"]) in _SMILES:
-            told.append(Annotation("expression", _SMILES[expression]))
+            annotations.append(Annotation("expression", _SMILES[expression]))
         if (looks := rows[name]["looking_at_camera"]) in _LOOKS:
-            told.append(Annotation("looking_at_me", _LOOKS[looks]))
+            annotations.append(Annotation("looking_at_me", _LOOKS[looks]))
         group = f"portraits/{name}"
-        if told:
-            yield Item(name, data, "face", tuple(told), group, split_of(group))
+        if annotations:
+            yield Item(name, data, "face", tuple(annotations), group, split_of(group))
 
 
 def generated(file: Path) -> Iterator[Item]:
     """Generated faces, found by the words they were asked for.
 
-    Where the queries of one picture contradict each other, nothing is told.
+    Where the queries of one picture contradict each other, it gets no label.
 
     Raises:
         DataError: the file cannot be read.
@@ -125,35 +125,35 @@ def generated(file: Path) -> Iterator[Item]:
             task, label = meant
             found.setdefault(row["file"], {}).setdefault(task, set()).add(label)
     for name, data in pictures_in(file, found):
-        told = tuple(
+        annotations = tuple(
             Annotation(task, next(iter(labels)), "query")
             for task, labels in found[name].items()
             if len(labels) == 1
         )
         group = f"generated/{name}"
-        if told:
-            yield Item(name, data, "face", told, group, split_of(group))
+        if annotations:
+            yield Item(name, data, "face", annotations, group, split_of(group))
 
 
-def _told_by_eye(seen: Mapping[str, str]) -> tuple[Annotation, ...]:
-    """What the first reader told, unless the second one saw it otherwise or could not tell."""
-    told = []
+def _seen_by_eye(seen: Mapping[str, str]) -> tuple[Annotation, ...]:
+    """The first reader's labels, where the second one agrees or gave none."""
+    annotations = []
     for task, column, labels in (
         ("expression", "expression", _SMILES),
         ("looking_at_me", "looking", _LOOKS),
     ):
         first, second = seen[column], seen[f"{column}_2"]
         if first in labels and second in (first, ""):
-            told.append(Annotation(task, labels[first]))
-    return tuple(told)
+            annotations.append(Annotation(task, labels[first]))
+    return tuple(annotations)
 
 
-def _told_of_fairface(row: Mapping[str, str]) -> tuple[Annotation, ...]:
-    told = []
+def _from_table(row: Mapping[str, str]) -> tuple[Annotation, ...]:
+    annotations = []
     if row["expression_checked"]:
-        told.append(Annotation("expression", row["expression_checked"]))
+        annotations.append(Annotation("expression", row["expression_checked"]))
     elif (expression := expression_of(row)) is not None:
-        told.append(Annotation("expression", expression, "blendshapes"))
+        annotations.append(Annotation("expression", expression, "blendshapes"))
     if (look := look_of(row)) is not None:
-        told.append(Annotation("looking_at_me", look, "blendshapes"))
-    return tuple(told)
+        annotations.append(Annotation("looking_at_me", look, "blendshapes"))
+    return tuple(annotations)

@@ -62,15 +62,17 @@ def crops(file: Path) -> Iterator[Item]:
     sources = {}
     for name, row in rows.items():
         if row["label_source"] not in _LABEL_SOURCES:
-            raise DataError(f"{name}: nobody is called {row['label_source']!r}", where=str(file))
+            raise DataError(
+                f"{name}: no label source is called {row['label_source']!r}", where=str(file)
+            )
         if source := _LABEL_SOURCES[row["label_source"]]:
             sources[name] = source
     around = _surroundings(file.with_name(FACES))
     for name, data in pictures_in(file, sources):
         picture, box = in_square(data, f"{file}: {name}", _rim_of(name, around))
         group = f"hagrid/{PurePosixPath(name).stem}"
-        told = Annotation("gesture", rows[name]["label"], sources[name])
-        yield Item(name, picture, "hand", (told,), group, split_of(group), box)
+        annotation = Annotation("gesture", rows[name]["label"], sources[name])
+        yield Item(name, picture, "hand", (annotation,), group, split_of(group), box)
 
 
 def digits(file: Path) -> Iterator[Item]:
@@ -87,8 +89,8 @@ def digits(file: Path) -> Iterator[Item]:
     digit_of = {row["file"]: row["digit"] for row in rows}
     for name, data in pictures_in(file, digit_of):
         group = f"digits/{people[name]:03}"
-        told = Annotation("gesture", *_DIGITS[digit_of[name]])
-        yield Item(name, data, "hand", (told,), group, split_of(group), FULL)
+        annotation = Annotation("gesture", *_DIGITS[digit_of[name]])
+        yield Item(name, data, "hand", (annotation,), group, split_of(group), FULL)
 
 
 def in_square(data: bytes, where: str, around: Image | None = None) -> tuple[bytes, Box]:

@@ -1,4 +1,4 @@
-"""What a source gives: pictures, what is known of them, and who told it."""
+"""What a source yields: pictures, their labels, and where each label is from."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,8 +42,8 @@ class Item:
     annotations: tuple[Annotation, ...]
     group: str  # the person or picture that must not be spread over splits
     split: Split
-    box: Box | None = None  # of the hand, where the source tells it
-    landmarks: Landmarks | None = None  # where the source tells them; none are sought then
+    box: Box | None = None  # of the hand, where the source gives it
+    landmarks: Landmarks | None = None  # where the source gives them; none are detected then
     # What a source says of the one who is seen: scores are reported by it, nothing learns it.
     # How light the skin is, is measured, see `lightness`.
     traits: Mapping[Trait, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from sfedge.core.structures import Image
 _CHEEKS = face_places(50, 280, 205, 425)
 _SIDES = face_places(234, 454)
 _PATCH = 0.05  # half the side of what is measured around each point, of the face's width
-_BANDS = (40, 55, 70)  # of CIE L*, between what is told apart
+_BANDS = (40, 55, 70)  # of CIE L*, the limits between the bands
 
 
 def lightness_of(picture: Image, face: Points) -> str:

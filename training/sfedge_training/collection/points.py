@@ -52,8 +52,8 @@ def letters(file: Path) -> Iterator[Item]:
         raise DataError(f"this file cannot be read ({error})", where=str(file)) from error
     for place, (letter, hand) in enumerate(zip(names, points, strict=True)):
         if letter in _LETTERS:
-            told = Annotation("gesture", _LETTERS[letter], "likeness")
-            yield _item(f"{letter}/{place:05}.png", hand, told, "letters/signer", None)
+            annotation = Annotation("gesture", _LETTERS[letter], "likeness")
+            yield _item(f"{letter}/{place:05}.png", hand, annotation, "letters/signer", None)
 
 
 def idle_hands(file: Path) -> Iterator[Item]:
@@ -73,13 +73,13 @@ def idle_hands(file: Path) -> Iterator[Item]:
 
 
 def _item(
-    name: str, hand: NDArray[np.float64], told: Annotation, group: str, splits_by: str | None
+    name: str, hand: NDArray[np.float64], annotation: Annotation, group: str, splits_by: str | None
 ) -> Item:
     return Item(
         name,
         _grey(),
         "hand",
-        (told,),
+        (annotation,),
         group,
         split_of(splits_by) if splits_by else "train",
         _BOX,

@@ -54,28 +54,32 @@ def _hands(root: Path) -> Iterator[Item]:
 def _hands_of(picture: Path, key: str, row: Mapping[str, Any]) -> Iterator[Item]:
     group = f"rendered/{key}"
     if row["united_bbox"]:
-        told = (Annotation("gesture", row["united_label"][0], "rendering"),)
+        annotations = (Annotation("gesture", row["united_label"][0], "rendering"),)
         box = _box(row["united_bbox"][0])
         data = picture.read_bytes()
-        yield Item(f"hagrid/{key}.jpg", data, "body", told, group, "train", box)
+        yield Item(f"hagrid/{key}.jpg", data, "body", annotations, group, "train", box)
         return
     for place, (label, numbers) in enumerate(zip(row["labels"], row["bboxes"], strict=True)):
         if min(numbers[2:]) <= 0:  # it is out of the picture
             continue
         hand = _box(numbers)
-        told = (Annotation("gesture", label, "rendering"),)
+        annotations = (Annotation("gesture", label, "rendering"),)
         data, view = _cut(picture, with_margin(hand, _RIM))
         name = f"hagrid/{key}-{place}.jpg"
-        yield Item(name, data, "hand", told, group, "train", within(hand, view))
+        yield Item(name, data, "hand", annotations, group, "train", within(hand, view))
 
 
 def _faces(dataset: Dataset) -> Iterator[Item]:
     for place, sample in enumerate(dataset.samples):
         assert sample.label is not None
-        told = (Annotation(sample.task, TASKS[sample.task].labels[sample.label], "rendering"),)
+        annotations = (
+            Annotation(sample.task, TASKS[sample.task].labels[sample.label], "rendering"),
+        )
         data, _ = _cut(sample.image, with_margin(sample.view, _FACE_RIM))
         name = f"{dataset.name}/{place:06}.jpg"
-        yield Item(name, data, "face", told, f"rendered/{sample.group or sample.key}", "train")
+        yield Item(
+            name, data, "face", annotations, f"rendered/{sample.group or sample.key}", "train"
+        )
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Item]]] = {

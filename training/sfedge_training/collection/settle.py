@@ -1,26 +1,26 @@
-"""Labels that leave a choice, settled by the landmarks that were found."""
+"""Ambiguous labels, resolved by the landmarks that were found."""
 
 import numpy as np
 
 from sfedge.core.landmarks import HandLandmarks, Landmarks
 from sfedge_training.collection.item import Annotation
 
-# A teacher's label that means one of two: from the palm, and from the back of the hand.
+# A pseudo-label that means one of two: seen from the palm, and from the back of the hand.
 EITHER = {"two_up_or_inverted": ("two_up", "two_up_inverted")}
 
 _WRIST, _INDEX, _LITTLE = 0, 5, 17
-_FLAT = 0.25  # a palm seen so much from its edge tells nothing: least ratio of its sides
+_FLAT = 0.25  # least ratio of the palm's sides; below, it is seen from its edge
 
 
-def settled(told: Annotation, landmarks: Landmarks) -> Annotation | None:
-    """The label, or what the landmarks make of it; None where they cannot tell."""
-    if told.label not in EITHER:
-        return told
+def settled(annotation: Annotation, landmarks: Landmarks) -> Annotation | None:
+    """The label, resolved by the landmarks if it is ambiguous; None where they do not decide it."""
+    if annotation.label not in EITHER:
+        return annotation
     shown = shows_palm(landmarks.hands[0]) if landmarks.hands else None
     if shown is None:
         return None
-    palm, back = EITHER[told.label]
-    return Annotation(told.task, palm if shown else back, "landmarks")
+    palm, back = EITHER[annotation.label]
+    return Annotation(annotation.task, palm if shown else back, "landmarks")
 
 
 def shows_palm(hand: HandLandmarks) -> bool | None:

@@ -85,7 +85,7 @@ def load(root: Path, split: Split) -> Dataset:
         except DataError as error:
             problems.add(row.line, error.what)
     problems.raise_if_any()
-    kept = _told_once(samples, table, report, joins_gaze=split != "train")
+    kept = _merged(samples, table, report, joins_gaze=split != "train")
     for sample in kept:
         label = "" if sample.label is None else TASKS[sample.task].labels[sample.label]
         report.kept[sample.task, label] += 1
@@ -208,10 +208,10 @@ def _point(point: tuple[float, float], where: str, report: Report) -> tuple[floa
     return x, y
 
 
-def _told_once(
+def _merged(
     samples: Sequence[Sample], table: Path, report: Report, *, joins_gaze: bool
 ) -> list[Sample]:
-    """Rows that repeat another are left out, annotators of one gaze joined.
+    """The samples without duplicate rows, with the points of one gaze's annotators joined.
 
     Raises:
         DataError: two rows of the same question contradict each other.

@@ -84,7 +84,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Gesture:
-    """The ways in which a gesture is made: each of one hand, or of both, the leading one first."""
+    """The poses of a gesture: each of one hand, or of both, the leading one first."""
 
     ways: tuple[tuple[Hold, ...], ...]
     is_united: bool = field(default=False)

@@ -168,7 +168,7 @@ def read_garment(path: Path) -> Garment:
             elif words[0] in ("verts", "delete_verts"):
                 part = words[0]
             elif not words[0].isdigit():
-                continue  # whatever else is told does not end a list
+                continue  # other keywords do not end a list
             elif part == "verts":
                 rows.append([float(word) for word in words])
             elif part == "delete_verts":

@@ -75,7 +75,7 @@ def write_renderings(
             f"people {people} or side {side} is out of range",
             fix=f"There are 2 people or more; a side has {_SIDES[0]} to {_SIDES[1]} pixels.",
         )
-    load_library(humans)  # what is missing is told before anything is written
+    load_library(humans)  # reports missing files before anything is written
     crowd = Crowd(humans, seed, people, side)
     made = layouts(crowd, datasets)
     write_layouts(root, made, count=count, val=val, test=test, seed=seed, workers=workers)

@@ -28,7 +28,7 @@ _RIGHT = 0.9  # share that is to be right of what is said as sure
 _FALSE = 0.02  # share of hands without a gesture that may be surely said to make one
 _EVEN = 0.5  # probability below which an answer is more likely wrong than right
 _UNSURE = 0.25  # share of answers that may be unsure for all three
-_FEWEST = 50  # answers of which anything can be told
+_FEWEST = 50  # answers needed to calibrate a task
 _RANGE = (-3.0, 3.0)  # of the temperature's logarithm
 
 

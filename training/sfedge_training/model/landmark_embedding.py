@@ -13,9 +13,9 @@ _NETWORKS: dict[Part, str] = {  # both hands share one
     "eyes": "eyes",
 }
 _HANDS: tuple[Part, Part] = ("hand", "other_hand")
-_FEWEST = 16  # of a part, below which nothing is said of how it varies
+_FEWEST = 16  # samples of a part that its statistics need
 _LEAST = 0.02  # standard deviation that every number counts as having, at least
-_FAR = 8.0  # standard deviations beyond which nothing is told apart
+_FAR = 8.0  # standard deviations that values are clamped to
 
 
 class LandmarkEmbedding(nn.Module):
