@@ -38,7 +38,7 @@ DEFAULT_VARIABLE = "SFEDGE_BUNDLE"  # of the environment: another one in its pla
 _AGAIN = "Fetch or export the bundle again."
 _CHUNK = 1 << 20  # bytes read at a time
 _MAX_MANIFEST = 16 << 20  # bytes
-# Weights hardly compress. A zip that grows more than this on unpacking is made to fill the disk.
+# Weights hardly compress. A zip that grows more than this on unpacking is taken for a zip bomb.
 _MAX_GROWTH = 20
 _GROWTH_SLACK = 64 << 20  # bytes that may always be unpacked
 
@@ -221,7 +221,7 @@ def open_bundle(path: Path | None = None) -> Bundle:
         what, fix = "there is no such bundle", "Give a bundle's folder or its zip."
         if path is None:
             what = "the default bundle is not in this installation"
-            fix = "Name one with --bundle, or install sfedge again."
+            fix = "Give a bundle of your own, or install sfedge again."
         if path is None and named:
             what, fix = "there is no such bundle", f"{DEFAULT_VARIABLE} names it: set it anew."
         raise BundleError(what, where=str(source), fix=fix)

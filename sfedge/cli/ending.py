@@ -1,19 +1,25 @@
 """How every command of this project ends: each error in one line, with an exit code."""
 
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import NoReturn
 
 import click
 
 from sfedge.cli.streams import tolerant_streams
+from sfedge.core.config import RunConfig
 from sfedge.core.errors import SfedgeError
 from sfedge.system.libraries import advice
 
 _INTERRUPTED, _TERMINATED = 130, 143  # what shells report for Ctrl-C and SIGTERM
+# Arguments of the library that errors name, and that are options of a command.
+_ARGUMENTS = "|".join([*(field.name for field in fields(RunConfig)), "by", "column", "split"])
+_ASSIGNED = re.compile(rf"(?<![^\s(])({_ARGUMENTS})=(?=([\w'-])?)")  # interval=2, detections=
 
 
 def run(
@@ -79,7 +85,7 @@ def _tell(error: Exception, name: str) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     if isinstance(error, SfedgeError):
-        text, code = str(error), error.exit_code
+        text, code = with_options(error), error.exit_code
     elif isinstance(error, click.ClickException):
         text, code = error.format_message(), error.exit_code
         if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -92,3 +98,20 @@ def _tell(error: Exception, name: str) -> int:
         text, code = text + "again with --debug and report what it prints.", 1
     click.echo(f"{name}: error: {' '.join(text.split())}", err=True)
     return code
+
+
+def with_options(error: SfedgeError) -> str:
+    """An error's text with arguments written as options: `end=2` as `--end 2`."""
+    where = error.where
+    if re.fullmatch(_ARGUMENTS, where):
+        where = _option(where)
+    what, fix = (_ASSIGNED.sub(_assigned, text) for text in (error.what, error.fix))
+    return str(SfedgeError(what, where=where, fix=fix))
+
+
+def _assigned(found: re.Match[str]) -> str:
+    return f"{_option(found[1])} " if found[2] else _option(found[1])
+
+
+def _option(argument: str) -> str:
+    return f"--{argument.replace('_', '-')}"

@@ -53,32 +53,32 @@ class RunConfig:
         problems = [
             text
             for is_wrong, text in (
-                (self.tasks == (), "no task is chosen (--tasks)"),
+                (self.tasks == (), "tasks= names no task"),
                 (
                     not (math.isfinite(self.interval) and 0 <= self.interval <= 3600),
-                    f"--interval {self.interval} is not in 0 to 3600 s",
+                    f"interval={self.interval} is not in 0 to 3600 s",
                 ),
-                (parsed_every(self.every) is None, f"--every {self.every!r} is not 10 or 0.5s"),
+                (parsed_every(self.every) is None, f"every={self.every!r} is not 10 or 0.5s"),
                 (
                     self.as_video is not None
                     and not (math.isfinite(self.as_video) and 0 < self.as_video <= 1000),
-                    f"--as-video {self.as_video} is not in 0 to 1000 pictures a second",
+                    f"as_video={self.as_video} is not in 0 to 1000 pictures a second",
                 ),
                 (
                     not (math.isfinite(self.start) and self.start >= 0),
-                    f"--start {self.start} is not a time in seconds",
+                    f"start={self.start} is not a time in seconds",
                 ),
                 (
                     self.end is not None
                     and not (math.isfinite(self.end) and self.end > self.start),
-                    f"--end {self.end} does not lie after --start {self.start}",
+                    f"end={self.end} is not after start={self.start}",
                 ),
                 (
                     not (math.isfinite(self.smoothing) and 0 <= self.smoothing <= 60),
-                    f"--smoothing {self.smoothing} is not in 0 to 60 s",
+                    f"smoothing={self.smoothing} is not in 0 to 60 s",
                 ),
-                (self.max_people < 1, "--max-people is below 1"),
-                (self.max_pairs < 0, "--max-pairs is negative"),
+                (self.max_people < 1, f"max_people={self.max_people} is below 1"),
+                (self.max_pairs < 0, f"max_pairs={self.max_pairs} is negative"),
             )
             if is_wrong
         ]

@@ -283,13 +283,13 @@ def select_tasks(names: str | Iterable[str], known: Iterable[str] = TASKS) -> tu
     wanted = set(task_names(names))
     for name in sorted(wanted):
         if name not in order and name in TASKS:
-            learnt_from = TASKS[name].dataset or "folder"
+            dataset = TASKS[name].dataset or "folder"
             raise UnknownNameError(
                 f"this model was not trained for {name}",
-                where="--tasks",
-                fix=f"`sfedge-train train DATA --out RUN --datasets {learnt_from}` trains one that "
+                where="tasks",
+                fix=f"`sfedge-train train DATA --out RUN --datasets {dataset}` trains one that "
                 f"is (docs/training.md). This one answers {', '.join(order)}.",
             )
         if name not in order:
-            unknown_name("task", name, order, where="--tasks")
+            unknown_name("task", name, order, where="tasks")
     return tuple(name for name in order if name in wanted)

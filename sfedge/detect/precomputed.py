@@ -48,7 +48,7 @@ def open_detections(path: Path, *, width: int, height: int, source: str = "") ->
         raise DataError(
             "there is no such file or folder",
             where=str(path),
-            fix="Check the path; without --detections the networks find people.",
+            fix="Check the path; without detections= the networks find people.",
         )
     if path.is_dir() or path.suffix == ".json":
         clip = Path(source).stem

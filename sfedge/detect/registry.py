@@ -75,8 +75,8 @@ def _build_precomputed(setup: Setup) -> Detector:
 
     if setup.detections is None:
         raise ConfigError(
-            f"the detector {PRECOMPUTED} takes its boxes from a file, and none is named",
-            fix="Name it with --detections.",
+            f"the detector {PRECOMPUTED} takes its boxes from a file, and none is given",
+            fix="Give it as detections= too.",
         )
     return open_detections(
         setup.detections, width=setup.width, height=setup.height, source=setup.source
@@ -100,7 +100,7 @@ def networks_of(
         return described_set(Path(name), description), description.picture
     known = [known for known, kind in DETECTORS.items() if kind.is_onnx]
     if name not in known:
-        unknown_name("ONNX detector", name, [*known, "FILE.json"], where="--detector")
+        unknown_name("ONNX detector", name, [*known, "FILE.json"], where="detector")
     from sfedge.detect.conversion import networks
 
     files = networks.fetch(networks.DETECTING, offline=offline, progress=progress)
@@ -113,7 +113,7 @@ DETECTORS: Mapping[str, DetectorKind] = {
         _build_default,
         is_onnx=True,
     ),
-    PRECOMPUTED: DetectorKind("boxes from the file of --detections", _build_precomputed),
+    PRECOMPUTED: DetectorKind("boxes from a file of detections", _build_precomputed),
     "mediapipe": DetectorKind(
         "MediaPipe's own library in an environment of its own; most versions report to Google",
         _build_library,
@@ -157,12 +157,12 @@ def build_detector(
         name = PRECOMPUTED
     if detections is not None and name != PRECOMPUTED:
         raise ConfigError(
-            f"--detections takes the place of a detector, and --detector names {name}",
+            f"detections= and detector={name!r} exclude each other",
             fix="Leave one of them out.",
         )
     if name in DETECTORS and not DETECTORS[name].is_onnx and place.engine != "auto":
         raise ConfigError(
-            f"the detector {name} runs no ONNX network, and --detector-engine names {place.engine}",
+            f"detector={name!r} runs no ONNX network and takes no detector_engine={place.engine!r}",
             fix="Leave one of them out.",
         )
     if name in DETECTORS:
@@ -184,8 +184,8 @@ def build_detector(
     if name.lower().endswith(".onnx"):
         raise ConfigError(
             f"{name} is a network without a description",
-            where="--detector",
+            where="detector",
             fix="Describe it in a JSON file and name that file: "
             'docs/detectors.md, "An ONNX detector of your own".',
         )
-    unknown_name("detector", name, [*DETECTORS, "FILE.json"], where="--detector")
+    unknown_name("detector", name, [*DETECTORS, "FILE.json"], where="detector")

@@ -104,7 +104,7 @@ def choose_engine(bundle: Bundle, name: str = "auto", *, precision: str | None =
     """
     if name != "auto":
         if name not in ENGINES:
-            unknown_name("engine", name, ["auto", *ENGINES], where="--engine")
+            unknown_name("engine", name, ["auto", *ENGINES], where="engine")
         ENGINES[name].check()
         return Choice(name, choose_precision(name, bundle, precision), ())
     passed: list[str] = []
@@ -141,9 +141,9 @@ def choose_precision(engine: str, bundle: Bundle, precision: str | None = None) 
         raise EngineError(
             f"engine {engine!r} runs {' or '.join(wanted)}, "
             f"bundle {manifest.name!r} has {', '.join(manifest.precisions)}{asked}",
-            fix=f"Choose {' or '.join(others)}, or leave --precision out."
+            fix=f"Choose {' or '.join(others)}, or leave the precision out."
             if others
-            else "Choose another --engine, or export the model with one of these precisions.",
+            else "Choose another engine, or export the model with one of these precisions.",
         )
     errors = []
     for candidate in known:

@@ -35,7 +35,7 @@ def check_precision(precision: str) -> None:
         raise EngineError(
             "it does not compute in bf16, so OpenVINO would run these graphs in another precision",
             where=cpu_name() or "the processor",
-            fix="Take a bundle with fp32, another --precision of this one, or the engine cpu.",
+            fix="Take a bundle with fp32, another precision of this one, or the engine cpu.",
         )
 
 

@@ -56,7 +56,7 @@ class SmallNetwork(Protocol):
 class NetworkSet:
     """All networks of a detector; they run on one engine."""
 
-    name: str  # of the detector, as `--detector` takes it
+    name: str  # of the detector, as in `RunConfig.detector`
     files: Mapping[str, Path]  # ONNX files by the networks' names
 
     @property
@@ -112,7 +112,7 @@ def open_set(
         UnknownNameError: there is no such engine.
     """
     if place.engine not in ENGINES:
-        unknown_name("engine", place.engine, ENGINES, where="--detector-engine")
+        unknown_name("engine", place.engine, ENGINES, where="detector_engine")
     note = ""
     if place.engine == "auto" and (engine := _BESIDE.get(place.beside)):
         try:
@@ -205,7 +205,7 @@ def _compare(name: str, network: SmallNetwork, file: Path) -> None:
                 "value), so it is not used",
                 where=network.device,
                 fix="Update the driver and the engine's library (`sfedge doctor` names them), or "
-                "choose --detector-engine cpu.",
+                "run the detector on the CPU (detector_engine='cpu').",
             )
 
 

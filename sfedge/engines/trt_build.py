@@ -307,7 +307,7 @@ class _Build:
             raise EngineError(
                 f"it is no timing cache of this device and version ({self._log.errors()})",
                 where=str(file),
-                fix="Delete it, or name another with --timing-cache.",
+                fix="Delete it, or choose another timing cache.",
             )
 
 

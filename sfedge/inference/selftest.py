@@ -144,7 +144,7 @@ def check_once(
             f"{limit:g}",
             where=device,
             fix="Update the driver and the engine's library (`sfedge doctor` names them), or "
-            "choose another --engine.",
+            "choose another engine.",
         )
     passed_text = json.dumps(
         facts | {"model": bundle.manifest.name, "distances": passed | distances}, indent=1

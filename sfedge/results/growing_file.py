@@ -6,18 +6,18 @@ from pathlib import Path
 
 from sfedge.core.errors import OutputError
 
-_SPACE = "Free some space or name another folder with --out."
-_PERMISSION = "Check that you may write there, or name another folder with --out."
+_SPACE = "Free some space or choose another output folder."
+_PERMISSION = "Check that you may write there, or choose another output folder."
 _FIXES = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
-    errno.EROFS: "The disk is read-only; name another folder with --out.",
-    errno.ENOENT: "The folder must be there until the run has ended; or name another with --out.",
-    errno.EEXIST: "There is a file of that name; name another folder with --out.",
-    errno.ENOTDIR: "A part of the path is a file; name another folder with --out.",
-    errno.ENAMETOOLONG: "Name a folder with a shorter path with --out.",
+    errno.EROFS: "The disk is read-only; choose another output folder.",
+    errno.ENOENT: "Keep the folder until the run has ended, or choose another output folder.",
+    errno.EEXIST: "There is a file of that name; choose another output folder.",
+    errno.ENOTDIR: "A part of the path is a file; choose another output folder.",
+    errno.ENAMETOOLONG: "Choose an output folder with a shorter path.",
 }
 
 
@@ -83,5 +83,5 @@ def output_error(error: OSError, path: Path) -> OutputError:
     return OutputError(
         f"cannot be written ({error.strerror or error})",
         where=str(path),
-        fix=_FIXES.get(error.errno or 0, "Check the disk, or name another folder with --out."),
+        fix=_FIXES.get(error.errno or 0, "Check the disk, or choose another output folder."),
     )

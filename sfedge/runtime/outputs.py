@@ -94,7 +94,7 @@ def _claim(session: Session, folder: Path, *, annotated: bool) -> tuple[NameLock
             raise OutputError(
                 f"another run ({lock.removeprefix(owner).strip()}) is writing these results",
                 where=str(files.records),
-                fix="Wait for it, or name another folder with --out.",
+                fix="Wait for it, or choose another output folder.",
             )
     raise AssertionError("names are endless")
 
@@ -189,7 +189,7 @@ def _refuse_inputs(session: Session, files: OutputFiles) -> None:
                 raise UsageError(
                     "the results would be written over it",
                     where=str(given),
-                    fix="Name another folder with --out.",
+                    fix="Choose another output folder.",
                 )
 
 

@@ -256,16 +256,16 @@ def _nothing_to_show(session: Session, report: RunReport) -> SourceError:
     if report.ended == STOPPED:
         what, fix = "the run was stopped before its first frame", ""
     elif session.is_endless:
-        what = "no picture came between --start and --end"
+        what = "no picture came between start and end"
         fix = "They count from the first picture of the camera; leave it more time."
     elif session.info.is_pictures and report.losses:
         what = "no picture was read"
         fix = "Give pictures such as JPEG, PNG or WebP; these may be damaged."
     elif session.info.is_pictures:
-        what = "no picture is between --start and --end"
+        what = "no picture is between start and end"
         fix = "They count in pictures: the first one is at 0, the second at 1."
     else:
-        what, fix = "no frame was read", "Check --start and --end against the length of the video."
+        what, fix = "no frame was read", "Check start and end against the length of the video."
     lost = "".join(f"; {loss.rstrip('.')}" for loss in report.losses)
     return SourceError(what + lost, where=session.info.name, fix=fix)
 

@@ -208,7 +208,7 @@ def _check_header(
         if name not in taken
     }
     if "task" not in header and not columns and not layout.is_for_training:
-        fix = "Name the task with --task; --column names the column of its labels."
+        fix = "Name the task, and the column with its labels if it is not `label`."
     problems = [
         f"column {name!r} is unknown{f' (did you mean {known[0]!r}?)' if known else ''}"
         for name, known in alike.items()

@@ -142,15 +142,16 @@ def _check_tasks(choice: Choice, manifest: Manifest) -> None:
     """Refuse a task that the bundle lacks, in a sentence."""
     own = [task.name for task in manifest.tasks]
     if choice.column is not None and len(choice.tasks or ()) != 1:
-        raise UsageError("--column holds the labels of one task", fix="Name it with --task.")
+        raise UsageError(
+            "a column holds the labels of one task", where="column", fix="Name that task."
+        )
     for name in choice.tasks or ():
         if name in own:
             continue
         if name not in TASKS:
-            unknown_name("task", name, own, where="--task")
+            unknown_name("task", name, own)
         raise UsageError(
             f"the model {manifest.name!r} was not trained for the task {name!r}",
-            where="--task",
             fix=f"It answers {', '.join(own)}.",
         )
 
@@ -176,7 +177,7 @@ def _read(table: Path, own: Mapping[str, Task], choice: Choice) -> list[Row]:
         raise DataError("the table has no label", where=str(table), fix="Fill its columns.")
     for name in choice.by:
         if name not in rows[0].other:
-            unknown_name("column", name, rows[0].other, where="--by")
+            unknown_name("column", name, rows[0].other, where="by")
     return rows
 
 
@@ -194,7 +195,7 @@ def _chosen(
         splits = sorted({*by_group.values()})
         rows = [replace(row, split=by_group[row.group]) for row in rows]
     if split not in ("", ALL, *splits):
-        unknown_name("split", split, [*splits, ALL], where="--split")
+        unknown_name("split", split, [*splits, ALL], where="split")
     taken = [row for row in rows if split in ("", ALL, row.split)]
     counts.in_other_splits = len(rows) - len(taken)
     if choice.tasks is not None:
@@ -213,7 +214,7 @@ def _chosen(
         raise DataError(
             what,
             where=str(table),
-            fix=f"The model answers {', '.join(own)}; --split and --task choose labels.",
+            fix=f"The model answers {', '.join(own)}; choose another split or other tasks.",
         )
     return clear, counts, split
 
@@ -279,5 +280,5 @@ def _remarks(manifest: Manifest, split: str) -> Iterable[str]:
     if isinstance(samples, Mapping) and "folder" in samples and split in ("", ALL, "train"):
         yield (
             "The model learned from a labelled folder. If it was this one, these figures are of "
-            "pictures that it has seen: score what was kept for the test with --split test."
+            "pictures that it has seen: score its test split."
         )

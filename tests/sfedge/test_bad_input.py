@@ -205,7 +205,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
     (tmp_path / "file").write_text("in the way")
     folder = tmp_path / place
     finished = command("run", clip, "--out", folder, "--detections", boxes)
-    assert_refused(finished, 1, str(folder), "cannot be written", "--out")
+    assert_refused(finished, 1, str(folder), "cannot be written", "output folder")
     assert (tmp_path / "file").read_text() == "in the way"
 
 
@@ -317,9 +317,9 @@ def test_a_table_of_detections_with_wrong_content_is_refused(
     [
         (("--interval", "-1"), "--interval"),
         (("--interval", "often"), "'often' is not a valid float"),
-        (("--start", "5", "--end", "2"), "--end 2.0 does not lie after --start 5.0"),
+        (("--start", "5", "--end", "2"), "--end 2.0 is not after --start 5.0"),
         (("--start", "1:99"), "write 90, 1:30 or 0:01:30"),
-        (("--tasks", ","), "no task is chosen"),
+        (("--tasks", ","), "--tasks names no task"),
         (("--engine", "abacus"), "'abacus'"),
         (("--interval", "-1", "--end", "0"), "; "),
     ],

@@ -11,6 +11,7 @@ from scenes import WITH_SFEDGE, Command, Scene
 
 import sfedge
 from sfedge.cli import cli, main
+from sfedge.cli.ending import with_options
 from sfedge.cli.run_command import seconds
 
 
@@ -76,6 +77,35 @@ def test_a_command_that_is_written_wrongly_gets_one_line_and_a_hint(
     (line,) = finished.err.splitlines()
     assert line.startswith("sfedge: error: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            sfedge.ConfigError("end=2.0 is not after start=5.0; max_pairs=-1 is negative"),
+            "--end 2.0 is not after --start 5.0; --max-pairs -1 is negative.",
+        ),
+        (
+            sfedge.ConfigError("detections= and detector='mediapipe' exclude each other"),
+            "--detections and --detector 'mediapipe' exclude each other.",
+        ),
+        (
+            sfedge.EngineError("it is wrong", where="end=1.mp4", fix="Try it (interval=2)."),
+            "end=1.mp4: it is wrong. Try it (--interval 2).",
+        ),
+        (
+            sfedge.UsageError("it is none", where="detector_engine"),
+            "--detector-engine: it is none.",
+        ),
+        (
+            sfedge.UsageError("none of /x/end=2", fix="Give model=."),
+            "none of /x/end=2. Give model=.",
+        ),
+    ],
+)
+def test_errors_of_the_library_name_options(error: sfedge.SfedgeError, text: str) -> None:
+    assert with_options(error) == text
 
 
 def test_a_traceback_is_shown_only_with_debug(command: Command, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_bare_network_is_reported_to_need_a_description() -> None:
 
 
 def test_detections_and_another_detector_contradict_each_other(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--detector names mediapipe"):
+    with pytest.raises(ConfigError, match="detections= and detector='mediapipe' exclude"):
         build_detector("mediapipe", detections=tmp_path, width=1, height=1)
-    with pytest.raises(ConfigError, match="--detections"):
+    with pytest.raises(ConfigError, match="Give it as detections="):
         build_detector("precomputed", width=1, height=1)

@@ -195,7 +195,7 @@ def test_a_gpu_that_computes_otherwise_than_the_cpu_is_not_believed(
     change(built, "hand-landmarks", onnx=str(tmp_path / "rounded.onnx"))
     refused = refusal(files)
     assert "hand-landmarks gives another 'Identity' than the CPU" in refused
-    assert "--detector-engine cpu" in refused
+    assert "run the detector on the CPU (detector_engine='cpu')." in refused
 
 
 def test_tensorrt_alone_runs_the_networks_where_no_engine_for_the_cpu_is_installed(
@@ -386,5 +386,5 @@ def test_the_doctor_tells_where_the_detector_runs(
 
 @pytest.mark.parametrize("name", ["precomputed", "mediapipe"])
 def test_an_engine_for_a_detector_that_takes_none_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"{name} runs no ONNX network.*names cuda"):
+    with pytest.raises(ConfigError, match=f"'{name}' runs no ONNX network.*detector_engine='cuda'"):
         build_detector(name, place=Place("cuda"), width=1, height=1)

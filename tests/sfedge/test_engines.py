@@ -322,10 +322,10 @@ def test_what_to_do_where_no_precision_suits_depends_on_what_the_bundle_has(
     bundle: Bundle,
 ) -> None:
     object.__setattr__(bundle.manifest, "precisions", ("int8-cpu", "fp16"))
-    with pytest.raises(EngineError, match=r"Choose int8-cpu, or leave --precision out\.$"):
+    with pytest.raises(EngineError, match=r"Choose int8-cpu, or leave the precision out\.$"):
         choose_precision("cpu", bundle, "fp32")
     for precision in (None, "bf16"):
-        with pytest.raises(EngineError, match=r"Choose another --engine, or export the model with"):
+        with pytest.raises(EngineError, match=r"Choose another engine, or export the model with"):
             choose_precision("openvino", bundle, precision)
 
 

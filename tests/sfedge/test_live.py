@@ -332,7 +332,7 @@ def test_a_stream_without_a_picture_in_time_is_an_error(
     finished = command("run", stream, *words, "--end", "0.350001")
     assert finished.code == 1
     line = finished.err.splitlines()[-1]
-    assert "no picture came between --start and --end" in line
+    assert "no picture came between start and end" in line
     assert "leave it more time" in line
     assert list(out.iterdir()) == []
 

@@ -307,7 +307,7 @@ def test_the_results_may_stand_beside_their_source(scene: Scene, tmp_path: Path)
 
 
 def test_a_part_without_frames_is_an_error_and_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
-    with pytest.raises(sfedge.SourceError, match=r"no frame was read.* Check --start"):
+    with pytest.raises(sfedge.SourceError, match=r"no frame was read.* Check start"):
         run(scene, tmp_path, start=30.0)
     assert list(tmp_path.iterdir()) == []
 

@@ -112,7 +112,7 @@ def test_the_line_has_the_pace_and_the_time_that_it_leaves(
 def test_every_is_frames_or_seconds(every: Any, parsed: tuple[int, float] | None) -> None:
     assert parsed_every(every) == parsed
     if parsed is None:
-        with pytest.raises(sfedge.ConfigError, match=r"--every .* is not 10 or 0.5s"):
+        with pytest.raises(sfedge.ConfigError, match=r"every=.* is not 10 or 0.5s"):
             sfedge.RunConfig(every=every)
 
 

@@ -47,7 +47,7 @@ def test_the_version_is_that_of_the_package() -> None:
 def test_unknown_and_wrong_settings_are_refused_before_anything_is_opened() -> None:
     with pytest.raises(sfedge.UnknownNameError, match="Did you mean 'interval'"):
         sfedge.open("nowhere.mp4", intervall=1.0)
-    with pytest.raises(sfedge.ConfigError, match="--interval -1 is not in 0 to 3600"):
+    with pytest.raises(sfedge.ConfigError, match=r"^interval=-1 is not in 0 to 3600"):
         sfedge.open("nowhere.mp4", interval=-1)
     with pytest.raises(sfedge.UnknownNameError, match="Did you mean 'gaze'"):
         sfedge.open("nowhere.mp4", tasks=["gase"])

@@ -292,7 +292,7 @@ def test_a_full_disk_is_an_error_that_says_so(paths: tuple[Path, Path]) -> None:
         (errno.EDQUOT, "Free some space"),
         (errno.EACCES, "may write there"),
         (errno.EROFS, "read-only"),
-        (errno.ENOENT, "The folder must be there"),
+        (errno.ENOENT, "Keep the folder"),
         (errno.EIO, "Check the disk"),
     ],
 )

@@ -124,7 +124,7 @@ def test_the_options_of_the_library_are_those_of_the_command(
     ("words", "message"),
     [
         (("--no-pairs", "--max-pairs", "3"), "--no-pairs and --max-pairs contradict each other"),
-        (("--max-people", "0"), "--max-people is below 1"),
+        (("--max-people", "0"), "--max-people 0 is below 1"),
         (("--every", "1.5"), "--every '1.5' is not 10 or 0.5s"),
         (("--as-video", "0"), "--as-video 0.0 is not in 0 to 1000"),
         (("--smoothing", "-1"), "--smoothing -1.0 is not in 0 to 60 s"),

@@ -230,10 +230,15 @@ def test_columns_named_after_tasks_hold_their_labels(
 @pytest.mark.parametrize(
     ("lines", "words", "code", "message"),
     [
-        (("file,label", "one.png,ok"), (), 1, "Name the task with --task"),
+        (("file,label", "one.png,ok"), (), 1, "Name the task, and the column"),
         (("file,label", "one.png,okk"), ("--task", "gesture"), 1, "no label 'okk' .*'ok'"),
         (("file,label", "one.png,ok"), ("--task", "gestur"), 2, "Did you mean 'gesture'"),
-        (("file,label", "one.png,ok"), ("--column", "label"), 2, "Name it with --task"),
+        (
+            ("file,label", "one.png,ok"),
+            ("--column", "label"),
+            2,
+            "--column: a column holds the labels of one task. Name that task.",
+        ),
         (("file,label", "gone.png,ok"), ("--task", "gesture"), 1, "none of its 1 pictures is"),
         (("file,lable", "one.png,ok"), ("--task", "gesture"), 1, "did you mean 'label'"),
         (

@@ -154,7 +154,7 @@ def test_an_engine_that_answers_wrongly_is_not_used(bundle: Bundle, runs: list[s
             Model(bundle, engine="noisy")
     assert "fp32 may differ by 0.001" in e.value.what
     assert "gaze" not in e.value.what
-    assert "another --engine" in e.value.fix
+    assert "another engine" in e.value.fix
     assert "cpu (onnxruntime" in e.value.where
 
 

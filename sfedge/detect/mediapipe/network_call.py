@@ -45,5 +45,7 @@ class NetworkCall:
             return self._network.run({self._input: values})
         except EngineError as error:
             raise DetectorError(
-                error.what, where=error.where, fix="Run again with --debug and report it."
+                error.what,
+                where=error.where,
+                fix="Report it with the output of `sfedge doctor --json`.",
             ) from error
