@@ -1,5 +1,6 @@
 """Pictures of single examples: what is chosen, what the sheets show, what the commands write."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from sfedge.core.tasks import TASKS
 from sfedge_training.analysis.examples.choice import NEAR, Choice, Chosen, Example, choose
 from sfedge_training.analysis.examples.example_answers import describe_answers, draw_answers
 from sfedge_training.analysis.examples.example_gaze import draw_gaze
-from sfedge_training.analysis.examples.examples_command import figure
+from sfedge_training.analysis.examples.examples_command import figure, tasks_with
 from sfedge_training.analysis.examples.sheet import question
 from sfedge_training.data.sample import DRAWN_MARK, Sample
 from sfedge_training.drawings import write_drawings
@@ -143,6 +144,14 @@ def test_successes_are_the_first_right_answers_of_the_same_order(
     assert f"{count} of the first {right[count - 1]} answers right" in str(found)
     with pytest.raises(UsageError, match=f"there are {len(right)} successes among {len(of)}"):
         choose(network, of, Choice(count=len(right) + 1, successes=True), device=CPU)
+
+
+def test_a_task_of_a_users_own_is_shown_by_its_kind_of_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(TASKS, "reach", replace(TASKS["gaze"], name="reach"))
+    assert tasks_with("heatmap") == ("gaze", "reach")
+    assert tasks_with("label") == LABEL_TASKS
 
 
 def test_a_gaze_is_a_success_near_any_annotator() -> None:

@@ -8,7 +8,7 @@ import click
 from matplotlib.figure import Figure
 
 from sfedge.core.errors import DataError, UsageError
-from sfedge.core.tasks import TASKS
+from sfedge.core.tasks import TASKS, Output
 from sfedge_training.analysis.examples.choice import Choice, Chosen, choose
 from sfedge_training.analysis.examples.example_answers import describe_answers, draw_answers
 from sfedge_training.analysis.examples.example_gaze import describe_gaze, draw_gaze
@@ -21,7 +21,10 @@ from sfedge_training.loop.reports import load_datasets, samples_of
 from sfedge_training.loop.training_options import FOLDER, Command, dataset_names, remote_code_option
 from sfedge_training.model.social_fusion import SocialFusion
 
-_LABEL_TASKS = tuple(name for name, task in TASKS.items() if task.output == "label")
+
+def tasks_with(output: Output) -> tuple[str, ...]:
+    """The tasks with such an output, those of `--task FOLDER` included."""
+    return tuple(name for name, task in TASKS.items() if task.output == output)
 
 
 @click.group()
@@ -99,11 +102,12 @@ def gaze(
 ) -> None:
     """Where people look: annotators' points, and MODEL's heatmaps (figure 4).
 
-    A success is a predicted point near an annotator's.
+    A success is a predicted point near an annotator's. Of several tasks with heatmaps the first
+    is shown.
     """
     companion(out)  # before the work, whether the name will do
     network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
-    head, chosen = _choose(network, recipe, data, datasets, ("gaze",), Choice(**choice))
+    head, chosen = _choose(network, recipe, data, datasets, tasks_with("heatmap"), Choice(**choice))
     sheet = draw_gaze(chosen[0], head)
     _write(out, sheet, head, describe_gaze(chosen[0], data))
 
@@ -121,7 +125,7 @@ def answers(
     """Each classification task: views, MODEL's answers and the truth (figure 5)."""
     companion(out)
     network, recipe, _ = load_model(model, allow_remote_code=allow_remote_code)
-    head, chosen = _choose(network, recipe, data, datasets, _LABEL_TASKS, Choice(**choice))
+    head, chosen = _choose(network, recipe, data, datasets, tasks_with("label"), Choice(**choice))
     sheet = draw_answers(chosen, head)
     _write(out, sheet, head, describe_answers(chosen, data))
 
