@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from sfedge import TASKS, RunConfig, SfedgeError, __version__, select_tasks
+from sfedge import RunConfig, SfedgeError, __version__, select_tasks
 from sfedge_desktop.screen import open_application, print_error
 
 _TICK_MS = 200  # Python looks at signals only when it gets to run
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--tasks",
     metavar="NAME,…",
-    help=f"What to ask, of what the model knows: {', '.join(TASKS)}. [all]",
+    help="Tasks to run, of those in the model; `sfedge info` lists them. [all that it answers]",
 )
 @click.option(
     "--bundle",

@@ -16,7 +16,7 @@ from sfedge.cli.options import (
     precision_option,
 )
 from sfedge.core.config import DetectorEngine, EngineName, RunConfig
-from sfedge.core.tasks import TASKS, task_names
+from sfedge.core.tasks import task_names
 
 if TYPE_CHECKING:
     from sfedge.core.frame_result import FrameResult
@@ -73,7 +73,7 @@ def seconds(text: str | float) -> float:
 @click.option(
     "--tasks",
     metavar="NAME,…",
-    help=f"Tasks to run, of those in the model: {', '.join(TASKS)}. [all]",
+    help="Tasks to run, of those in the model; `sfedge info` lists them. [all that it answers]",
 )
 @click.option(
     "--bundle",
