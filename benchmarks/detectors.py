@@ -11,8 +11,8 @@ import click
 
 from benchmarks import measured_on as machine
 from benchmarks.people_pictures import (
+    BACKGROUNDS,
     EMPTY,
-    GROUNDS,
     HAND_TO_FACE,
     HEIGHT,
     WIDTH,
@@ -88,14 +88,14 @@ def time_frames(detector: TiledDetector, repeats: int) -> str:
 
 def find_faces(detector: TiledDetector, trials: int) -> str:
     """How many faces of each size are found, each in a frame of its own."""
-    found, wrong, grounds = Counter[int](), Counter[int](), Counter[str]()
+    found, wrong, per_background = Counter[int](), Counter[int](), Counter[str]()
     for size, trial in itertools.product(FACE_HEIGHTS, range(trials)):
         frame, face = person_somewhere(trial, size)
         faces = _detected(detector, frame, "face")
         right = [other for other in faces if iou(face, other) > _FOUND]
         found[size] += bool(right)
         wrong[size] += len(faces) - len(right)
-        grounds[GROUNDS[trial % len(GROUNDS)]] += len(faces) - len(right)
+        per_background[BACKGROUNDS[trial % len(BACKGROUNDS)]] += len(faces) - len(right)
     sizes = machine.table(
         ("face, pixels", *map(str, FACE_HEIGHTS)),
         [
@@ -103,7 +103,7 @@ def find_faces(detector: TiledDetector, trials: int) -> str:
             ("faces elsewhere", *(str(wrong[size]) for size in FACE_HEIGHTS)),
         ],
     )
-    elsewhere = ", ".join(f"{grounds[name]} over `{name}`" for name in GROUNDS)
+    elsewhere = ", ".join(f"{per_background[name]} over `{name}`" for name in BACKGROUNDS)
     return f"{sizes}\n\nFaces elsewhere: {elsewhere}."
 
 
@@ -159,9 +159,9 @@ def main(repeats: int, trials: int, out: Path) -> None:
             "## Smallest face",
             "Photographs of two people who look at the camera (scikit-image's `astronaut`, "
             "matplotlib's `grace_hopper.jpg`), shrunk, mirrored or not, darker or lighter, pasted "
-            f"at random over scikit-image's {_listed(GROUNDS)}. The size is that from the brows to "
-            "the chin; found means at the first look, with an intersection over union above "
-            f"{_FOUND}.",
+            f"at random over scikit-image's {_listed(BACKGROUNDS)}. The size is that from the "
+            "brows to the chin; found means at the first look, with an intersection over union "
+            f"above {_FOUND}.",
             find_faces(detector, trials),
             "## Smallest hand",
             f"The same people with a drawn open hand, {HAND_TO_FACE:g} times as long as the face, "

@@ -1,4 +1,4 @@
-"""Pictures for detectors: photographs of people that packages carry, over others of nobody."""
+"""Pictures for detectors: photographs of people, pasted on others of nobody; all from packages."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,8 +13,8 @@ from sfedge.core.boxes import Box, from_pixels, to_pixels
 from sfedge.core.structures import Image
 
 WIDTH, HEIGHT = 1280, 720
-GROUNDS = ("coffee", "gravel", "motorcycle")
-# What scikit-image itself carries and that shows nobody.
+BACKGROUNDS = ("coffee", "gravel", "motorcycle")
+# Pictures that come with scikit-image and show nobody.
 EMPTY = (
     "brick", "cell", "chelsea", "coffee", "grass", "gravel", "hubble_deep_field",
     "immunohistochemistry", "microaneurysms", "moon", "motorcycle", "page", "retina", "rocket",
@@ -37,7 +37,7 @@ class Portrait:
 
 @cache
 def portraits() -> tuple[Portrait, Portrait]:
-    """Eileen Collins (NASA), which scikit-image carries; Grace Hopper (US Navy), matplotlib."""
+    """Eileen Collins (NASA), from scikit-image; Grace Hopper (US Navy), from matplotlib."""
     with Pillow.open(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))) as picture:
         hopper = np.array(picture.convert("RGB"))
     collins: Image = data.astronaut()  # type: ignore[no-untyped-call]
@@ -91,9 +91,9 @@ def hand_somewhere(trial: int, length: float) -> tuple[Image, Box]:
 
 
 def _person(trial: int, face_height: float, random: np.random.Generator) -> tuple[Image, Box]:
-    frame = empty_picture(GROUNDS[trial % len(GROUNDS)])
+    frame = empty_picture(BACKGROUNDS[trial % len(BACKGROUNDS)])
     people = portraits()
-    person = people[trial // len(GROUNDS) % len(people)]
+    person = people[trial // len(BACKGROUNDS) % len(people)]
     (x1, y1, x2, y2), (height, width) = person.face, person.image.shape[:2]
     lit = (person.image * random.uniform(0.6, 1.1)).clip(0, 255).astype(np.uint8)
     if random.random() < 0.5:
@@ -122,14 +122,14 @@ def _add_hand(frame: Image, face: Box, random: np.random.Generator) -> Box | Non
     skin = np.median(frame[top:bottom, left:right].reshape(-1, 3), axis=0)
     colour, opacity, wrist = draw_hand(_UNIT, skin.tolist())
     x1, y1, x2, y2 = (wrist[i % 2] + _UNIT * side for i, side in enumerate(_HAND))
-    way = 1 if random.random() < 0.5 else -1
-    if way < 0:
+    direction = 1 if random.random() < 0.5 else -1
+    if direction < 0:
         colour, opacity = colour[:, ::-1], opacity[:, ::-1]
         x1, x2 = colour.shape[1] - x2, colour.shape[1] - x1
     face_height = face.height * HEIGHT
     scale = HAND_TO_FACE * face_height / (y2 - y1)
     height, width = (round(side * scale) for side in opacity.shape)
-    middle_x = face.centre[0] * WIDTH + way * random.uniform(1.6, 2.6) * face_height
+    middle_x = face.centre[0] * WIDTH + direction * random.uniform(1.6, 2.6) * face_height
     middle_y = face.centre[1] * HEIGHT + random.uniform(-0.5, 1.0) * face_height
     left, top = round(middle_x - width / 2), round(middle_y - height / 2)
     if min(left, top) < 0 or left + width > WIDTH or top + height > HEIGHT:

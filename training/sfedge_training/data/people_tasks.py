@@ -1,8 +1,8 @@
 """Tasks of models for real people, where they differ from the paper's.
 
 The paper asks of a whole person which of 33 gestures is made. A small model sees more in a view of
-the hand, and must be able to say that a hand makes none. Three expressions no free pictures show:
-they are never the answer.
+the hand, and needs a label for a hand that makes none. No free pictures show three of the
+expressions: they are never the answer.
 """
 
 import json
@@ -25,12 +25,12 @@ PEOPLE_TASKS: Mapping[str, Task] = MappingProxyType(
 
 
 def use_people_tasks() -> None:
-    """Have them take the place of the paper's in `TASKS`, for this process."""
+    """Replace the paper's tasks in `TASKS` by these, for this process."""
     TASKS.update(PEOPLE_TASKS)
 
 
 def forms_of(name: str) -> tuple[Task, ...]:
-    """The forms in which a task of `TASKS` may be asked: the paper's, that for people, its own."""
+    """The variants of a task: the paper's and that for people, or the one of `TASKS` alone."""
     own = TASKS[name]
     known = [tasks[name] for tasks in (PAPER_TASKS, PEOPLE_TASKS) if name in tasks]
     return tuple(known) if own in known else (own,)

@@ -1,4 +1,4 @@
-"""Drawn HaGRIDv2: a person who shows one of 33 gestures, boxes of all hands in JSON tables."""
+"""Drawn HaGRIDv2: a person who shows one of 33 gestures; JSON tables with all hands' boxes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ def row_of(
         label: the picture's gesture.
         hands: label and box of each hand; a box is x, y, width, height in fractions.
         united: the box around both hands of a two-handed gesture.
-        user: who is seen.
+        user: id of the person.
     """
     return {
         "bboxes": [box for _, box in hands],

@@ -14,10 +14,10 @@ from sfedge_training.humans.makehuman import Floats
 from sfedge_training.humans.render_camera import Camera, Shot
 from sfedge_training.humans.skeleton import Vector
 
-_DEEP = 0.3  # decimetres of flesh over a finger's joint
-_DEEPER = 1.4  # and over a shoulder's or a hip's
+_FINGER_FLESH = 0.3  # decimetres of flesh over a finger's joint
+_BODY_FLESH = 1.4  # and over a shoulder's or a hip's
 _EYE = 0.17  # from an eye's middle to its corners
-_END = {"left": "L", "right": "R"}
+_SUFFIX = {"left": "L", "right": "R"}
 
 # The pose network's points beside the head's: which end of which bone.
 _BODY = (
@@ -42,9 +42,9 @@ def landmarks_of(person: Person, shot: Shot) -> Points:
     hands = {side: hand_joints(person, side) for side in SIDES}
     body = body_joints(person)
     places = shot.camera.project(body)
-    visible = shot.is_seen(body, _DEEPER)
+    visible = shot.is_seen(body, _BODY_FLESH)
     left, right = (_in_picture(hands[side], shot.camera) for side in SIDES)
-    shares = [float(shot.is_seen(hands[side], _DEEP).mean()) for side in SIDES]
+    shares = [float(shot.is_seen(hands[side], _FINGER_FLESH).mean()) for side in SIDES]
     return Points(
         left, right, (shares[0], shares[1]),
         np.column_stack([places[:, :2], visible]).astype(np.float32),
@@ -53,7 +53,7 @@ def landmarks_of(person: Person, shot: Shot) -> Points:
 
 def hand_joints(person: Person, side: Side) -> NDArray[np.float64]:
     """(21, 3) the wrist, and of each finger from the thumb its three joints and its tip."""
-    bone, end, pose = person.figure.library.bone, _END[side], person.pose
+    bone, end, pose = person.figure.library.bone, _SUFFIX[side], person.pose
     joints = np.empty((HAND_POINTS, 3))
     joints[0] = pose.heads[bone(f"wrist.{end}")]
     for finger in range(5):
@@ -72,7 +72,7 @@ def body_joints(person: Person) -> NDArray[np.float64]:
     joints[_NOSE] = pose.tails[bone("special03")]
     head, across = bone("head"), pose.rotations[bone("head")][:, 0]
     for place, side in enumerate(SIDES):
-        end, outward = _END[side], (1 if side == "left" else -1)
+        end, outward = _SUFFIX[side], (1 if side == "left" else -1)
         eye = pose.heads[bone(f"eye.{end}")]
         for step in range(3):  # from the nose outward
             joints[_EYES[place] + step] = eye + (step - 1) * outward * _EYE * across

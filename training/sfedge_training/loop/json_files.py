@@ -9,12 +9,12 @@ from sfedge.core.errors import DataError
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """One JSON object as a file to be read by people too."""
+    """Write a JSON object to a file, indented for readers."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object from a file.
+    """Read a JSON object from a file.
 
     Raises:
         DataError: it is missing, damaged or something else.

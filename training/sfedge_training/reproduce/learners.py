@@ -1,4 +1,4 @@
-"""What each system that learns is made of, and how its model comes back from disk."""
+"""How each trained system is built, trained, saved and loaded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from sfedge_training.reproduce.runs import Run, Workplace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learner:
-    """A system to train, and how its model comes back from where `system.save` put it."""
+    """A system to train, and the function that loads what `system.save` wrote."""
 
     system: System[Any, Any]
     load: Callable[[Path], Any]
@@ -108,11 +108,11 @@ def _on_encoder(
             write_json(part / "model.json", config.to_json())
             write_json(part / "recipe.json", recipe.to_json())
             write_json(part / "card.json", card)
-            save_file(on_cpu(_learning(model)), part / "trained.safetensors")
+            save_file(on_cpu(_trainable(model)), part / "trained.safetensors")
 
     def load(folder: Path) -> Any:
         model = build()
-        own, learned = _learning(model), read_tensors(folder / "trained.safetensors")
+        own, learned = _trainable(model), read_tensors(folder / "trained.safetensors")
         if {n: t.shape for n, t in learned.items()} != {n: t.shape for n, t in own.items()}:
             raise DataError("these weights are another model's", where=str(folder))
         with torch.no_grad():
@@ -133,5 +133,5 @@ def _on_encoder(
     )
 
 
-def _learning(model: nn.Module) -> dict[str, Tensor]:
+def _trainable(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}

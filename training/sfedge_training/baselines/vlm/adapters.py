@@ -1,4 +1,4 @@
-"""What a family of models must define: how it is asked, and how its answers are had.
+"""The interface of a family of models: prompts and batches, logits, and generated answers.
 
 Shapes: B turns, L tokens of the longest, n tokens to predict, V vocabulary.
 """
@@ -20,14 +20,14 @@ IGNORED = -100  # the label of tokens that are not to be predicted, as `transfor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """One question with its picture, and the answer where one is to be learned."""
+    """One prompt with its picture and, in training, the answer to learn."""
 
-    tokens: dict[str, Tensor]  # [L] each: `input_ids`, and what runs along with them
+    tokens: dict[str, Tensor]  # [L] each: `input_ids`, and masks or types of the same length
     picture: dict[str, Tensor]  # first dimension: patches, tiles or crops
 
 
 class Adapter(Protocol):
-    """How one family is asked.
+    """What one family of models defines.
 
     It holds no weights: processes that prepare batches have copies of it.
 
@@ -38,13 +38,13 @@ class Adapter(Protocol):
     blocks: str
 
     def ask(self, picture: PIL.Image.Image, text: str) -> Turn:
-        """A question up to where its answer begins."""
+        """A prompt, up to where the answer begins."""
 
     def answer(self, text: str) -> list[int]:
         """An answer's tokens, the one that ends it included."""
 
     def text(self, tokens: Sequence[int]) -> str:
-        """What generated tokens say, up to the one that ends the answer."""
+        """Generated tokens as text, up to the one that ends the answer."""
 
     def stack(self, turns: Sequence[Turn]) -> dict[str, Tensor]:
         """Turns of any lengths as one input, [B, L] and pictures; `labels` if they have any."""
@@ -55,7 +55,7 @@ class Adapter(Protocol):
     def generate(
         self, network: nn.Module, inputs: Mapping[str, Tensor], limit: int
     ) -> tuple[Tensor, Tensor]:
-        """The likeliest token again and again, at most `limit` times.
+        """Greedy decoding of at most `limit` tokens.
 
         Returns:
             New tokens [B, at most limit] and the logits [B, V] of the first of them.
@@ -76,7 +76,10 @@ def answered(turn: Turn, answer: Sequence[int]) -> Turn:
 
 
 def padded(turns: Sequence[Turn], filler: int, *, left: bool) -> dict[str, Tensor]:
-    """The turns' tokens as [B, L], filled up on one side; other rows than ids with zeros."""
+    """The turns' tokens as [B, L], padded on one side.
+
+    The padding is `filler` for ids, `IGNORED` for labels and 0 for all others.
+    """
     fillers = {"input_ids": filler, "labels": IGNORED}
     longest = max(len(turn.tokens["input_ids"]) for turn in turns)
     return {
@@ -93,7 +96,7 @@ def _filled(row: Tensor, length: int, filler: int, left: bool) -> Tensor:
 
 
 def joined(turns: Sequence[Turn]) -> dict[str, Tensor]:
-    """The turns' pictures one behind the other."""
+    """The turns' pictures, concatenated along the first dimension."""
     return {name: torch.cat([turn.picture[name] for turn in turns]) for name in turns[0].picture}
 
 
@@ -112,7 +115,7 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 
 
 def text_until(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], end: int) -> str:
-    """Tokens as text up to the first `end`; further special tokens stay in sight."""
+    """Tokens as text up to the first `end`; special tokens before it are kept."""
     kept = list(tokens)
     kept = kept[: kept.index(end)] if end in kept else kept
     return str(tokenizer.decode(kept, skip_special_tokens=False))

@@ -56,7 +56,7 @@ class LibraryAdapter:
         return [*self.tokenizer.encode(text, add_special_tokens=False), self.end]
 
     def text(self, tokens: Sequence[int]) -> str:
-        """What generated tokens say, up to the one that ends the answer."""
+        """Generated tokens as text, up to the one that ends the answer."""
         return text_until(self.tokenizer, tokens, self.end)
 
     def stack(self, turns: Sequence[Turn]) -> dict[str, Tensor]:
