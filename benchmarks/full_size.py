@@ -1,6 +1,6 @@
 """A model of the paper's size on this processor: the runtime against the plain way, and goals.
 
-A whole run takes most of an hour: what is found is said at once, and the page is written anew
+A whole run takes most of an hour: results are printed at once, and the page is written anew
 after each round.
 """
 
@@ -30,7 +30,7 @@ GEMMS = "plain GEMMs of the same sizes, fp32"
 _FRAME_ONCE = ("openvino/fp32",)
 _SLACK = 600e6  # bytes that a process may hold besides 1.3 times its files
 _READY = 3.0  # seconds from start to ready
-_EVEN = 1.05  # two times that differ less are the same
+_EVEN = 1.05  # ratio of two times up to which they count as equal
 
 Round = Mapping[str, Run]  # every way once, one after another; one that failed is not in it
 

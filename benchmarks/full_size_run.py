@@ -182,7 +182,7 @@ def gesture_of(model: Model) -> tuple[Callable[[], object], Callable[[], object]
 
 
 def crowd(begun: float, bundle: Path, precision: str, people: Sequence[int]) -> list[float]:
-    """Seconds of a frame with so many people each."""
+    """Seconds of a frame, for each number of people."""
     frame, times = make_frame(), []
     with open_bundle(bundle) as opened, Model(opened, engine="cpu", precision=precision) as model:
         model.answer(frame, frame_queries(model.tasks, 1))

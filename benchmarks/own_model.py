@@ -44,7 +44,7 @@ _FIGURES = {
     "accuracy": "right",
     "accuracy_unsure_wrong": "right and sure",
     "balanced_accuracy": "mean of the classes",
-    "gesture_where_none": "surely said a gesture, of hands without one",
+    "gesture_where_none": "sure false positives, of hands without a gesture",
     "not_found": "not found",
 }
 

@@ -34,7 +34,7 @@ class Count:
     ids: int = 0  # highest id of a person
 
     def add(self, scene: Scene, people: int) -> None:
-        """Count a frame that shows so many people."""
+        """Count a frame with that many people."""
         self.frames += 1
         self.too_many += len(scene.people) > people
         self.too_few += len(scene.people) < people

@@ -110,7 +110,7 @@ def work_by_token(manifest: Manifest, task: Task, prompt: int) -> NDArray[np.flo
 
 
 def crowd(tasks: Sequence[Task], people: int, seed: int) -> list[Query]:
-    """What is asked of so many people who stand anywhere in a wide frame, near and far."""
+    """The queries about that many people, anywhere in a wide frame, near and far."""
     random = np.random.default_rng(seed)
     planner = IntervalPlanner(tasks, interval=0.0, max_people=people, max_pairs=MAX_PAIRS)
     return planner.plan(Scene(tuple(_somebody(number, random) for number in range(people))), 0.0)

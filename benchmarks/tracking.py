@@ -114,7 +114,7 @@ def follow(scene: Scene, seed: int, errors: Errors = ERRORS, *, has_colour: bool
 
 
 def page_parts(runs: int) -> str:
-    """Every scene in so many variants, in different clothes and all in the same."""
+    """Every scene in `runs` variants, in different clothes and all in the same."""
     rows = []
     for name, make in SCENES.items():
         for has_colour in (True, False):

@@ -1,4 +1,4 @@
-"""The people in sight, what is known of each and how old that is, and which model says so."""
+"""The people in sight, what is known of each and how old that is, and the model that answers."""
 
 from collections.abc import Iterable
 
@@ -36,11 +36,11 @@ class PeoplePanel(QWidget):
         self.table = QTableWidget()
         self._tasks: tuple[Task, ...] = ()
         self._build()
-        self._show_tasks(())  # which, says the model
+        self._show_tasks(())  # the model's, once it is loaded
         self.clear_people()
 
     def show_model(self, opened: Opened) -> None:
-        """Show who answers, with what limits, and the columns of what is asked."""
+        """Show the model, its limits, and a column for each task."""
         self.model.setText(f"Answers by the model {opened.model}, on {opened.device}")
         self.notice.setText(opened.notice)
         self.notice.setVisible(bool(opened.notice))
@@ -168,15 +168,15 @@ def answer_text(answer: Prediction, age: float, shown: Track | Hand) -> str:
     doubt = f"{_TIGHT}?" if answer.is_unsure else ""
     if answer.point is not None and answer.peak is not None:
         x, y = answer.point
-        said = f"{x:.0%}, {y:.0%}, peak{_TIGHT}{answer.peak:.2f}"
+        words = f"{x:.0%}, {y:.0%}, peak{_TIGHT}{answer.peak:.2f}"
     else:
         label = answer.label or ""
         chance = (answer.probabilities or {}).get(label, 0.0)
-        said = f"{label.replace('_', ' ')} {chance:.0%}"
+        words = f"{label.replace('_', ' ')} {chance:.0%}"
     others = [
         str(other) for other in answer.people if isinstance(shown, Track) and other != shown.id
     ]
     if answer.side is not None and isinstance(shown, Track):
         others.append(answer.side)
     whom = f"{', '.join(others)}: " if others else ""
-    return f"{whom}{said}{doubt} ·{_TIGHT}{age:.1f}{_TIGHT}s"
+    return f"{whom}{words}{doubt} ·{_TIGHT}{age:.1f}{_TIGHT}s"

@@ -120,7 +120,7 @@ def main(
     if source is not None and (source.is_file() or (source / MANIFEST_NAME).is_file()):
         if name or notice is not None or licence or created:
             raise ConfigError(
-                "a bundle keeps what it says of itself",
+                "a bundle keeps its name, notice, licence and date",
                 where=str(source),
                 fix="Leave out --name, --notice, --licence and --created.",
             )

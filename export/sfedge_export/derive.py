@@ -37,7 +37,7 @@ def add_precisions(
         pictures: to calibrate and compare on.
 
     Returns:
-        What the model card says of them.
+        Their entry in the model card.
 
     Raises:
         BundleError: ONNX or the target refuses a graph, or answers are too far from those in fp32.

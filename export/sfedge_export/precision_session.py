@@ -93,7 +93,7 @@ class Chain:
             landmarks: [INPUT_WIDTH], what is known in the view; left alone by a model that reads
                 none.
             boxes: marked in the view.
-            task: what is asked.
+            task: of the query.
         """
         shape = self._manifest.shape
         prefix = self._prefix[task.name]

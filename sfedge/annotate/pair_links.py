@@ -6,7 +6,7 @@ from sfedge.annotate.layout import Area, is_free
 from sfedge.annotate.lines import Point, between, faces_px, head_px, leaving_px, put_line
 from sfedge.annotate.text import gap, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Theme
-from sfedge.annotate.words import Words, age_text, says
+from sfedge.annotate.words import Words, age_text, informativeness
 from sfedge.core.frame_result import FrameResult
 from sfedge.core.structures import Image, Prediction
 
@@ -86,13 +86,15 @@ class PairLinks:
 
 
 def _surest_by_pair(answers: Iterable[Prediction]) -> list[Prediction]:
-    """One answer a pair, of the task with the most labels; those that say most come first."""
+    """One answer a pair, of the task with the most labels; the most informative come first."""
     best: dict[frozenset[int], Prediction] = {}
     for answer in answers:
         pair = frozenset(answer.people)
         if len(pair) == 2 and (pair not in best or _detail(answer) > _detail(best[pair])):
             best[pair] = answer
-    return sorted(best.values(), key=lambda answer: (says(answer), answer.people), reverse=True)
+    return sorted(
+        best.values(), key=lambda answer: (informativeness(answer), answer.people), reverse=True
+    )
 
 
 def _detail(answer: Prediction) -> tuple[bool, int, float]:

@@ -9,12 +9,12 @@ from sfedge.annotate.layout import Area, Key, Obstacles, Place, Placer, Wanted, 
 from sfedge.annotate.lines import Point, box_px, faces_px, segments, to_point
 from sfedge.annotate.text import gap, ink_on, line_height, put_ground, put_text, text_width
 from sfedge.annotate.theme import Colour, Theme
-from sfedge.annotate.words import Words, age_text, says, surest_by_task
+from sfedge.annotate.words import Words, age_text, informativeness, surest_by_task
 from sfedge.core.frame_result import FrameResult
 from sfedge.core.structures import Image, Prediction, Track
 
 _FULL, _SHORT, _NUMBER = "every answer in a line", "the surest answers in one line", "who it is"
-# Each rung is smaller than the one before: what a tag says, and the share of the texts' size.
+# Each rung is smaller than the one before: what a tag shows, and its share of the text size.
 _RUNGS = ((_FULL, 1.0), (_FULL, 0.85), (_SHORT, 0.85), (_SHORT, 0.7), (_NUMBER, 0.7))
 _FIRST_SHORT = 2
 _WORDS = 2  # answers in a short tag
@@ -139,7 +139,7 @@ class Tags:
                 self._line(self._words.whole(answer), [answer], result) for answer in tag.answers
             ]
         labels = [answer for answer in tag.answers if answer.label is not None]
-        surest = sorted(labels, key=says, reverse=True)[:_WORDS]
+        surest = sorted(labels, key=informativeness, reverse=True)[:_WORDS]
         shown = [answer for answer in labels if answer in surest]
         return (
             [self._line(", ".join(map(self._words.short, shown)), shown, result)] if shown else []

@@ -21,29 +21,29 @@ class Words:
 
     def whole(self, answer: Prediction) -> str:
         """An answer in words, a label with its probability; "?" where it is unsure."""
-        said = self._tasks[answer.task].words(answer.label)
+        words = self._tasks[answer.task].words(answer.label)
         sure = "" if answer.label is None else f" {_probability(answer):.0%}"
-        return f"{said}{sure}{' ?' if answer.is_unsure else ''}"
+        return f"{words}{sure}{' ?' if answer.is_unsure else ''}"
 
     def short(self, answer: Prediction) -> str:
         """The label, after the task's glyph where it does not speak for itself."""
         task = self._tasks[answer.task]
         label = (answer.label or "").replace("_", " ")
-        said = label if task.words(answer.label) == label else f"{task.glyph} {label}"
-        return f"{said.strip()}{'?' if answer.is_unsure else ''}"
+        words = label if task.words(answer.label) == label else f"{task.glyph} {label}"
+        return f"{words.strip()}{'?' if answer.is_unsure else ''}"
 
 
 def surest_by_task(answers: Iterable[Prediction]) -> tuple[Prediction, ...]:
-    """Of each task the answer that says most, ordered by task so that lines keep their places."""
+    """Each task's most informative answer, ordered by task so that lines keep their places."""
     best: dict[str, Prediction] = {}
     for answer in answers:
-        if answer.task not in best or says(answer) > says(best[answer.task]):
+        if answer.task not in best or informativeness(answer) > informativeness(best[answer.task]):
             best[answer.task] = answer
     return tuple(best[task] for task in sorted(best))
 
 
-def says(answer: Prediction) -> tuple[bool, bool, float]:
-    """How much an answer says, to compare: more than "no …", more than "unsure", how sure."""
+def informativeness(answer: Prediction) -> tuple[bool, bool, float]:
+    """A key to compare: positive answers above "no …", sure above unsure, then by probability."""
     is_negative = (answer.label or "no_").startswith(("no_", "not_"))
     return not is_negative, not answer.is_unsure, _probability(answer)
 

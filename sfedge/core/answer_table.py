@@ -110,7 +110,7 @@ class AskedFrames:
     that frame.
 
     Args:
-        tasks: say which box of a person an answer is about.
+        tasks: their views decide which box of a person an answer is about.
         source: name of the source, for frames that carry no file of their own.
     """
 

@@ -23,8 +23,7 @@ def with_landmarks(
 ) -> list[Query]:
     """The queries, each with the landmarks of the one whom it is about.
 
-    That is one person, or a hand without a person: the tasks about
-    pairs use no landmarks, so a query about a pair has none.
+    That is one person, or a hand without a person; queries about pairs have none.
 
     Args:
         queries: about people and hands of the scene.
@@ -61,8 +60,8 @@ def _face(track: Track, frame: Frame, find: FindFacePoints | None) -> Points | N
 def _hands(query: Query, hands: Sequence[Hand]) -> tuple[HandLandmarks, ...]:
     """Those that the query is about, then a person's other one.
 
-    A model tells by the place which hand it is asked about: where that one's landmarks are not
-    known, it gets no other's.
+    A model knows by the order which hand it is asked about: where that one's landmarks are not
+    known, it gets no others.
     """
     asked = [hand for hand in hands if hand.id in query.hands]
     others = [hand for hand in hands if hand.id not in query.hands] if query.people else []

@@ -25,7 +25,7 @@ class RecordWriter:
     Args:
         records: file for the JSON lines, replaced.
         table: file for the comma separated table, replaced.
-        tasks: what is asked; says which box belongs to an answer.
+        tasks: those that are run; their views decide which box belongs to an answer.
         model: name of the model, repeated in every answer.
         source: name of the source, for frames that carry no file of their own.
         every_frame: write answers again with every frame that still shows them.

@@ -1,4 +1,4 @@
-"""A source's sound, cut to a span of time and made to fit into an MP4."""
+"""A source's sound, cut to a span of time and converted for an MP4."""
 
 import math
 from collections.abc import Iterator

@@ -53,7 +53,7 @@ class Session(Closing):
     thread that iterates. `sfedge.open` and `sfedge.Pipeline` make one.
 
     Attributes:
-        tasks: what is asked.
+        tasks: those that are run.
         config: the settings, with the tasks by name also where the model decided them.
         bundle: of the model; None where the model is the program's own.
         info: of the source.

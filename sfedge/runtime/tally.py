@@ -56,7 +56,7 @@ class Tally:
         ended: str,
         is_whole: bool,
     ) -> RunReport:
-        """All that was counted, with what the source and the end of the run say.
+        """All counts, with what the source reports and how the run ended.
 
         Args:
             frames: that the source gave.

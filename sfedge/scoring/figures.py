@@ -1,7 +1,7 @@
 """The figures of right and wrong answers; training measures with the same.
 
-Labels and answers are indices of C classes. C itself is no answer: nobody was found, or what was
-said cannot be read. It counts as wrong. Figures that are undefined are nan.
+Labels and answers are indices of C classes. C itself is no answer: nobody was found, or the
+generated text cannot be parsed. It counts as wrong. Figures that are undefined are nan.
 """
 
 from collections.abc import Sequence

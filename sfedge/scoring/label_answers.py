@@ -91,8 +91,8 @@ class LabelAnswers:
         }
         if self._task.is_about_hands and NO_GESTURE in self.names:
             without = of[labels == self.names.index(NO_GESTURE)]
-            count, said = self._counts[without].sum(), self._gestures[without].sum()
-            figures["gesture_where_none"] = float(said / count) if count else float("nan")
+            count, wrong = self._counts[without].sum(), self._gestures[without].sum()
+            figures["gesture_where_none"] = float(wrong / count) if count else float("nan")
         return figures
 
     def class_figures(self, of: _Rows) -> dict[str, float]:

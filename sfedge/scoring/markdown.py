@@ -25,7 +25,7 @@ _NAMES = {
     "accuracy_when_sure": "right, of the sure answers",
     "not_found": "not found",
     "not_asked": "found, but not asked about",
-    "gesture_where_none": "hands without a gesture for which one is surely said",
+    "gesture_where_none": "sure false positives, of hands without a gesture",
     "distance": "distance to the point looked at; who has no answer looks at the middle",
     "middle_distance": "distance of the picture's middle from it",
     "distance_when_answered": "distance, of the answers",
@@ -37,8 +37,8 @@ The most probable label is scored, sure or not. A label with a box is about the 
 hand found that overlaps most with it, at least {OVERLAP:g} of their joint area; one without a box
 is about the whole picture, and right if any answer is. Who is not found, or not asked about, counts
 as wrong, but in the calibration error, the area under the curve and the shares of the answers.
-Intervals hold 95 % of {{rounds}} bootstrap draws of whole groups; one of no width says only that no
-group went the other way. docs/scoring.md of sfedge has it all."""
+Intervals hold 95 % of {{rounds}} bootstrap draws of whole groups; one of no width means only that
+no group went the other way. docs/scoring.md of sfedge has it all."""
 
 
 def to_markdown(score: Score) -> str:
@@ -70,7 +70,7 @@ def losses(score: Score) -> list[str]:
             (counts.unclear, "labels that are unclear"),
             (counts.pseudo_labels, "pseudo-labels, no truth to score by"),
             (lacking, "labels of tasks that the model does not answer"),
-            (counts.beyond_limit, "labels beyond --limit"),
+            (counts.beyond_limit, "labels beyond the limit"),
             (counts.in_other_splits, "labels in other splits"),
         )
         if count

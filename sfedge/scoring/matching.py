@@ -130,21 +130,21 @@ def _of_person(track: Track, task: Task) -> list[_Thing]:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the answers say of a label."""
+    """The answers compared with a label."""
 
     answer: Prediction  # the one that counts
     is_right: bool
     rank: int  # of the label among the answer's, from 0; as many as there are labels if it is none
     first: float  # probability of the task's first label, of the picture or of who is labelled
-    sure_gestures: int  # answers that say a gesture, and surely
+    sure_gestures: int  # sure answers that are a gesture
 
 
 def judge(answers: Sequence[Prediction], task: Task, label: str) -> Judged:
     """Compare a label with the answers that may be meant.
 
-    The answer that counts is a right one, if any is; else the surest that says a gesture, as the
+    The answer that counts is a right one, if any is; else the surest that is a gesture, as the
     product sums up a person's hands; else the surest. Hands without a gesture are right only if no
-    answer says one.
+    answer is one.
 
     Args:
         answers: at least one, of one task with labels.

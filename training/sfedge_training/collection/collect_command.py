@@ -61,7 +61,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         numbers = "".join(f"{count:10}" for count in counts)
         yield f"{'/'.join(of):30}{numbers}{summary.draws[of]:10.0f}"
     for label, count in summary.unsettled.items():
-        yield f"{count} x {label} were left out: landmarks do not tell which"
+        yield f"{count} x {label} were left out: the landmarks do not resolve them"
 
 
 def _place(of: Class) -> tuple[int, int]:

@@ -44,8 +44,8 @@ class Item:
     split: Split
     box: Box | None = None  # of the hand, where the source gives it
     landmarks: Landmarks | None = None  # where the source gives them; none are detected then
-    # What a source says of the one who is seen: scores are reported by it, nothing learns it.
-    # How light the skin is, is measured, see `lightness`.
+    # Attributes of the person, from the source: scores are reported by them, nothing learns them.
+    # `lightness` of the skin is measured.
     traits: Mapping[Trait, str] = field(default_factory=dict)
 
 

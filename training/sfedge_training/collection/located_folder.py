@@ -176,7 +176,7 @@ def _key(row: Row) -> str:
 
 
 def _is_known(landmarks: Landmarks | None, part: _Part) -> bool:
-    """Whether that part was looked at; what was found of another says nothing of it."""
+    """Whether that part was looked at; results for another part do not count."""
     if landmarks is None:
         return False
     of_hand = bool(landmarks.hands) or landmarks.body is not None

@@ -1,4 +1,4 @@
-"""Whom or which hand a label of a picture is about, where the picture alone tells it.
+"""Whom or which hand a label of a picture is about, where the picture alone decides it.
 
 A face: the only one, or the one that is at least twice as tall as any other. A hand, or two close
 together: the only one that a run asks about. Of several of one person the one that is clearly held
@@ -57,7 +57,7 @@ class _Held:
 
     @property
     def landmarks(self) -> Landmarks:
-        """As a run tells them: of these hands, then of the person's other one, and the body."""
+        """In the order of a run: of these hands, then of the person's other one, and the body."""
         if self.owner is None:
             return Landmarks(known_hands(self.hands))
         others = [hand for hand in self.owner.hands if hand not in self.hands]

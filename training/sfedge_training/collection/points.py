@@ -19,7 +19,7 @@ from sfedge_training.data.reading import read_json
 
 _SIDE = 64  # pixels of the grey square
 _BOX = Box(0.25, 0.25, 0.75, 0.75)  # where the hand lies in it
-_ASPECT = 3 / 4  # HaGRID's commonest; the source tells points in fractions of unknown pictures
+_ASPECT = 3 / 4  # HaGRID's commonest; the source has points in fractions of unknown pictures
 # Letters of the American sign language that look like a gesture; the others are left out.
 _LETTERS: Mapping[str, str] = {
     "A": "fist",

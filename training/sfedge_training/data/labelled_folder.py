@@ -45,7 +45,7 @@ def load(root: Path, split: Split) -> Dataset:
     picture, unless the table names another. In these two splits, gaze points of one person in one
     picture are its annotators' and make one sample; in training each is one. A pseudo-label is
     no truth to score by: it is left out of them. Landmarks come from `landmarks.npz`, where there
-    is one; a label of a face or hand that has no box is left out where it tells of none.
+    is one; a row about a face or hand that has neither a box nor landmarks there is left out.
 
     Raises:
         DataError: the table is missing, or rows of it are wrong; the message names their lines.

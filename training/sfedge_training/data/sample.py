@@ -1,4 +1,4 @@
-"""One labelled question about one picture, and what a loader says of a dataset."""
+"""One labelled query about one picture, and a loader's report on a dataset."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ DRAWN_MARK = "drawings.json"  # written beside drawn datasets, says how they wer
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture, what is asked about it, and the truth."""
+    """A picture, a query about it, and the truth."""
 
     image: Path
     task: str  # a name in sfedge.core.tasks.TASKS

@@ -6,7 +6,7 @@ from sfedge_training.humans.gestures import Hold
 
 
 def idle_hold(rng: np.random.Generator) -> Hold:
-    """How a hand is held that says nothing."""
+    """A random pose of a hand without a gesture."""
     return _WAYS[int(rng.choice(len(_WAYS), p=_SHARES))](rng)
 
 

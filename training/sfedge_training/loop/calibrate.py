@@ -1,4 +1,4 @@
-"""Probabilities that are as often right as they say, and what is said as sure.
+"""Calibrated probabilities, and the threshold below which an answer is unsure.
 
 A model's probabilities are mostly too high. One number for each task, its temperature, brings them
 to what pictures show that it has not learned from (Guo et al., "On Calibration of Modern Neural
@@ -24,8 +24,8 @@ from sfedge_training.loop.checkpoint import load_model
 from sfedge_training.loop.evaluate import by_task, predict, usual_device
 from sfedge_training.loop.json_files import write_json
 
-_RIGHT = 0.9  # share that is to be right of what is said as sure
-_FALSE = 0.02  # share of hands without a gesture that may be surely said to make one
+_RIGHT = 0.9  # of sure answers, the share that is to be right
+_FALSE = 0.02  # of hands without a gesture, the share that may get a sure answer that is one
 _EVEN = 0.5  # probability below which an answer is more likely wrong than right
 _UNSURE = 0.25  # share of answers that may be unsure for all three
 _FEWEST = 50  # answers needed to calibrate a task
@@ -95,7 +95,7 @@ def _threshold(
 ) -> float:
     """The lowest at which enough of the sure answers are right, or as many are unsure as may be.
 
-    Also, of hands without a gesture few enough are surely said to make one, and nothing is sure
+    Also, few enough hands without a gesture get a sure answer that is one, and nothing is sure
     that is more likely wrong.
     """
     order = np.argsort(certainty, kind="stable")

@@ -17,11 +17,11 @@ from sfedge_training.loop.training_options import FOLDER, dataset_names, dataset
 @datasets_option
 @click.option("--workers", default=0, show_default=True, help="Processes that read pictures.")
 def calibrate_command(model: Path, data: Path, datasets: str, workers: int) -> None:
-    """Make MODEL's probabilities as often right as they say, by the validation split of DATA.
+    """Calibrate MODEL's probabilities on the validation split of DATA.
 
     Also sets below which probability an answer is unsure: so that 90 % of the others are right,
-    and at most 2 % of hands without a gesture are surely said to make one, with at most a quarter
-    unsure. Both are written into the model's card, and exported with it.
+    and at most 2 % of hands without a gesture get a sure answer that is one, with at most a
+    quarter unsure. Both are written into the model's card, and exported with it.
     """
     load_recipe(model)  # its tasks are what DATA is read for
     split: Split = "val"

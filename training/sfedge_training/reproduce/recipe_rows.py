@@ -78,7 +78,7 @@ def read_table(name: str, recipes: Path = RECIPES) -> Table:
 
     Raises:
         UnknownNameError: there is no such table.
-        ConfigError: a file is missing, or says something that is no part of a table.
+        ConfigError: a file is missing, or has a key that no table has.
     """
     known = sorted(path.parent.name for path in recipes.glob("*/table.toml"))
     if not known:

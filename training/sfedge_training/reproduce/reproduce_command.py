@@ -38,7 +38,7 @@ _REMOTE = "Its code comes with its weights: read it, then pass --allow-remote-co
     help="For the table, and `runs/` with what was trained; all tables share it.",
 )
 @click.option("--row", "only", multiple=True, metavar="NAME", help="Run these rows alone.")
-@click.option("--list", "is_list", is_flag=True, help="Tell the rows and what is done of each.")
+@click.option("--list", "is_list", is_flag=True, help="List the rows and their state.")
 @click.option(
     "--set",
     "changes",
