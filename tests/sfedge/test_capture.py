@@ -137,7 +137,7 @@ def test_a_frame_that_comes_when_the_reading_was_closed_is_not_counted(
 
 
 class Takes:
-    """Takes so many seconds of a clock of its own for each query of a round."""
+    """Advances a clock of its own by a number of seconds for each query of a round."""
 
     tasks = (TASKS["gaze"],)
 

@@ -106,7 +106,7 @@ def test_the_hands_of_somebody_who_is_not_believed_yet_are_nobodys() -> None:
 def ids_after_a_move(
     hands: float, dt: float, sides: tuple[Side | None, Side | None] = (None, None)
 ) -> list[int]:
-    """Ids of a hand of nobody that moves by so many of its widths in this time."""
+    """Ids of a hand of nobody that moves by `hands` of its widths in `dt` seconds."""
     tracker = Tracker()
     start = Box(0.40, 0.40, 0.43, 0.45)
     clear = Detection("hand", start, 0.95, side=sides[0])
