@@ -112,7 +112,7 @@ def test_a_balanced_weight_makes_gaze_gradients_as_long_as_those_of_labels(
             assert weight == pytest.approx(wanted, rel=1e-4)
             weights.append(weight)
             norm /= weight
-        means[kind] = 0.98 * means[kind] + 0.02 * norm if kind in means else norm
+        means[kind] = math.exp(0.9 * math.log(means.get(kind, norm)) + 0.1 * math.log(norm))
     assert weights[0] == 1
     assert len(set(weights)) > 5
 

@@ -40,7 +40,7 @@ from sfedge_training.model.model_config import ModelConfig
 from sfedge_training.model.social_fusion import SocialFusion, build_model
 from sfedge_training.model.states import frozen_state, load_state, part_of, trained_state
 
-_MEMORY = 0.98  # of the running means of gradients: about the last fifty steps of a kind
+_MEMORY = 0.9  # of the running means of gradients: about the last ten steps of a kind
 _KEPT = 2  # checkpoints of a running training that stay
 
 
@@ -51,7 +51,7 @@ class Progress:
     steps: int = 0
     best: float | None = None  # lowest validation loss so far
     stale: int = 0  # epochs since then
-    label_norm: float | None = None  # running mean length of label steps' gradients
+    label_norm: float | None = None  # running geometric mean length of label steps' gradients
     gaze_norm: float | None = None  # of gaze steps', at a weight of 1
 
     def judged(self, loss: float) -> "Progress":
@@ -63,7 +63,7 @@ class Progress:
     def stepped(self, norm: float, gaze_weight: float | None = None) -> "Progress":
         """After one more step, whose gradient had this length; `gaze_weight` is a gaze step's."""
         further = replace(self, steps=self.steps + 1)
-        if not math.isfinite(norm):
+        if not (math.isfinite(norm) and norm > 0):
             return further
         if gaze_weight is None:
             return replace(further, label_norm=_mean(self.label_norm, norm))
@@ -85,7 +85,8 @@ class Progress:
 
 
 def _mean(mean: float | None, value: float) -> float:
-    return value if mean is None else _MEMORY * mean + (1 - _MEMORY) * value
+    # Geometric: a single long gradient, of which there are some, hardly counts.
+    return value if mean is None else mean**_MEMORY * value ** (1 - _MEMORY)
 
 
 def save_model(folder: Path, model: SocialFusion, recipe: Recipe, card: Mapping[str, Any]) -> None:
