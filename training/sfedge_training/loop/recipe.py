@@ -37,7 +37,7 @@ class Recipe:
     learning_rate: float = 2e-4
     warmup: int = 500  # steps of linear warm-up, then a cosine to zero
     weight_decay: float = 0.01  # not in the paper; AdamW's usual value
-    gradient_norm: float = 1.0  # not in the paper; clipping that a healthy run rarely meets
+    gradient_norm: float = 1.0  # not in the paper; docs/recipe.md has the share that is clipped
     # Weight of the heatmap loss, which the paper scales "depending on the number of tasks" without
     # a formula: a number, "paper" for 1 / (number of datasets), the literal reading, or "balanced"
     # for gradients as long as those of label steps (docs/recipe.md has what each comes to).
