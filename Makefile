@@ -26,7 +26,7 @@ check: .venv/.dev
 
 # Measures the figures of docs/performance.md again; needs an otherwise idle machine.
 bench: .venv/.dev
-	$(BIN)/python -m benchmarks.stages --bundle tests/drawn.zip
+	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.detectors
 	$(BIN)/python -m benchmarks.tracking
 
