@@ -3,13 +3,16 @@ import threading
 import zipfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
+from fake_parts import IMAGE, OnePerson, Slow
 from scenes import CLIP_FRAMES, CLIP_RATE, DRAWN_BUNDLE, Scene
 
 import sfedge
-from sfedge import FrameResult, RunReport, UsageError
+from sfedge import FrameResult, Pipeline, RunReport, UsageError
 from sfedge.core.errors import UnknownNameError
 from sfedge.core.tasks import TASKS
 
@@ -93,6 +96,21 @@ def test_an_answer_ends_when_its_person_has_left(scene: Scene) -> None:
     last = results[-1]
     assert not last.tracks
     assert not last.predictions
+
+
+def test_who_was_given_up_and_comes_back_is_asked_again_at_once() -> None:
+    """The answers of before are dropped: to wait for the next tick would leave them without."""
+    frames = ((IMAGE, index / 10) for index in range(40))
+    tasks = [TASKS["expression"], TASKS["gaze"]]
+    detector = OnePerson(gone=(1.0, 3.0))
+    with Pipeline(frames, detector=detector, model=Slow(tasks=tasks), interval=60.0) as session:
+        results = list(session)
+    assert {track.id for result in results for track in result.tracks} == {1}
+    asked = {result.time: [answer.task for answer in result.fresh] for result in results}
+    assert {time: names for time, names in asked.items() if names} == {
+        0.0: ["expression", "gaze"],
+        3.0: ["expression", "gaze"],
+    }
 
 
 def test_a_part_of_a_file_keeps_the_numbers_and_times_of_the_whole(scene: Scene) -> None:
@@ -180,3 +198,17 @@ def test_a_bundle_of_fewer_tasks_is_asked_those_and_no_other(scene: Scene, tmp_p
 
     with pytest.raises(UnknownNameError, match="gaze"):
         sfedge.open(scene.video, detections=scene.detections, bundle=described.parent, tasks="gaze")
+
+
+def test_photographs_are_never_live_however_many_they_are(tmp_path: Path) -> None:
+    """Each is shown with its answers, where live some would be passed over."""
+    names = [tmp_path / f"{name}.png" for name in "abc"]
+    for name in names:
+        PIL.Image.fromarray(IMAGE).save(name)
+    sources: list[Any] = [tmp_path, names[0], IMAGE, [IMAGE], [IMAGE, IMAGE]]
+    are_live = []
+    for source in sources:
+        with Pipeline(source, detector=OnePerson(), model=Slow(), live=True) as session:
+            are_live.append(session.is_live)
+            assert session.is_live or all(result.fresh for result in session)
+    assert are_live == [False, False, False, False, True]

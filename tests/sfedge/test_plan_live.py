@@ -124,6 +124,17 @@ def test_whoever_moved_is_asked_before_whoever_stayed() -> None:
     assert query.people == (2,)
 
 
+def test_whoever_was_given_up_is_asked_as_if_for_the_first_time() -> None:
+    budget = BudgetPlanner((TASKS["expression"],), max_people=8, max_pairs=6)
+    budget.plan(scene(someone(1, 0.0), someone(2, 0.0, x=0.5)), 0.0, 2)
+    budget.forget([2])
+
+    # The first has moved far, the second is back where it was.
+    (query,) = budget.plan(scene(someone(1, 1.0, x=0.3), someone(2, 1.0, x=0.5)), 1.0, 1)
+
+    assert query.people == (2,)
+
+
 def test_questions_on_one_view_go_together() -> None:
     tracks = [someone(i, 0.0, x=0.2 * i) for i in (1, 2, 3)]
 
