@@ -48,7 +48,7 @@ class _Lines:
         if now < self._due:
             return
         self._due = now + LINE_EVERY
-        speed = self._frames / max(now - self._begun, 1e-9)
+        speed = self._frames / (now - self._begun)
         whole = "" if self._total is None else f" of {self._total}"
         left = ""
         if self._total is not None and self._frames < self._total:

@@ -1,5 +1,11 @@
 """How far a run is, in a log and on a terminal; and which frames are looked at."""
 
+import fcntl
+import os
+import pty
+import struct
+import sys
+import termios
 from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,6 +103,30 @@ def test_the_line_has_the_pace_and_the_time_that_it_leaves(
     assert len(printed) == len(lines)
     for line, begin in zip(printed, lines, strict=True):
         assert line.startswith(f"sfedge: walk.mp4: {begin}")
+
+
+def test_the_bar_keeps_to_the_width_of_a_terminal_that_is_made_narrower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    info = SourceInfo("/videos/walk.mp4", 4, 4, 10.0, 100.0, None, is_live=False)
+    session: Any = SimpleNamespace(info=info, config=sfedge.RunConfig())
+    ours, theirs = pty.openpty()
+
+    def make_wide(columns: int) -> None:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+
+    with os.fdopen(ours, "rb") as screen, os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        make_wide(100)
+        with progress.showing(session, None) as advance:
+            make_wide(50)
+            advance()
+        printed = screen.readline().decode()
+    first, *_, last = printed.strip().split("\r")
+    assert first.startswith("walk.mp4:   0%")
+    assert 50 < len(first) <= 100
+    assert last.startswith("walk.mp4:   0%")
+    assert len(last) <= 50
 
 
 @pytest.mark.parametrize(
