@@ -68,6 +68,29 @@ def test_a_camera_that_is_silent_is_waited_for_without_haste() -> None:
     assert silent <= waited / live.POLL + 2  # two may be woken early: by the frame, at the end
 
 
+def test_a_frame_that_has_come_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To wait for the next one, too, would show all frames late and drop half of them."""
+    monkeypatch.setattr(live, "POLL", 60.0)
+    has_come, is_taken = threading.Event(), threading.Event()
+
+    class Pauses(Late):
+        def __iter__(self) -> Iterator[Frame]:
+            first, second = super().__iter__()
+            yield first
+            has_come.set()
+            is_taken.wait(10)
+            yield second
+
+    seen: list[int] = []
+    with Capture(Pauses(2, is_live=True), Control()) as capture:
+        assert has_come.wait(60)
+        for frame in capture:
+            is_taken.set()
+            seen += [] if frame is None else [frame.index]
+    assert seen == [0, 1]
+    assert capture.skipped == 0
+
+
 class Clock:
     """Time that goes on only where somebody sleeps; ends a pause when its time has come."""
 

@@ -8,10 +8,10 @@ from scenes import CLIP_FRAMES, WITH_SFEDGE, Scene
 import sfedge
 from sfedge.results.records import read_records
 
-BLOCKED = ("torch", "torchvision", "transformers", "peft", "open_clip", "timm", "PyQt6")
+BLOCKED = ("torch", "torchvision", "transformers", "peft", "open_clip", "timm", "PyQt6", "pandas")
 
 
-def test_the_whole_command_runs_without_training_libraries_and_windows(
+def test_the_whole_command_runs_without_training_libraries_windows_and_data_frames(
     scene: Scene, tmp_path: Path
 ) -> None:
     code = (

@@ -77,6 +77,11 @@ def test_addresses_that_differ_in_what_is_not_shown_are_different_sources() -> N
     assert len(identities) == 2
 
 
+def test_results_that_are_there_already_are_known_by_the_identity_of_their_source() -> None:
+    """It is in the records of earlier runs: another length or hash would not find them."""
+    assert naming.identity("rtsp://host.local/live/stream1") == "af0b21edf825150d"
+
+
 def test_sources_of_one_stem_in_one_folder_keep_their_suffix(tmp_path: Path) -> None:
     for name in ("talk.mp4", "talk.mov", "talk.srt", "walk.mp4", "walk.srt", "b.v1.mp4", "b.mp4"):
         (tmp_path / name).touch()
@@ -300,7 +305,20 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
     assert isinstance(lock, NameLock)
     assert take(path, "another") == "ours"
     lock.close()
-    lock.close()
+    assert not path.exists()
+
+
+def test_a_lock_that_is_closed_twice_leaves_that_of_who_came_after(tmp_path: Path) -> None:
+    path = tmp_path / ".talk.lock"
+    first = take(path, "first")
+    assert isinstance(first, NameLock)
+    first.close()
+    second = take(path, "second")
+    assert isinstance(second, NameLock)
+    with second:
+        first.close()
+        assert path.read_text() == "second"
+        assert take(path, "third") == "second"
     assert not path.exists()
 
 

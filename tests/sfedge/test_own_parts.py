@@ -31,6 +31,7 @@ from sfedge import (
     UsageError,
 )
 from sfedge.core.tasks import TASKS
+from sfedge.runtime import arrays
 from sfedge.runtime.own_parts import detections_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
@@ -105,7 +106,7 @@ def test_a_part_of_frames_is_taken_by_start_and_end() -> None:
         (IMAGE.astype(np.float32), r"not \(90, 160, 3\) of float32"),
         (np.zeros((90, 160, 4), np.uint8), r"not \(90, 160, 4\) of uint8"),
         (np.zeros((0, 160, 3), np.uint8), r"not \(0, 160, 3\) of uint8"),
-        (np.broadcast_to(np.uint8(0), (20000, 20000, 3)), "20000x20000 pixels is too large"),
+        (np.broadcast_to(np.uint8(0), (10000, 20000, 3)), "20000x10000 pixels is too large"),
         ((IMAGE, "1"), "frame 1: a time is a number of seconds, not '1'"),
         ((IMAGE, float("nan")), "a time is a number of seconds, not nan"),
         ((IMAGE, -1.0), "frame 1: the time -1 s comes after 0 s. Give frames in order of time"),
@@ -121,6 +122,16 @@ def test_a_wrong_frame_is_an_error_with_its_number(frame: object, sentence: str)
         if isinstance(frame, tuple):
             with pytest.raises(UsageError, match=sentence):
                 run.step(*frame)
+
+
+def test_a_frame_may_have_as_many_pixels_as_a_picture_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrays, "MAX_PIXELS", 160 * 90)
+    with pipeline([IMAGE]) as run:
+        assert len(list(run)) == 1
+    with pytest.raises(UsageError, match="161x90 pixels is too large"):
+        pipeline([np.zeros((90, 161, 3), np.uint8)])
 
 
 def test_steps_give_what_an_iteration_gives() -> None:
@@ -258,7 +269,10 @@ def test_arrays_of_boxes_are_detections(
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        ({"face": np.array([[10.0, 20, 60, 80]])}, "given in pixels. Divide x by the width"),
+        (
+            {"face": np.array([[10.04, 20, 60, 80]])},
+            r"the box \[10.0, 20.0, 60.0, 80.0\] is given in pixels. Divide x by the width",
+        ),
         ({"face": np.array([0.1, 0.2, 0.3, 0.4])}, r"the shape is \(4,\)"),
         ({"face": np.array([[0.4, 0.2, 0.3, 0.4]])}, "is empty or lies outside"),
         ({"face": np.array([[np.nan, 0.2, 0.3, 0.4]])}, "not a number"),
@@ -295,6 +309,7 @@ CHANCES = dict.fromkeys(sfedge.TASKS["expression"].labels, 0.125)
         ("gaze", lambda right: [replace(right, heatmap=None)], r"needs a heatmap of shape \(64, "),
         ("gaze", lambda right: [replace(right, heatmap=np.zeros((3, 3)))], "needs a heatmap of sh"),
         ("gaze", lambda right: [replace(right, people=(9,))], r"is about \('gaze', \(9,\), \(\)\)"),
+        ("gaze", lambda right: [replace(right, people=(0,))], r"is about \('gaze', \(0,\), \(\)\)"),
         ("expression", lambda right: [replace(right, task="mood")], r"is about \('mood', \(1,\)"),
         (
             "expression",

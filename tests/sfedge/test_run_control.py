@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 from fake_parts import IMAGE, Camera, Notices, OnePerson, Slow, threads_of_runs
@@ -12,6 +13,7 @@ import sfedge
 from sfedge import Frame, FrameResult, Pipeline
 from sfedge.core.structures import Gap, Prediction, Query
 from sfedge.inference.model import Model
+from sfedge.runtime import live
 from sfedge.runtime import session as session_module
 
 
@@ -258,3 +260,14 @@ def test_a_live_source_that_keeps_the_range_itself_is_distinguished_from_one_tha
         assert len(list(run)) <= 10
         assert run.report.ended == ended
         assert run.report.is_complete
+
+
+@pytest.mark.parametrize(("end", "ended"), [(0.24, "end of range"), (0.26, "end of source")])
+def test_the_clock_of_a_live_source_may_be_a_quarter_of_a_second_ahead(
+    end: float, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = SimpleNamespace(monotonic=lambda: 0.0, perf_counter=lambda: 0.0, sleep=time.sleep)
+    monkeypatch.setattr(live, "time", still)
+    with pipeline(Camera(1), end=end) as run:
+        list(run)
+        assert run.report.ended == ended

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 from clips import numbered, packets, read_number, write_clip
+from fake_parts import OnePerson, Slow
 from servers import head, serving
 
+from sfedge import Pipeline, read_records
 from sfedge.results.video_writer import VideoWriter
+from sfedge.runtime.process import process
 from sfedge.sources import open_source
 
 FASTSTART = {"movflags": "faststart"}
@@ -44,6 +47,18 @@ def test_a_file_whose_sound_is_gone_is_reported_and_the_picture_kept(tmp_path: P
     (loss,) = losses
     assert loss.startswith("the sound could not be kept: ")
     assert "No such file or directory" in loss
+
+
+def test_a_run_whose_sound_is_gone_is_not_complete(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mp4", 5, sound="aac")
+    with Pipeline(source, detector=OnePerson(), model=Slow()) as session:
+        source.unlink()
+        outcome = process(session, tmp_path / "out", progress=False)
+    (loss,) = outcome.report.losses
+    assert loss.startswith("the sound could not be kept: ")
+    assert (outcome.report.ended, outcome.report.is_complete) == ("end of source", False)
+    *_, last = read_records(outcome.files.records)
+    assert (last["losses"], last["is_complete"]) == ([loss], False)
 
 
 def test_a_sound_track_that_is_cut_off_does_not_stop_the_picture(tmp_path: Path) -> None:
