@@ -30,6 +30,12 @@ class Frame:
     file: str = ""  # file name of the picture in a folder; else the source's name
     starts_scene: bool = False  # nothing before is connected: each photograph of a folder
 
+    @property
+    def aspect(self) -> float:
+        """Width divided by height, in pixels."""
+        height, width = self.image.shape[:2]
+        return float(width / height)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sfedge.core.boxes import Box, iou
+from sfedge.core.config import RunConfig
 from sfedge.core.structures import AnswerKey, Query, Scene
 from sfedge.core.tasks import Task
 from sfedge.inference.candidates import Candidates, Caps, slot
@@ -149,6 +150,18 @@ class BudgetPlanner:
             of_others = [each.time for key, each in self._asked.items() if key[:2] == own[:2]]
             asked, change = max(of_others, default=-math.inf), 1.0
         return (time - asked) * query.task.urgency * (1 + change)  # change is in [0, 1]
+
+
+def planner_for(
+    config: RunConfig, tasks: Sequence[Task], *, is_live: bool
+) -> BudgetPlanner | IntervalPlanner:
+    """Live, the most urgent that there is time for is asked; else everything, at an interval."""
+    people, pairs, worn = config.max_people, config.max_pairs, config.egocentric
+    if is_live:
+        return BudgetPlanner(tasks, max_people=people, max_pairs=pairs, egocentric=worn)
+    return IntervalPlanner(
+        tasks, interval=config.interval, max_people=people, max_pairs=pairs, egocentric=worn
+    )
 
 
 def _places(query: Query, scene: Scene) -> tuple[Box, ...]:

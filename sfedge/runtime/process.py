@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +19,7 @@ from sfedge.results.run_report import RunReport
 from sfedge.results.video_writer import VideoWriter
 from sfedge.runtime.naming import valid_name
 from sfedge.runtime.outputs import OutputFiles, claimed, move
+from sfedge.runtime.overlap import Behind
 from sfedge.runtime.progress import showing
 from sfedge.runtime.run_metadata import model_facts, now, source_facts, write_metadata
 from sfedge.runtime.session import STOPPED, Session
@@ -82,6 +84,7 @@ def _process(
                 session.add_sink(results)
                 for _ in session:
                     advance()
+                results.drain()
             report = session.report
             if not results.is_begun:
                 raise _end_by(caught[0]) if caught else _nothing_to_show(session, report)
@@ -95,15 +98,17 @@ def _process(
             move(parts, files)
             return Outcome(report, files, None)
     except BaseException as error:
-        if results.is_begun:
-            results.keep(replace(session.report, ended=_ending(error), is_complete=False))
-            if isinstance(error, SfedgeError):
-                raise _naming_parts(error, parts) from error
+        kept = results.keep(replace(session.report, ended=_ending(error), is_complete=False))
+        if kept and isinstance(error, SfedgeError):
+            raise _naming_parts(error, parts) from error
         raise
 
 
 class _Results:
-    """The annotated video or pictures and the records of one run, begun with its first frame."""
+    """The annotated video or pictures and the records of one run, begun with its first frame.
+
+    They are drawn and written behind the session, in order.
+    """
 
     def __init__(
         self, session: Session, parts: OutputFiles, *, every_frame: bool, wide: bool
@@ -111,6 +116,7 @@ class _Results:
         self.started = now()
         self._session, self._parts = session, parts
         self._every_frame, self._wide = every_frame, wide
+        self._behind = Behind()
         self._gaps: list[Gap] = []  # before the first frame
         self._records: RecordWriter | None = None
         self._video: VideoWriter | None = None
@@ -118,11 +124,22 @@ class _Results:
 
     @property
     def is_begun(self) -> bool:
-        """Whether anything was written."""
+        """Whether anything was written; known once `drain` has returned."""
         return self._records is not None
 
     def write(self, result: FrameResult) -> None:
         """Add a frame."""
+        self._behind.do(partial(self._write, result))
+
+    def gap(self, gap: Gap) -> None:
+        """Add a time without frames, when it begins and when it ends."""
+        self._behind.do(partial(self._gap, gap))
+
+    def drain(self) -> None:
+        """Wait until everything that was added is written."""
+        self._behind.finish()
+
+    def _write(self, result: FrameResult) -> None:
         writer = self._begun()
         if self._video is None and self._pictures is None:
             image = None
@@ -135,8 +152,7 @@ class _Results:
                 self._pictures.write(image, valid_name(result.frame.file))
             writer.write(result)
 
-    def gap(self, gap: Gap) -> None:
-        """Add a time without frames, when it begins and when it ends."""
+    def _gap(self, gap: Gap) -> None:
         if self._records is None:
             self._gaps.append(gap)
         else:
@@ -159,8 +175,14 @@ class _Results:
         records.close()
         return report
 
-    def keep(self, report: RunReport) -> None:
-        """End a run that was cut short; nothing that goes wrong here hides why it was."""
+    def keep(self, report: RunReport) -> bool:
+        """End a run that was cut short; nothing that goes wrong here hides why it was.
+
+        Returns:
+            Whether anything was written.
+        """
+        if not self._behind.give_up():
+            return self.is_begun  # the disk does not answer
         if self._records is not None:
             with suppress(SfedgeError, ValueError):  # ValueError: the file is closed
                 self._records.finish(report.to_json())
@@ -168,6 +190,7 @@ class _Results:
                 self._records.close()
         if self._video is not None:
             self._video.close()
+        return self.is_begun
 
     def _begun(self) -> RecordWriter:
         """The records; at the first call all files are begun."""

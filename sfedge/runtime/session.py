@@ -16,9 +16,8 @@ from sfedge.core.config import RunConfig
 from sfedge.core.errors import UsageError
 from sfedge.core.frame_result import FrameResult, RunFacts
 from sfedge.core.structures import Frame, Gap, Image, Prediction, Query, Scene
-from sfedge.core.tasks import Task
 from sfedge.inference.answer_history import AnswerHistory
-from sfedge.inference.plan import BudgetPlanner, IntervalPlanner
+from sfedge.inference.plan import BudgetPlanner, IntervalPlanner, planner_for
 from sfedge.inference.query_landmarks import with_landmarks
 from sfedge.results.run_report import RunReport
 from sfedge.runtime import own_parts
@@ -26,6 +25,7 @@ from sfedge.runtime.data_frame import AnswerTable
 from sfedge.runtime.finder import Finder
 from sfedge.runtime.frame_choice import FrameChoice
 from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
+from sfedge.runtime.overlap import Ahead
 from sfedge.runtime.protocols import Detector, Model, Sink, Tracker
 from sfedge.runtime.source_news import SourceNews
 from sfedge.runtime.tally import Tally
@@ -95,7 +95,7 @@ class Session(Closing):
         self._source, self._model = source, model
         self._tracker, self._sinks = tracker, list(sinks)
         self._resources = ExitStack()  # closed at the end
-        self._planner = _planner_for(self.config, self.tasks, is_live=self.is_live)
+        self._planner = planner_for(self.config, self.tasks, is_live=self.is_live)
         self._history = AnswerHistory(
             self.tasks,
             smoothing=config.smoothing,
@@ -106,6 +106,7 @@ class Session(Closing):
         self._reads_landmarks = bool(getattr(model, "reads_landmarks", False))
         self._find_face_points = own_parts.face_points_of(detector)
         self._control = Control()
+        self._ahead: Ahead[Frame] | None = None
         self._capture: Capture | None = None
         self._asker: Asker | None = None
         self._patience = PATIENCE
@@ -223,7 +224,8 @@ class Session(Closing):
             self._capture.close()
         if self._asker is not None:
             self._is_busy = not self._asker.finish(self._patience)
-        if not self._is_busy:
+        is_read = self._ahead is None or self._ahead.close()
+        if not self._is_busy and is_read:
             self._resources.close()
 
     def __exit__(
@@ -270,7 +272,7 @@ class Session(Closing):
         """The result of a frame, with what the model says of it."""
         frame, scene = found.frame, self._follow(found)
         assert isinstance(self._planner, IntervalPlanner)
-        queries = self._planner.plan(scene, frame.time, aspect=_aspect(frame))
+        queries = self._planner.plan(scene, frame.time, aspect=frame.aspect)
         answers: list[Prediction] = []
         if queries:
             self._tally.asked += 1
@@ -301,7 +303,7 @@ class Session(Closing):
             scene = self._follow(found)
             self._tally.seconds["ask"] = asker.seconds
             if asker.is_idle:
-                queries = planner.plan(scene, frame.time, asker.limit, aspect=_aspect(frame))
+                queries = planner.plan(scene, frame.time, asker.limit, aspect=frame.aspect)
                 if queries:
                     self._tally.asked += 1
                     asker.ask(frame, self._with_landmarks(queries, frame, scene))
@@ -325,15 +327,27 @@ class Session(Closing):
         return self.info.is_live and self.config.end is not None and now >= self.config.end
 
     def _frames(self) -> Iterator[Frame]:
-        """The frames of a recording, counted, with the time it took to read them."""
-        frames = iter(self._source)
+        """The frames of a recording, counted, the next ones read ahead."""
+        frames: Iterator[Frame] = self._read()
+        if self.info.path is not None or self.info.address is not None:
+            # A program's own frames are taken one by one, when they are needed, in its thread.
+            frames = self._ahead = Ahead(frames)
         while not self._control.is_stopped:
-            with self.timed("read"):
-                frame = next(frames, None)
+            frame = next(frames, None)
             if frame is None:
                 return
             self._tally.frames += 1
             self._news.publish(frame.time)
+            yield frame
+
+    def _read(self) -> Iterator[Frame]:
+        """The source's frames, with the time it took to read them."""
+        frames = iter(self._source)
+        while True:
+            with self.timed("read"):
+                frame = next(frames, None)
+            if frame is None:
+                return
             yield frame
 
     def _follow(self, found: Found) -> Scene:
@@ -381,21 +395,3 @@ class Session(Closing):
         span = self._shown_at[-1] - self._shown_at[0]
         rate = f"{(len(self._shown_at) - 1) / span:.1f} fps, " if span > 0 else ""
         return f"{rate}{self._capture.skipped} frames dropped"
-
-
-def _planner_for(
-    config: RunConfig, tasks: Sequence[Task], *, is_live: bool
-) -> BudgetPlanner | IntervalPlanner:
-    """Live, the most urgent that there is time for is asked; else everything, at an interval."""
-    people, pairs, worn = config.max_people, config.max_pairs, config.egocentric
-    if is_live:
-        return BudgetPlanner(tasks, max_people=people, max_pairs=pairs, egocentric=worn)
-    return IntervalPlanner(
-        tasks, interval=config.interval, max_people=people, max_pairs=pairs, egocentric=worn
-    )
-
-
-def _aspect(frame: Frame) -> float:
-    """Width divided by height."""
-    height, width = frame.image.shape[:2]
-    return float(width / height)

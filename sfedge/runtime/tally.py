@@ -14,6 +14,8 @@ from sfedge.results.run_report import RunReport
 class Tally:
     """Counts of a run, and the seconds spent in each stage; for one thread.
 
+    Only `timed` is called from others, too, for each stage from one at a time.
+
     Args:
         tasks: that are asked.
     """

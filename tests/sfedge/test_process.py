@@ -224,15 +224,14 @@ def test_a_file_that_cannot_be_moved_is_reported_with_those_that_were(
 def test_a_second_signal_ends_the_run_at_once_as_that_signal_does(
     scene: Scene, tmp_path: Path, second: int, raised: type[BaseException], ending: str
 ) -> None:
-    class Twice(Session):
-        def draw(self, result: sfedge.FrameResult) -> sfedge.Image:
+    class Interrupts:
+        def write(self, result: sfedge.FrameResult) -> None:
             if result.index == 5:
                 signal.raise_signal(signal.SIGINT)
                 signal.raise_signal(second)
-            return super().draw(result)
 
     with sfedge.open(scene.video, detections=scene.detections, tasks=["domain"]) as session:
-        session.__class__ = Twice
+        session.add_sink(Interrupts())
         with pytest.raises(raised) as caught:
             process(session, tmp_path, progress=False)
     if isinstance(caught.value, SystemExit):
@@ -359,7 +358,7 @@ def test_gaps_are_rows_when_they_begin_and_when_they_end(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("annotated", [True, False])
-def test_a_folder_that_is_removed_ends_the_run_at_the_next_frame(
+def test_a_folder_that_is_removed_ends_the_run_within_a_few_frames(
     scene: Scene, tmp_path: Path, annotated: bool
 ) -> None:
     out = tmp_path / "out"
@@ -373,10 +372,10 @@ def test_a_folder_that_is_removed_ends_the_run_at_the_next_frame(
         session.add_sink(Removing())
         with pytest.raises(OutputError, match="removed or renamed during the run"):
             process(session, out, annotated=annotated, progress=False)
-        assert session.report.frames in (6, 7)
+        assert session.report.frames in range(6, 11)  # few wait to be written
     assert not out.exists()
     rows = list(read_records(tmp_path / "elsewhere" / "sway.part.jsonl"))
-    assert [row["type"] for row in rows].count("frame") in (5, 6)
+    assert [row["type"] for row in rows].count("frame") in range(2, 7)
 
 
 def test_a_bar_with_the_time_that_remains_is_shown_where_it_is_asked_for(
