@@ -48,12 +48,13 @@ def test_the_stages_of_a_frame_add_up_to_the_frame(run: Callable[..., str]) -> N
 
     assert "python -m benchmarks.stages --seconds 1 --warm-up 3 --engine auto\n" in page
     (_, *by_stage), (_, *end_to_end) = tables(page)
-    assert [row[0] for row in by_stage] == [*stages.STAGES, "all stages"]
-    assert [row[1] for row in by_stage if row[0] != "ask"] == [
-        "9"
-    ] * 6  # half a second is held back
+    threads = ["detect, track, ask", "draw, write"]
+    assert [row[0] for row in by_stage] == [*stages.STAGES, *threads, "all stages"]
+    # Half a second is held back.
+    assert [row[1] for row in by_stage if row[0] != "ask"] == ["9"] * 8
     means = [float(row[-1]) for row in by_stage]
-    assert sum(means[:-1]) == pytest.approx(means[-1], rel=0.02)
+    assert sum(means[:6]) == pytest.approx(means[-1], rel=0.02)
+    assert sum(means[4:6]) == pytest.approx(means[7], rel=0.02)
     assert all(float(value) > 0 for _, value in end_to_end)
 
 
