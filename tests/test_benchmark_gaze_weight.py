@@ -75,4 +75,6 @@ def test_the_command_trains_with_each_weight_and_writes_the_page(tmp_path: Path)
     ]
     with (tmp_path / "runs" / "paper-0" / "log.csv").open(newline="") as file:
         logged = list(csv.DictReader(file))
-    assert {row["gaze_weight"] for row in logged if row["gaze_loss"]} == {"0.2"}
+    weights = [float(row["gaze_weight"]) for row in logged if row["gaze_loss"]]
+    assert weights == pytest.approx([0.2] * len(weights))
+    assert weights
