@@ -13,7 +13,7 @@ import click
 
 from sfedge.cli.streams import tolerant_streams
 from sfedge.core.config import RunConfig
-from sfedge.core.errors import SfedgeError
+from sfedge.core.errors import SfedgeError, UsageError
 from sfedge.system.libraries import advice
 
 _INTERRUPTED, _TERMINATED = 130, 143  # what shells report for Ctrl-C and SIGTERM
@@ -71,6 +71,8 @@ def _unwinding_on_sigterm() -> Iterator[None]:
 
 
 def _invoke(command: click.Command, name: str, program: str | None, words: Sequence[str]) -> int:
+    if "" in words:  # as a path it would be the current folder
+        raise UsageError("an argument is empty", fix="A variable in the command may have no value.")
     try:
         result = command.main(list(words), prog_name=program or name, standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):

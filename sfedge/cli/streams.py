@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
+from sfedge.core.errors import OutputError
+
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # a reader such as `head`, a terminal
 
 
@@ -17,6 +19,9 @@ def tolerant_streams() -> Iterator[None]:
     A stream that was closed by the shell (`>&-`) becomes the null device: else the first file that
     is opened gets its number, and what libraries print goes into that file. Characters that a
     stream cannot show are escaped.
+
+    Raises:
+        OutputError: stdout cannot take what is written, as into a file on a full disk.
     """
     _fill_closed()
     before = sys.stdout, sys.stderr
@@ -54,7 +59,12 @@ class _Tolerant:
 
     def _silence(self, error: OSError) -> None:
         if self._errors is not None and error.errno not in self._errors:
-            raise error
+            # At each write: click swallows what its own probing meets.
+            raise OutputError(
+                f"what the command prints cannot be written ({error.strerror or error})",
+                where="stdout",
+                fix="Print to another place, or free some space there.",
+            ) from error
         with suppress(OSError, ValueError):  # what is buffered has to go somewhere, too
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())

@@ -61,10 +61,10 @@ def open_source(
         is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot be accessed ({error})", where=shown(address)) from error
-    if not is_there:
+    if not is_there or not address:  # an empty path would be the current folder
         raise SourceError(
             "there is no such file or folder",
-            where=shown(address),
+            where=shown(address) if address.strip() else repr(address),
             fix="Check the path; a camera is named by its number, such as 0.",
         )
     if not (is_folder or is_file):

@@ -66,6 +66,8 @@ def test_the_version_is_reported(command: Command) -> None:
         (("run",), "Missing argument 'SOURCE'. Try 'sfedge run --help'."),
         (("run", "x", "--interva"), "Did you mean '--interval'? Try 'sfedge run --help'."),
         (("run", "x", "y"), "unexpected extra argument"),
+        (("run", ""), "an argument is empty. A variable in the command may have no value."),
+        (("run", "x", "--out", ""), "an argument is empty."),
     ],
 )
 def test_a_command_that_is_written_wrongly_gets_one_line_and_a_hint(

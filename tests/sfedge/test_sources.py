@@ -237,6 +237,15 @@ def test_an_address_that_leads_nowhere_is_refused(
         open_source(address)
 
 
+def test_no_address_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"^'': there is no such file or folder"):
+        open_source("")
+
+
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(SourceError, match="neither a file nor a folder"):
