@@ -191,7 +191,9 @@ def test_a_hand_has_the_size_of_a_hand(size: float, is_own: bool) -> None:
     )
 
 
-@pytest.mark.parametrize(("skin", "is_own"), [(0.0, False), (0.15, False), (0.5, True)])
+@pytest.mark.parametrize(
+    ("skin", "is_own"), [(0.0, False), (0.15, False), (0.35, True), (0.5, True)]
+)
 def test_at_arms_length_a_hand_must_have_its_owners_skin(skin: float, is_own: bool) -> None:
     """A part of the hand's box has the colour of the face; the rest may be a sleeve or a glove."""
     far = Box(0.471, 0.287, 0.501, 0.347)  # nearly as far as an arm reaches

@@ -35,7 +35,7 @@ def start(scene: Scene, out: Path) -> "subprocess.Popen[str]":
             *(sys.executable, "-m", "sfedge", "run", str(scene.video), "--out", str(out)),
             *("--detections", str(scene.detections), "--live", "--tasks", "expression"),
         ],
-        env=WITH_SFEDGE,
+        env={**WITH_SFEDGE, "TMPDIR": str(out)},  # what a killed one leaves is the test's
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
