@@ -118,10 +118,11 @@ def made(
         *("pretrain", folder / "data", "--datasets", "posture", "--out", folder / "run"),
         *("--epochs", 1, "--batch", 3, "--encoder-epochs", 0, "--no-augment"),
     )
-    run(
+    exported = run(
         ["-m", "sfedge_export"],
         *(folder / "run" / "model", "--out", folder / "posture.zip", "--precision", "fp32"),
     )
+    assert f"{folder / 'posture.zip'}: posture, 1 task, fp32, " in exported
     return Made(folder, make_scene(folder, astronaut, admiral[:512], frames=30))
 
 

@@ -151,9 +151,10 @@ def main(
             pictures=shown,
         )
     size = sum(entry.size for entry in manifest.files)
+    count = len(manifest.tasks)
     click.echo(
-        f"{out}: {manifest.name}, {len(manifest.tasks)} tasks, {', '.join(manifest.precisions)}, "
-        f"{size / 1e6:.1f} MB unpacked"
+        f"{out}: {manifest.name}, {count} {'task' if count == 1 else 'tasks'}, "
+        f"{', '.join(manifest.precisions)}, {size / 1e6:.1f} MB unpacked"
     )
 
 
