@@ -171,10 +171,10 @@ class PictureSource(Closing):
             for number, (page, size) in enumerate(pages.items(), start=1):
                 named = f"{name}#{number}" if len(pages) > 1 else name
                 places.append(_Place(file, page, named, size))
-        heif = sum(place.needs_extra for place in places)
-        if heif:
-            what = "1 picture is" if heif == 1 else f"{heif} pictures are"
-            self._losses.append(f"{what} HEIC: pip install 'sfedge[heif]'")
+        if heif := [place.path for place in places if place.needs_extra]:
+            self._losses.append(
+                f"HEIC pictures are read after pip install 'sfedge[heif]': {_listed(heif)}"
+            )
         return places
 
     def _files(self, folder: Path) -> list[Path]:

@@ -81,7 +81,8 @@ class Still:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(32)
-        if path.suffix.lower() in HEIF_SUFFIXES or _HEIF.match(header):
+        is_named_heif = path.suffix.lower() in HEIF_SUFFIXES and not _MAGIC.match(header)
+        if is_named_heif or _HEIF.match(header):
             _register_heif()
         self._note = ""
         with _quiet():

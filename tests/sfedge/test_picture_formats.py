@@ -111,9 +111,22 @@ def test_heic_is_read_with_the_extra_and_named_without_it(
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with open_source(str(tmp_path)) as source:
         assert [(frame.index, frame.file) for frame in source] == [(1, "b.png")]
-    assert source.losses == ("2 pictures are HEIC: pip install 'sfedge[heif]'",)
+    assert source.losses == (
+        "HEIC pictures are read after pip install 'sfedge[heif]': a.heic, c.jpg",
+    )
     with pytest.raises(MissingExtraError, match=r"sfedge\[heif\]"):
         open_source(str(tmp_path / "a.heic"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "AVIF"])
+def test_another_picture_that_is_called_heic_needs_no_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    shade(1).save(tmp_path / "a.heic", format=kind)  # as programs do that convert in place
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with open_source(str(tmp_path)) as source:
+        assert [frame.file for frame in source] == ["a.heic"]
+    assert source.losses == ()
 
 
 def test_avif_is_read(tmp_path: Path, astronaut: np.ndarray) -> None:
