@@ -289,6 +289,8 @@ class _GapLines:
 
         if gap.end is None:
             text = f"no frames since {gap.start:.1f} s: {gap.reason.rstrip('.')}."
+        elif gap.end == gap.start:
+            text = "nothing is missing: the recording was at its end."
         else:
             text = f"frames again from {gap.end:.1f} s on."
         tqdm.write(f"sfedge: warning: {text}", file=sys.stderr)  # above a bar

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sfedge.core.structures import Gap
 from sfedge.runtime.protocols import GapSink, Sink
@@ -37,6 +38,10 @@ class SourceNews:
                 _log.warning("%s: %s", self._source.info.name, sentence)
         found = tuple(gap for gap in self._source.gaps if gap.start < now)
         new = [gap for gap in found if gap not in self._gaps]  # begun or ended since the last call
+        known = {gap.start for gap in self._source.gaps}
+        # What began as a gap and was the recording's end: closed where it began.
+        ended = [gap for gap in self._gaps if gap.end is None and gap.start not in known]
+        new += [replace(gap, end=gap.start) for gap in ended]
         self._gaps = found
         for gap in new:
             for sink in self._sinks:
