@@ -258,4 +258,5 @@ def test_a_mirror_swaps_the_eyes_and_turns_the_head(seed: int) -> None:
     seen = landmark_vector(Landmarks(face=face), FULL, 1.0)
     turned = landmark_vector(Landmarks(face=flip(face)[swapped]), FULL, 1.0)
 
-    np.testing.assert_allclose(mirrored(seen), turned, atol=2e-4)
+    # Of eyes that lie nearly on one another float32 leaves fewer digits.
+    np.testing.assert_allclose(mirrored(seen), turned, atol=5e-4)

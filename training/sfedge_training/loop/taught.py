@@ -26,6 +26,7 @@ TASKS_NAME, TOKENIZER_NAME = "tasks.json", "tokenizer"
 
 # What a model learns of a task; titles, thresholds and when it is asked may change afterwards.
 _TAUGHT = ("prompt", "labels", "answers", "view", "boxes", "output", "margin")
+_OTHER = {name: "other" if name.endswith("s") else "another" for name in _TAUGHT}
 
 
 def save_tasks(folder: Path, recipe: Recipe, tokens: Mapping[str, Any] | None = None) -> None:
@@ -55,7 +56,7 @@ def know_tasks(folder: Path) -> None:
         TASKS.setdefault(task.name, task)
         nearest = min(forms_of(task.name), key=lambda form: _distance(task, form))
         if differing := _differing(task, nearest):
-            raise _mismatch(folder, task.name, f"another {differing[0]}")
+            raise _mismatch(folder, task.name, f"{_OTHER[differing[0]]} {differing[0]}")
         TASKS[task.name] = nearest
 
 
