@@ -9,8 +9,8 @@ from sfedge.core.tasks import NO_GESTURE
 def settled(answers: Sequence[Prediction]) -> list[Prediction]:
     """Drop either the answer about two hands or those about each of them.
 
-    The answer about both is kept where it surely is a gesture, or where it is a gesture, no answer
-    about one of them surely is, and none is more probable. Without answers about each it is kept.
+    A gesture comes before none, a sure gesture before others, a sure one of both before a sure
+    one of each; else the more probable answer is kept, and that about both where it is alone.
 
     Args:
         answers: about one frame.

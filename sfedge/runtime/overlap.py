@@ -7,6 +7,7 @@ where it would be, or soon after. Queues are short, so that memory holds a few f
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 _WAITING = 2  # items of a queue, at most
@@ -57,7 +58,9 @@ class Ahead(Iterator[_Item], Generic[_Item]):
         finally:
             if callable(close := getattr(iterator, "close", None)):
                 close()  # a generator, in the thread that it ran in
-        self._put((False, end))
+        if not self._put((False, end)):
+            with suppress(queue.Full):  # whoever still waits for an item is let go
+                self._ready.put_nowait((False, None))
 
     def _put(self, entry: tuple[bool, Any]) -> bool:
         while not self._is_closed:
@@ -106,8 +109,9 @@ class Behind:
         thread = self._thread
         if thread is None:
             return
-        self._jobs.put(None)
-        thread.join(patience)
+        with suppress(queue.Full):  # a job that does not end: nothing can be added
+            self._jobs.put(None, timeout=patience)
+            thread.join(patience)
         if not thread.is_alive():
             self._thread = None
 

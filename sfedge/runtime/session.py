@@ -218,7 +218,7 @@ class Session(Closing):
         """Release the source, the detectors and the model.
 
         A query that is being answered is waited for, for half a minute; then the model stays open,
-        until a later call finds it done.
+        until a later call finds it done. So does all else while a frame that is read does not come.
         """
         if self._capture is not None:
             self._capture.close()

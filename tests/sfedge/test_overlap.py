@@ -9,6 +9,7 @@ import pytest
 from scenes import Scene
 
 import sfedge
+from sfedge.runtime import overlap
 from sfedge.runtime import process as processing
 from sfedge.runtime import session as sessions
 from sfedge.runtime.overlap import Ahead, Behind
@@ -73,6 +74,47 @@ def test_work_is_done_in_order_and_nothing_after_a_failure() -> None:
         behind.finish()
     assert behind.give_up()
     assert len(done) == 12
+
+
+def test_a_job_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "_PATIENCE", 0.2)
+    behind, goes_on = Behind(), threading.Event()
+    is_begun = threading.Event()
+
+    def hangs() -> None:
+        is_begun.set()
+        goes_on.wait(60)
+
+    behind.do(hangs)
+    assert is_begun.wait(60)
+    for _ in range(overlap._WAITING):  # as many as can wait
+        behind.do(lambda: None)
+
+    assert not behind.give_up()
+    goes_on.set()
+    monkeypatch.setattr(overlap, "_PATIENCE", 60)
+    assert behind.give_up()
+
+
+def test_who_waits_for_an_item_is_let_go_when_another_thread_closes() -> None:
+    goes_on, seen = threading.Event(), []
+
+    def numbers() -> Iterator[int]:
+        yield 0
+        goes_on.wait(60)
+
+    ahead = Ahead(numbers())
+    waits = threading.Thread(target=lambda: seen.extend(ahead), daemon=True)
+    waits.start()
+    closes = threading.Thread(target=ahead.close, daemon=True)
+    closes.start()
+    while not ahead._is_closed:
+        pass
+    goes_on.set()
+    for thread in (closes, waits):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert seen in ([], [0])
 
 
 class InTurn:
