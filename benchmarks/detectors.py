@@ -24,10 +24,12 @@ from benchmarks.people_pictures import (
 )
 from sfedge.core.boxes import FULL, Box, iou, to_pixels
 from sfedge.core.structures import Frame, Image, Kind
+from sfedge.detect.body_search import BODY_INTERVAL
 from sfedge.detect.conversion import networks
+from sfedge.detect.face_search import FACE_SCORE
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
 from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
-from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
+from sfedge.detect.tiled_detector import TiledDetector
 from sfedge.detect.tiling import face_square, tiles
 
 FACE_HEIGHTS = (15, 20, 25, 30, 40, 60)  # pixels

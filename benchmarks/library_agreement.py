@@ -18,7 +18,9 @@ from PIL import Image as Pillow
 from benchmarks import measured_on as machine
 from sfedge.core.boxes import iou
 from sfedge.core.structures import Detection, Frame, Image
+from sfedge.detect.body_search import BODY_INTERVAL
 from sfedge.detect.conversion import networks
+from sfedge.detect.face_search import FACE_SCORE
 from sfedge.detect.mediapipe.detected_points import (
     FoundFace,
     FoundHand,
@@ -29,7 +31,7 @@ from sfedge.detect.mediapipe.detected_points import (
 from sfedge.detect.mediapipe.mediapipe_library import MediaPipeLibrary
 from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
 from sfedge.detect.mediapipe.single_shot import overlaps
-from sfedge.detect.tiled_detector import BODY_INTERVAL, FACE_SCORE, TiledDetector
+from sfedge.detect.tiled_detector import TiledDetector
 
 _SAME = 0.3  # intersection over union from which two finds are of one thing
 _REPEATS = 3  # calls of each network on each picture, one of ours and one of theirs in turn

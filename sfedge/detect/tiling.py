@@ -9,6 +9,7 @@ from sfedge.core.boxes import Box, from_pixels, intersection, iou
 from sfedge.core.errors import DataError
 from sfedge.core.landmarks import Points
 from sfedge.core.structures import Detection, Kind, Side
+from sfedge.detect.mediapipe.regions import Region
 
 # The full-range face network detects faces from 7 % to 40 % of its picture's longer side: 80
 # pixels in a whole frame of 1280 x 720. Tiles of half the shorter side, which overlap by a quarter
@@ -23,7 +24,7 @@ _BODY_DROP = 2.7  # faces from the face down to its centre
 _HAND_SQUARE = 7.0  # side, in faces, of the square on each side that a raised hand is in
 _HAND_SHIFT, _HAND_DROP = 2.2, 0.5  # faces from the face to its centre
 _HAND_STRIP = 1.5  # faces; less of such a square in the frame holds no hand
-_LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows little new
+LITTLE_GAIN = 0.6  # a square that takes up more of the frame shows little new
 SAME = 0.3  # intersection over union from which two candidates are one
 _EDGE = 0.02  # of a crop's side: what comes nearer to its edge is cut off
 
@@ -38,6 +39,8 @@ class Candidate:
     key: Box  # compared to find duplicates: the box itself, a person's head
     side: Side | None = None  # of a hand
     landmarks: Points | None = field(default=None, compare=False, repr=False)  # see `Detection`
+    # Where a network sees it in the next frame, in pixels of the frame; None where it cannot.
+    again: Region | None = field(default=None, compare=False, repr=False)
 
 
 def tiles(width: int, height: int) -> list[Box]:
@@ -72,7 +75,7 @@ def face_square(face: Box, width: int, height: int) -> Box:
 def body_squares(face: Box, width: int, height: int) -> list[Box]:
     """The crop for the body of this face; none where the frame shows as much."""
     squares = _squares([face], _BODY_SQUARE, (0.0, _BODY_DROP), width, height)
-    return [square for square in squares if square.area < _LITTLE_GAIN]
+    return [square for square in squares if square.area < LITTLE_GAIN]
 
 
 def hand_squares(face: Box, width: int, height: int) -> list[Box]:
@@ -82,7 +85,7 @@ def hand_squares(face: Box, width: int, height: int) -> list[Box]:
         square
         for shift in (-_HAND_SHIFT, _HAND_SHIFT)
         for square in _squares([face], _HAND_SQUARE, (shift, _HAND_DROP), width, height)
-        if square.area < _LITTLE_GAIN and square.width > narrowest
+        if square.area < LITTLE_GAIN and square.width > narrowest
     ]
 
 
@@ -118,9 +121,19 @@ def fuse(candidates: Sequence[Candidate]) -> list[Detection]:
     return detections
 
 
+def beyond(candidates: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are none of the known ones."""
+    return [one for one in candidates if not any(_is_same(one, other) for other in known)]
+
+
 def is_of(face: Box, head: Box) -> bool:
     """Whether most of a face is inside a head."""
     return intersection(face, head) > 0.5 * face.area
+
+
+def is_due(now: float, last: float | None, interval: float) -> bool:
+    """Whether `interval` seconds have passed; also after a jump back in time."""
+    return last is None or now < last or now - last >= interval - 1e-6
 
 
 def _is_same(a: Candidate, b: Candidate) -> bool:

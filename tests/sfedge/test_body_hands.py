@@ -124,7 +124,7 @@ class Bodies:
     def find_faces(self, image: Image, reach: Range, lowest: float) -> list[FoundFace]:
         return []
 
-    def find_hands(self, image: Image) -> list[FoundHand]:
+    def find_hands(self, image: Image, known: Sequence[Region] = ()) -> list[FoundHand]:
         return self._palms
 
     def find_hand_at(self, image: Image, likely: Region) -> FoundHand | None:
@@ -138,7 +138,7 @@ class Bodies:
         left, top = int(image[0, 0, 0]) * 4, int(image[0, 0, 1]) * 4
         return FoundHand(self._hand - (left, top, 0), "right", 0.5, presence=0.8)
 
-    def find_poses(self, image: Image) -> list[FoundPose]:
+    def find_poses(self, image: Image, known: Sequence[Region] = ()) -> list[FoundPose]:
         return [FoundPose(self._points)]
 
     def close(self) -> None:

@@ -12,11 +12,12 @@ from sfedge.core.errors import DetectorError
 from sfedge.core.face_points import FACE_POINTS
 from sfedge.core.structures import Frame, Kind
 from sfedge.detect import build_detector
+from sfedge.detect.body_search import BODY_INTERVAL
 from sfedge.detect.conversion import networks
 from sfedge.detect.detector import Detector
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
 from sfedge.detect.mediapipe.mediapipe_networks import MediaPipeNetworks
-from sfedge.detect.tiled_detector import BODY_INTERVAL, TiledDetector
+from sfedge.detect.tiled_detector import TiledDetector
 
 Picture = NDArray[np.uint8]
 

@@ -1,5 +1,6 @@
 """What the detector networks find in a picture, in its pixels, and who can look for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -43,6 +44,8 @@ class FoundPose:
     """A person with the 33 landmarks of MediaPipe's pose landmarker."""
 
     points: Values  # (33, 3) x, y in pixels, also outside the picture, and visibility in [0, 1]
+    # Where to look for the person in the next picture of a film; None where that cannot be done.
+    again: Region | None = None
 
 
 class Networks(Protocol):
@@ -52,13 +55,25 @@ class Networks(Protocol):
         """Faces of at least this score."""
         ...
 
-    def find_hands(self, image: Image) -> list[FoundHand]: ...
+    def find_hands(self, image: Image, known: Sequence[Region] = ()) -> list[FoundHand]:
+        """The hands in a picture; those that are known already need not be found again."""
+        ...
 
     def find_hand_at(self, image: Image, likely: Region) -> FoundHand | None:
         """The hand that a body's arm leads to, in the part of a picture around it."""
         ...
 
-    def find_poses(self, image: Image) -> list[FoundPose]: ...
+    def find_hand_again(self, image: Image, region: Region) -> FoundHand | None:
+        """The hand in a region, where one was a moment ago."""
+        ...
+
+    def find_poses(self, image: Image, known: Sequence[Region] = ()) -> list[FoundPose]:
+        """The persons in a picture, likewise."""
+        ...
+
+    def find_pose_again(self, image: Image, region: Region) -> FoundPose | None:
+        """The person in a region, where one was a moment ago."""
+        ...
 
     def close(self) -> None:
         """Release the networks; returns at once even where one of them hangs."""

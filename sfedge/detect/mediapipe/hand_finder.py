@@ -5,6 +5,7 @@ Apache-2.0.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from sfedge.core.structures import Image
 from sfedge.detect.mediapipe.detected_points import FoundHand, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
-from sfedge.detect.mediapipe.regions import Region, angle_between, around
+from sfedge.detect.mediapipe.regions import Region, angle_between, around, others
 from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors, overlaps
 from sfedge.detect.mediapipe.wrist_regions import region_of_hand
 from sfedge.engines.small_network import SmallNetwork
@@ -55,14 +56,18 @@ class HandFinder:
         self._most, self._lowest = most, lowest
         self._anchors = make_anchors(_PALM_SIZE, [(8, 2), (16, 6)])
 
-    def find(self, image: Image) -> list[FoundHand]:
+    def find(self, image: Image, known: Sequence[Region] = ()) -> list[FoundHand]:
         """The hands in a picture, the surest palm first.
+
+        Args:
+            image: (H, W, 3).
+            known: where hands were found already, which are not looked at.
 
         Raises:
             DetectorError: a network fails.
         """
         hands: list[_Hand] = []
-        for region in self.regions(image):
+        for region in others(self.regions(image), known):
             hand = self._look_at(image, region, self._lowest)
             if hand is not None and not any(_is_same(hand, other) for other in hands):
                 hands.append(hand)
@@ -95,6 +100,15 @@ class HandFinder:
             if best is not None and best.found.presence > _CLEAR_PRESENCE:
                 break
         return best.found if best is not None else None
+
+    def find_again(self, image: Image, region: Region) -> FoundHand | None:
+        """The hand in a region, where one was a moment ago; None where none is sure.
+
+        Raises:
+            DetectorError: the network fails.
+        """
+        hand = self._look_at(image, region, _CLOSE_PRESENCE)
+        return None if hand is None else hand.found
 
     def look(self, image: Image, region: Region) -> FoundHand:
         """What the landmark network sees in a region; `presence` says how sure it is of a hand.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -100,7 +100,7 @@ class MediaPipeLibrary:
             if row["score"] >= lowest
         ]
 
-    def find_hands(self, image: Image) -> list[FoundHand]:
+    def find_hands(self, image: Image, known: Sequence[Region] = ()) -> list[FoundHand]:
         return [
             FoundHand(np.array(row["points"]), row["side"], row["score"])
             for row in self._ask("hands", image)
@@ -109,7 +109,13 @@ class MediaPipeLibrary:
     def find_hand_at(self, image: Image, likely: Region) -> FoundHand | None:
         """None: the library looks for hands by their palms alone."""
 
-    def find_poses(self, image: Image) -> list[FoundPose]:
+    def find_hand_again(self, image: Image, region: Region) -> FoundHand | None:
+        """None, likewise."""
+
+    def find_pose_again(self, image: Image, region: Region) -> FoundPose | None:
+        """None: the library looks for persons in the whole picture alone."""
+
+    def find_poses(self, image: Image, known: Sequence[Region] = ()) -> list[FoundPose]:
         return [FoundPose(np.array(row["points"])) for row in self._ask("poses", image)]
 
     def close(self) -> None:

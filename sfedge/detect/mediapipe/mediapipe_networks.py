@@ -1,6 +1,6 @@
 """MediaPipe's networks, run as ONNX by an engine of the run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sfedge.core.config import DEFAULT_DETECTOR
@@ -50,14 +50,20 @@ class MediaPipeNetworks:
     def find_faces(self, image: Image, reach: Range, lowest: float) -> list[FoundFace]:
         return self._faces[reach].find(image, lowest)
 
-    def find_hands(self, image: Image) -> list[FoundHand]:
-        return self._hands.find(image)
+    def find_hands(self, image: Image, known: Sequence[Region] = ()) -> list[FoundHand]:
+        return self._hands.find(image, known)
 
     def find_hand_at(self, image: Image, likely: Region) -> FoundHand | None:
         return self._hands.find_at(image, likely)
 
-    def find_poses(self, image: Image) -> list[FoundPose]:
-        return self._poses.find(image)
+    def find_hand_again(self, image: Image, region: Region) -> FoundHand | None:
+        return self._hands.find_again(image, region)
+
+    def find_poses(self, image: Image, known: Sequence[Region] = ()) -> list[FoundPose]:
+        return self._poses.find(image, known)
+
+    def find_pose_again(self, image: Image, region: Region) -> FoundPose | None:
+        return self._poses.find_again(image, region)
 
     def close(self) -> None:
         """Nothing to wait for: the networks go with the last reference to them."""

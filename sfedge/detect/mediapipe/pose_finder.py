@@ -5,6 +5,7 @@ Apache-2.0.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 from sfedge.core.structures import Image
 from sfedge.detect.mediapipe.detected_points import FoundPose, Values
 from sfedge.detect.mediapipe.network_call import NetworkCall
-from sfedge.detect.mediapipe.regions import Region, angle_between, around
-from sfedge.detect.mediapipe.single_shot import RawDetection, decode, make_anchors
+from sfedge.detect.mediapipe.regions import Region, angle_between, around, others
+from sfedge.detect.mediapipe.single_shot import decode, make_anchors
 from sfedge.engines.small_network import SmallNetwork
 
 _PERSON_SIZE, _POSE_SIZE = 224, 256
 _OVERLAP = 0.5
 _HIPS, _REACH = 0, 1  # a person's points: the centre, and one on the circle around the whole body
 _GROWTH = 1.25
-_POINTS = 33  # the network's further 6 are auxiliary
+# The network's landmarks are those of the body, two that define where it will be seen again, as
+# those of the person network, and others.
+_POINTS, _CENTRE, _CIRCLE, _SEEN = 33, 33, 34, 35
 _REACH_CELLS = 3  # a landmark is refined by the heatmap's cells up to this far from it
 _SURE = 0.5  # least value of such a cell
 
@@ -43,13 +46,17 @@ class PoseFinder:
         self._most, self._lowest = most, lowest
         self._anchors = make_anchors(_PERSON_SIZE, [(8, 2), (16, 2), (32, 6)])
 
-    def find(self, image: Image) -> list[FoundPose]:
+    def find(self, image: Image, known: Sequence[Region] = ()) -> list[FoundPose]:
         """The persons in a picture, the surest first.
+
+        Args:
+            image: (H, W, 3).
+            known: where persons were found already, who are not looked at.
 
         Raises:
             DetectorError: a network fails.
         """
-        poses = [self._look_at(image, region) for region in self.regions(image)]
+        poses = [self.find_again(image, region) for region in others(self.regions(image), known)]
         return [pose for pose in poses if pose is not None]
 
     def regions(self, image: Image) -> list[Region]:
@@ -64,16 +71,24 @@ class PoseFinder:
             lowest=self._lowest,
             overlap=_OVERLAP,
         )
-        return [_region(person.in_picture(whole)) for person in persons[: self._most]]
+        found = [person.in_picture(whole).points for person in persons[: self._most]]
+        return [_region(points[_HIPS], points[_REACH]) for points in found]
 
-    def _look_at(self, image: Image, region: Region) -> FoundPose | None:
+    def find_again(self, image: Image, region: Region) -> FoundPose | None:
+        """The person in a region; None where none is sure.
+
+        Raises:
+            DetectorError: the network fails.
+        """
         values, presence, heatmap = self._pose(image, region, _POSE_SIZE, is_black_outside=False)
         if float(presence.item()) <= self._lowest:
             return None
-        rows = values.reshape(-1, 5)[:_POINTS]
-        places = refined((rows[:, :2] / _POSE_SIZE).astype(np.float32), heatmap[0])
-        visibility = 1 / (1 + np.exp(-rows[:, 3].astype(np.float64)))
-        return FoundPose(np.column_stack([region.to_picture(places), visibility]))
+        rows = values.reshape(-1, 5)
+        points = refined((rows[:_SEEN, :2] / _POSE_SIZE).astype(np.float32), heatmap[0])
+        placed = region.to_picture(points)
+        visibility = 1 / (1 + np.exp(-rows[:_POINTS, 3].astype(np.float64)))
+        again = _region(placed[_CENTRE], placed[_CIRCLE])
+        return FoundPose(np.column_stack([placed[:_POINTS], visibility]), again)
 
 
 def refined(places: NDArray[np.float32], heatmap: NDArray[np.float32]) -> Values:
@@ -100,9 +115,13 @@ def refined(places: NDArray[np.float32], heatmap: NDArray[np.float32]) -> Values
     return moved
 
 
-def _region(person: RawDetection) -> Region:
-    """The circle around a whole body as a square, rotated so that the person is upright."""
-    centre, edge = person.points[_HIPS], person.points[_REACH]
+def _region(centre: Values, edge: Values) -> Region:
+    """The circle around a whole body as a square, rotated so that the person is upright.
+
+    Args:
+        centre: (2,) of the circle, between the hips.
+        edge: (2,) of the circle, above the head.
+    """
     reach = float(np.linalg.norm(edge - centre))
     return Region(
         float(centre[0]),

@@ -6,6 +6,7 @@ rounds otherwise in `warpPerspective`, but not in `remap`, which is therefore us
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ _STEPS = 32  # OpenCV 4 knows pixel positions to this part of a pixel
 _BLOCK = 64  # pixels of a line that it computes from one start, which decides how sums are rounded
 _LIMITS = -32768 * _STEPS, 32768 * _STEPS - 1  # of places, in steps
 _LONGEST = 32766  # pixels of a side that `remap` takes
+_SAME = 0.25  # sides from one region's centre to that of another that shows the same
 _KEPT = 128  # maps that are kept: of whole frames, tiles and small faces, which come again
 
 
@@ -32,6 +34,10 @@ class Region:
     y: float
     side: float
     angle: float = 0.0  # radians, clockwise as the picture is seen
+
+    def away(self, other: "Region") -> float:
+        """How far another one's centre is away, in sides of this one."""
+        return math.hypot(self.x - other.x, self.y - other.y) / self.side
 
     def to_picture(self, points: Points) -> Points:
         """Points from fractions of the region to pixels of the picture; (N, 2) both."""
@@ -60,6 +66,16 @@ def angle_between(start: Points, end: Points, target: float) -> float:
     """
     angle = target - math.atan2(start[1] - end[1], end[0] - start[0])
     return angle - 2 * math.pi * math.floor((angle + math.pi) / (2 * math.pi))
+
+
+def others(regions: Sequence[Region], known: Sequence[Region]) -> list[Region]:
+    """The regions without those that are about the same as known ones, each of which takes one."""
+    rest = list(regions)
+    for one in known:
+        nearest = min(rest, key=one.away, default=None)
+        if nearest is not None and one.away(nearest) < _SAME:
+            rest.remove(nearest)
+    return rest
 
 
 def cut_out(image: Image, region: Region, size: int, *, is_black_outside: bool) -> Image:

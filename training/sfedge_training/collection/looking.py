@@ -8,11 +8,12 @@ from sfedge.core.errors import DataError
 from sfedge.core.landmarks import HandLandmarks, Landmarks, Points
 from sfedge.core.structures import Detection, Frame, Hand, Image, Scene
 from sfedge.detect.conversion.networks import DETECTING, OF_A_FACE
+from sfedge.detect.frame_crop import around_hand
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
 from sfedge.detect.mediapipe.hand_finder import HandFinder
 from sfedge.detect.mediapipe.mediapipe_networks import MOST_HANDS, MediaPipeNetworks
 from sfedge.detect.open_networks import open_networks
-from sfedge.detect.tiled_detector import TiledDetector, around_hand
+from sfedge.detect.tiled_detector import TiledDetector
 from sfedge.engines.small_network import AUTO, NetworkSet
 from sfedge.inference.crop import hands_together
 from sfedge.tracking.track import Tracker
