@@ -1,7 +1,7 @@
 """Whom to ask what in a frame: every interval for files, the most urgent first when live."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sfedge.core.boxes import Box, iou
@@ -11,6 +11,7 @@ from sfedge.core.tasks import Task
 from sfedge.inference.candidates import Candidates, Caps, slot
 
 _MATE_URGENCY = 0.5  # of the most urgent: so urgent, a query comes along when its view is encoded
+_REST = 0.25  # seconds for which a live answer is new enough
 _KEPT = 60.0  # seconds after which a query that can't be asked now counts as never asked
 
 
@@ -83,49 +84,73 @@ class BudgetPlanner:
     do not, every query gets its turn. A new hand of one whose hands were asked about is as
     urgent as if it had moved far, no more: ids of hands change often. Queries on a view that is
     encoded anyway come along if they are nearly as urgent, and those about two hands close together
-    along with those about each.
+    along with those about each. What is too dear for the rest of a round waits until it is the most
+    urgent, which is always asked.
 
     Args:
         tasks: what to ask.
         max_people: considered per frame, the largest first; also the most hands without a person.
         max_pairs: considered per frame, the nearest first.
         egocentric: the camera is worn; see `Task.everyone_if_egocentric`.
+        rest: seconds for which an answer is new enough.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], *, max_people: int, max_pairs: int, egocentric: bool = False
+        self,
+        tasks: Sequence[Task],
+        *,
+        max_people: int,
+        max_pairs: int,
+        egocentric: bool = False,
+        rest: float = 0.0,
     ) -> None:
         self._candidates = Candidates(tasks, Caps(max_people, max_pairs, egocentric))
+        self._rest = rest
         self._asked: dict[AnswerKey, _Asked] = {}  # by slot
 
-    def plan(self, scene: Scene, time: float, limit: int, *, aspect: float = 1.0) -> list[Query]:
-        """At most `limit` queries about this frame, those on one view next to each other.
+    def plan(
+        self,
+        scene: Scene,
+        time: float,
+        budget: float,
+        *,
+        cost: Callable[[Sequence[Query]], float] = len,
+        aspect: float = 1.0,
+    ) -> list[Query]:
+        """The queries of a round about this frame, those on one view next to each other.
 
         Args:
             scene: of this frame; people who were not seen in it are not asked about.
             time: of the frame.
-            limit: number of queries that there is time for.
+            budget: most that the round may cost; its first query may cost more.
+            cost: of queries that are asked together, as `Costs.of`; each costs 1 by default.
             aspect: the frame's width divided by its height, in pixels.
         """
         self._asked = {
             key: asked for key, asked in self._asked.items() if 0 <= time - asked.time <= _KEPT
         }
-        queries = self._candidates.find(scene, time, aspect)
+        queries = [
+            query
+            for query in self._candidates.find(scene, time, aspect)
+            if not self._is_new_enough(query, time)
+        ]
         places = {slot(query): _places(query, scene) for query in queries}
         urgency = {slot(query): self._urgency(query, places, time) for query in queries}
         # Stable: ties by task and people; what was never asked is first among equals.
         queue = sorted(queries, key=lambda q: (-urgency[slot(q)], slot(q) in self._asked))
         chosen: list[Query] = []
-        while queue and len(chosen) < limit:
+        while queue:
             first = queue[0]
             floor = _MATE_URGENCY * urgency[slot(first)]
             hands = _of_hands_together(first, queue)
             mates = [q for q in queue if q.view == first.view and urgency[slot(q)] >= floor]
             taken = hands or mates
             queue = [q for q in queue if q not in taken]
-            if chosen and len(hands) > limit - len(chosen):
+            if chosen and hands and cost([*chosen, *hands]) > budget:
                 continue  # in another round, together
-            chosen += taken[: limit - len(chosen)]
+            for query in taken:
+                if not chosen or cost([*chosen, query]) <= budget:
+                    chosen.append(query)
             for query in (*hands, *chosen):  # where both are all that there is time for, each waits
                 self._asked[slot(query)] = _Asked(time, places[slot(query)])
         return _side_by_side(chosen)
@@ -133,6 +158,10 @@ class BudgetPlanner:
     def left_out(self, scene: Scene, time: float) -> int:
         """Number of people in sight at this frame beyond `max_people`."""
         return self._candidates.left_out(scene, time)
+
+    def _is_new_enough(self, query: Query, time: float) -> bool:
+        asked = self._asked.get(slot(query))
+        return asked is not None and time - asked.time < self._rest
 
     def forget(self, people: Iterable[int]) -> None:
         """Ask of these people as if for the first time; for ids that the tracker has ended."""
@@ -158,7 +187,7 @@ def planner_for(
     """Live, the most urgent that there is time for is asked; else everything, at an interval."""
     people, pairs, worn = config.max_people, config.max_pairs, config.egocentric
     if is_live:
-        return BudgetPlanner(tasks, max_people=people, max_pairs=pairs, egocentric=worn)
+        return BudgetPlanner(tasks, max_people=people, max_pairs=pairs, egocentric=worn, rest=_REST)
     return IntervalPlanner(
         tasks, interval=config.interval, max_people=people, max_pairs=pairs, egocentric=worn
     )

@@ -1,12 +1,14 @@
 """Live runs: the newest frame wins, and the model answers in the background."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sfedge.core.structures import Frame, Prediction, Query
+from sfedge.inference.costs import Costs
 from sfedge.runtime import own_parts
 from sfedge.runtime.protocols import Model
 from sfedge.sources.source import Source
@@ -16,7 +18,6 @@ REFRESH = 0.5  # seconds that one round of queries should take
 PATIENCE = 30.0  # seconds that the end of a run waits for a query that is being answered
 POLL = 0.05  # seconds between two looks at what other threads and signal handlers have asked for
 _JOIN = 2.0  # seconds that the capture thread is given to end
-_WEIGHT = 0.3  # of the newest measurement in the running mean
 
 _log = logging.getLogger("sfedge.runtime")
 
@@ -153,7 +154,7 @@ class Asker:
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._has_ended = False
-        self._seconds_per_query: float | None = None
+        self._costs = Costs()
         self._seconds = 0.0
         self._thread = threading.Thread(target=self._work, name="sfedge model", daemon=True)
         self._thread.start()
@@ -172,12 +173,11 @@ class Asker:
         """Whether the thread may still use the model."""
         return self._thread.is_alive()
 
-    @property
-    def limit(self) -> int:
-        """Number of queries that one round may have to be answered within `REFRESH`."""
-        if self._seconds_per_query is None:
-            return 1  # the first round measures
-        return max(int(REFRESH / max(self._seconds_per_query, 1e-6)), 1)
+    def cost(self, queries: Sequence[Query]) -> float:
+        """Seconds that a round of these queries is likely to take; the first one has one query."""
+        with self._changed:
+            known = self._costs.of(queries)
+        return known if known is not None else math.inf if len(queries) > 1 else 0.0
 
     @property
     def seconds(self) -> float:
@@ -239,8 +239,7 @@ class Asker:
             spent = time.perf_counter() - begun
             _log.debug("%d queries answered in %.3f s", len(queries), spent)
             self._seconds += spent
-            each, known = spent / len(queries), self._seconds_per_query
-            self._seconds_per_query = each if known is None else known + _WEIGHT * (each - known)
             with self._changed:
+                self._costs.learn(queries, spent)
                 self._answers += answers
                 self._round = None

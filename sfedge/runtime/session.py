@@ -24,7 +24,7 @@ from sfedge.runtime import own_parts
 from sfedge.runtime.data_frame import AnswerTable
 from sfedge.runtime.finder import Finder
 from sfedge.runtime.frame_choice import FrameChoice
-from sfedge.runtime.live import PATIENCE, Asker, Capture, Control
+from sfedge.runtime.live import PATIENCE, REFRESH, Asker, Capture, Control
 from sfedge.runtime.overlap import Ahead
 from sfedge.runtime.protocols import Detector, Model, Sink, Tracker
 from sfedge.runtime.source_news import SourceNews
@@ -303,7 +303,9 @@ class Session(Closing):
             scene = self._follow(found)
             self._tally.seconds["ask"] = asker.seconds
             if asker.is_idle:
-                queries = planner.plan(scene, frame.time, asker.limit, aspect=frame.aspect)
+                queries = planner.plan(
+                    scene, frame.time, REFRESH, cost=asker.cost, aspect=frame.aspect
+                )
                 if queries:
                     self._tally.asked += 1
                     asker.ask(frame, self._with_landmarks(queries, frame, scene))

@@ -1,6 +1,7 @@
 """Hands that the landmarks of a body lead to."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest

@@ -1,5 +1,6 @@
 """The two threads of a live run by themselves: the reading one and the asking one."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -172,34 +173,35 @@ class Takes:
         return [answer_to(query, frame) for query in queries]
 
 
-def test_a_round_has_as_many_queries_as_half_a_second_allows_by_the_mean_of_those_before(
+def test_rounds_are_predicted_by_what_those_before_have_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = Takes(0.04, 0.22, 3.0, 0.0)
+    model = Takes(0.04, 0.04, 0.22)
     monkeypatch.setattr(live, "time", SimpleNamespace(perf_counter=lambda: model.now))
     asker = Asker(model)
     frame = Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0)
-    limits, counts, seconds = [asker.limit], [], []
-    for number in (1, 3, 2, 1):
+    assert asker.cost([QUERY]) == 0.0  # the first measures, alone
+    assert asker.cost([QUERY] * 2) == math.inf
+    counts, costs = [], []
+    for number in (1, 2, 2):
         asker.ask(frame, [QUERY] * number)
         while not (answers := asker.collect()):
             time.sleep(0.001)
         counts.append(len(answers))
-        limits.append(asker.limit)
-        seconds.append(round(asker.seconds, 6))
+        costs.append(asker.cost([QUERY] * 2))
     assert asker.finish(10)
 
-    # The first measures: 0.04 s. With three tenths of the newest: 0.094 s, 0.966 s, 0.676 s.
-    assert limits == [1, 12, 5, 1, 1]
-    assert counts == [1, 3, 2, 1]
-    assert seconds == [0.04, 0.7, 6.7, 6.7]
+    # One view and one query took 0.04 s, then both queries 0.08 s, then 0.44 s.
+    assert costs == pytest.approx([0.06, 0.07, 0.255])
+    assert counts == [1, 2, 2]
+    assert asker.seconds == pytest.approx(0.56)
 
 
 def test_a_round_begins_only_after_the_answers_of_the_last_one_are_collected() -> None:
     """Else one frame would be given two answers to the same question."""
     asker = Asker(Takes(0.0, 0.0))
     asker.ask(Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0), [QUERY])
-    while asker.limit == 1:  # until the model has answered
+    while asker.cost([QUERY]) == 0.0 and asker.seconds == 0.0:  # until the model has answered
         time.sleep(0.001)
     assert asker.finish(60)  # and the round has ended
     was_idle = asker.is_idle
