@@ -23,6 +23,8 @@ EMPTY = (
 HAND_TO_FACE = 1.3  # length of a hand over that of a face from the brows to the chin
 
 _LARGE = 110  # pixels of a face
+_LARGEST = 560  # pixels of a photograph in a crowd
+_GRIDS = ((1, 1), (2, 1), (3, 1), (3, 2), (4, 2), (4, 3), (4, 4))  # columns and rows of a crowd
 _UNIT = 54  # pixels at which the hand is drawn before it is shrunk
 _HAND = (-0.65, -2.4, 1.10, 0.0)  # its corners, seen from the wrist, in units
 
@@ -78,6 +80,38 @@ def hand_beside(frame: Image, face: Box) -> Image:
 def person_somewhere(trial: int, face_height: float) -> tuple[Image, Box]:
     """A person of this size somewhere in a frame, mirrored or not, darker or lighter; the face."""
     return _person(trial, face_height, np.random.default_rng((trial, round(face_height))))
+
+
+def crowd(count: int) -> tuple[Image, list[tuple[Image, int, int]]]:
+    """A ground, and people to put on it in rows, side by side, each with a hand held up.
+
+    Args:
+        count: of people, at most 16.
+
+    Returns:
+        The ground, and of each person a picture of its own and where it belongs: left, top.
+    """
+    columns, rows = next(grid for grid in _GRIDS if grid[0] * grid[1] >= count)
+    width, height = WIDTH // columns, HEIGHT // rows
+    ground, patches = empty_picture("gravel"), []
+    for place in range(count):
+        person = portraits()[place % 2]
+        if place // 2 % 2:
+            x1, y1, x2, y2 = person.face
+            across = person.image.shape[1]
+            person = Portrait(person.image[:, ::-1], (across - x2, y1, across - x1, y2))
+        row, column = divmod(place, columns)
+        left, top = column * width, row * height
+        frame = ground.copy()
+        # The whole photograph, with a margin beside it for the hand and for swaying.
+        side = person.image.shape
+        scale = min(0.66 * width / side[1], 0.94 * height / side[0], _LARGEST / side[0])
+        face = scale * (person.face[3] - person.face[1])
+        corner = left + round(0.3 * width), top + height - round(scale * side[0]) - 5
+        box = _add_person(frame, person, face, *corner)
+        frame = hand_beside(frame, box)
+        patches.append((frame[top : top + height, left : left + width].copy(), left, top))
+    return ground, patches
 
 
 def hand_somewhere(trial: int, length: float) -> tuple[Image, Box]:

@@ -33,6 +33,7 @@ SEARCH_INTERVAL = 0.6  # seconds of the stream between two searches for others
 
 _GAP = 1.0  # seconds without a look after which nothing is where it was
 _NEAR, _ALIKE = 0.25, 1.4  # sides of a hand's region that it moves; times that it grows or shrinks
+_TRIES = 3  # looks in a row for a raised arm's hand; then searches alone
 _MOST_BODIES = 2  # people with crops of their own at a time; they take turns
 
 
@@ -40,9 +41,9 @@ class BodySearch:
     """Finds persons and hands, every `BODY_INTERVAL`.
 
     Each that is known is looked at again where it was. Others are searched for in the whole frame
-    and in crops around faces: every `SEARCH_INTERVAL`; when one is lost, or a raised arm has no
-    hand; and, when a face has come, until each face has had its turn. Hands that a body raises are
-    looked for along its arms, too.
+    and in crops around faces: every `SEARCH_INTERVAL`; when one is lost; a few times when a raised
+    arm has no hand; and, when a face has come, until each face has had its turn. A search also
+    looks for hands along raised arms.
 
     Args:
         networks: what detects in one picture.
@@ -59,6 +60,7 @@ class BodySearch:
         self._bodies: list[Region] = []  # of the latest look, in pixels of the frame
         self._hands: list[Region] = []
         self._faces = 0
+        self._lacking = 0  # looks in a row after which a raised arm had no hand
         self._turn = self._waiting = 0  # whose turn it is, and how many had none since one came
 
     def find(self, frame: Frame, whole: FrameCrop, faces: Sequence[Box]) -> list[Detection]:
@@ -82,16 +84,18 @@ class BodySearch:
         self._faces = len(faces)
         known = [*self._again(whole)]
         seen = fuse(known)
-        if (
+        is_search = (
             is_due(frame.time, self._searched_at, SEARCH_INTERVAL)
             or self._waiting > 0
             or len(seen) < len(self._bodies) + len(self._hands)
-            or _lacks_a_hand(seen, whole)
-        ):
+            or (self._lacking < _TRIES and _lacks_a_hand(seen, whole))
+        )
+        if is_search:
             self._searched_at = frame.time
             known += beyond([*self._search(frame, whole, faces, known)], known)
         found = fuse(known)
-        hands = self._hands_of_bodies(frame, found)
+        hands = self._hands_of_bodies(frame, found, is_search=is_search)
+        self._lacking = self._lacking + 1 if _lacks_a_hand([*found, *hands], whole) else 0
         kept = [one for one in known if any(one.landmarks is other.landmarks for other in found)]
         self._bodies = _regions(kept, "person")
         size = np.array([whole.width, whole.height], np.float64)
@@ -127,7 +131,9 @@ class BodySearch:
             for square in body_squares(face, whole.width, whole.height):
                 yield from self._persons_in(crop_of(frame.image, square), bodies)
 
-    def _hands_of_bodies(self, frame: Frame, found: Sequence[Detection]) -> list[Detection]:
+    def _hands_of_bodies(
+        self, frame: Frame, found: Sequence[Detection], *, is_search: bool
+    ) -> list[Detection]:
         """The hands that were found, without those that are faces, and with those of bodies."""
         height, width = frame.image.shape[:2]
         torsos = _torsos(found, width, height)
@@ -139,7 +145,7 @@ class BodySearch:
         for torso in torsos:
             known = [one.landmarks for one in hands if one.landmarks is not None]
             for arm in arms_without_hand(torso, known):
-                hand = self._hand_of(arm, frame)
+                hand = self._hand_of(arm, frame) if is_search else None
                 place = arm.place(width, height)
                 if hand is None and place is not None and torso.has_crossed_arms():
                     hand = Detection("hand", place, arm.seen, side=arm.side, from_body=True)
@@ -165,7 +171,7 @@ class BodySearch:
     def _whose_turn(self, faces: Sequence[Box]) -> list[Box]:
         count = min(len(faces), _MOST_BODIES)
         first, self._turn = self._turn, self._turn + count
-        self._waiting -= count
+        self._waiting = max(self._waiting - count, 0)
         return [faces[(first + i) % len(faces)] for i in range(count)]
 
     def _persons_in(self, crop: FrameCrop, known: Sequence[Region]) -> Iterator[Candidate]:

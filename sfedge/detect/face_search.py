@@ -29,6 +29,7 @@ CANDIDATE_SCORE = 0.5  # of a face in a tile
 
 SEARCH_INTERVAL = 1.0  # seconds of the stream in which frame and tiles are searched once
 _GAP = 0.5  # seconds for which a face that is not found is looked for where it was
+_FITTING = 0.7  # intersection over union from which a square is kept
 _MOST_PLACES = 64  # looked at from frame to frame
 
 
@@ -37,6 +38,7 @@ class _Place:
     """Where a face is, or may be."""
 
     box: Box
+    square: Box  # in which it is looked for
     time: float  # of the stream, when something was seen there
     is_face: bool  # it was found in the last frame
 
@@ -86,20 +88,20 @@ class FaceSearch:
         if is_due or is_lost:
             seen = [*self._in("full", whole, FACE_SCORE)]
             found += seen if is_first else beyond(seen, found)
-        proposed: list[Box] = []
+        proposed: list[_Place] = []
         if due_tiles:
             crops = [crop_of(frame.image, all_tiles[i]) for i in due_tiles]
             seen = [one for crop in crops for one in self._in("full", crop, CANDIDATE_SCORE)]
             boxes = [face.box for face in fuse([*found, *seen])]
             proposed = [
-                box
+                self._place(box, whole)
                 for box in small_faces(boxes, whole.width, whole.height)[:_MOST_PLACES]
                 if is_first or not _is_among(box, found)
             ]
-        for box in proposed:
-            found += self.around(frame.image, box)
+        for place in proposed:
+            found += self._at(frame.image, place)
         faces = fuse(found)
-        self._remember(faces, [*apart, *(_Place(box, frame.time, False) for box in proposed)])
+        self._remember(faces, [*apart, *proposed], whole)
         return faces
 
     def _followed(
@@ -110,21 +112,26 @@ class FaceSearch:
         if is_first:
             return near, []
         large = [one for one in near if _is_large(one.box, whole)]
-        seen = [_Place(one.box, self._last, False) for one in beyond(near, large)]
+        seen = [self._place(one.box, whole) for one in beyond(near, large)]
         apart: list[_Place] = []
         for place in [*self._places, *seen]:
             if not _is_among(place.box, [*large, *apart]):
                 apart.append(place)
-        found = [one for place in apart for one in self.around(image, place.box)]
+        found = [one for place in apart for one in self._at(image, place)]
         return [*large, *found], apart
 
     def around(self, image: Image, face: Box) -> Iterator[Candidate]:
         """Faces of about the same size in the square around a face."""
-        height, width = image.shape[:2]
-        crop = crop_of(image, face_square(face, width, height))
-        for candidate in self._in("short", crop, FACE_SCORE):
-            if 0.5 < candidate.box.width / face.width < 2.0:
+        yield from self._at(image, self._place(face, crop_of(image)))
+
+    def _at(self, image: Image, place: _Place) -> Iterator[Candidate]:
+        for candidate in self._in("short", crop_of(image, place.square), FACE_SCORE):
+            if 0.5 < candidate.box.width / place.box.width < 2.0:
                 yield candidate
+
+    def _place(self, box: Box, whole: FrameCrop) -> _Place:
+        square = face_square(box, whole.width, whole.height)
+        return _Place(box, square, self._last, is_face=False)
 
     def _due(self, time: float, count: int) -> tuple[bool, range]:
         """Whether the whole frame is to be searched, and which of its tiles."""
@@ -138,9 +145,16 @@ class FaceSearch:
             self._begun, self._searched = time, 0
         return is_over, due
 
-    def _remember(self, faces: Sequence[Detection], others: Sequence[_Place]) -> None:
+    def _remember(
+        self, faces: Sequence[Detection], others: Sequence[_Place], whole: FrameCrop
+    ) -> None:
         """Keep where faces are, and where one was a moment ago or may be."""
-        places = [_Place(face.box, self._last, is_face=True) for face in faces]
+        places = []
+        for face in faces:
+            place = replace(self._place(face.box, whole), is_face=True)
+            before = next((one for one in others if iou(one.box, face.box) > SAME), place)
+            # A square stays while the face does: else the face's box would move with it.
+            places.append(replace(place, square=before.square) if _fits(place, before) else place)
         for other in others:
             is_fresh = self._last - other.time <= _GAP
             if is_fresh and not _is_among(other.box, places):
@@ -157,6 +171,11 @@ class FaceSearch:
 
 def _is_among(box: Box, others: Sequence[Candidate | Detection | _Place]) -> bool:
     return any(iou(box, one.box) > SAME for one in others)
+
+
+def _fits(new: _Place, old: _Place) -> bool:
+    """Whether the old square shows the new place about as well as one made for it."""
+    return iou(new.square, old.square) > _FITTING
 
 
 def _is_large(face: Box, whole: FrameCrop) -> bool:
