@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -15,7 +15,7 @@ from sfedge.cli.options import (
     offline_option,
     precision_option,
 )
-from sfedge.core.config import DetectorEngine, EngineName, RunConfig
+from sfedge.core.config import Codecs, DetectorEngine, EngineName, RunConfig
 from sfedge.core.tasks import task_names
 
 if TYPE_CHECKING:
@@ -107,6 +107,13 @@ def seconds(text: str | float) -> float:
 @detector_option
 @detector_engine_option
 @click.option(
+    "--codecs",
+    type=click.Choice(get_args(Codecs)),
+    default=_DEFAULTS.codecs,
+    show_default=True,
+    help="Whose video decoder and encoder; the CPU's where that does not work.",
+)
+@click.option(
     "--detections",
     type=click.Path(path_type=Path),
     help="Table of boxes that replaces the detectors.",
@@ -168,6 +175,7 @@ def run(
     end: float | None,
     detector: str,
     detector_engine: DetectorEngine,
+    codecs: Codecs,
     detections: Path | None,
     egocentric: bool,
     no_pairs: bool,
@@ -207,6 +215,7 @@ def run(
         end=end,
         detector=detector,
         detector_engine=detector_engine,
+        codecs=codecs,
         detections=detections,
         egocentric=egocentric,
         max_people=max_people,

@@ -14,6 +14,8 @@ from sfedge.core.tasks import task_names
 EngineName = Literal["auto", "cpu", "openvino", "cuda", "trt-ep", "tensorrt", "tensorrt-rtx"]
 # Not trt-ep: ONNX Runtime has no way to turn TF32 off in it, and cuda is where it is.
 DetectorEngine = Literal["auto", "cpu", "openvino", "cuda", "tensorrt", "tensorrt-rtx"]
+# Whose video decoders and encoders; "auto": of the hardware that is there, else the CPU's.
+Codecs = Literal["cpu", "auto", "nvidia", "vaapi", "v4l2"]
 
 DEFAULT_DETECTOR = "mediapipe-onnx"
 
@@ -37,6 +39,7 @@ class RunConfig:
     end: float | None = None  # seconds; frames at or after it are not read
     detector: str = DEFAULT_DETECTOR  # name, or a JSON file that describes an ONNX network
     detector_engine: DetectorEngine = "auto"  # on a GPU where the model is, else on the CPU
+    codecs: Codecs = "cpu"  # whose video decoders and encoders; the CPU's where these do not work
     detections: Path | None = None  # precomputed boxes in place of the detectors
     egocentric: bool = False  # the camera is worn: hands of its wearer are marked
     offline: bool = False  # never fetch anything
@@ -76,6 +79,10 @@ class RunConfig:
                 (
                     not (math.isfinite(self.smoothing) and 0 <= self.smoothing <= 60),
                     f"smoothing={self.smoothing} is not in 0 to 60 s",
+                ),
+                (
+                    self.codecs not in get_args(Codecs),
+                    f"codecs={self.codecs!r} is none of {', '.join(get_args(Codecs))}",
                 ),
                 (self.max_people < 1, f"max_people={self.max_people} is below 1"),
                 (self.max_pairs < 0, f"max_pairs={self.max_pairs} is negative"),
@@ -149,6 +156,7 @@ _TAKERS: Mapping[Any, Callable[[object], object | None]] = {
     str: _text,
     EngineName: _text,
     DetectorEngine: _text,
+    Codecs: _text,
 }
 _WHAT: Mapping[Any, str] = {
     bool: "True or False",
@@ -158,6 +166,7 @@ _WHAT: Mapping[Any, str] = {
     str: "a name",
     EngineName: f"one of {', '.join(get_args(EngineName))}",
     DetectorEngine: f"one of {', '.join(get_args(DetectorEngine))}",
+    Codecs: f"one of {', '.join(get_args(Codecs))}",
 }
 _IN_OTHER_UNITS = {
     "every": 'a number of frames, or seconds as "0.5s"',

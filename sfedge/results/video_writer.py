@@ -10,8 +10,8 @@ import av
 import av.error
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange
 
+from sfedge.core.config import Codecs
 from sfedge.core.errors import OutputError, SourceError
 from sfedge.core.structures import Image
 from sfedge.results.growing_file import GrowingFile
@@ -19,11 +19,10 @@ from sfedge.results.sound import Sound, open_sound
 from sfedge.sources.fit import fitted
 from sfedge.sources.sound_feed import SoundFeed
 from sfedge.system.closing import Closing
+from sfedge.system.video_hardware import TICKS, VideoEncoder, working_encoder
 
-TICKS = 90_000  # per second; the error of a frame's time is below 6 microseconds
 _KEY_FRAME_EVERY = 1.0  # seconds; a player can start anywhere within this
 _MAX_SIDE = 8192  # pixels; what H.264 decoders go up to
-_BT709 = 1  # FFmpeg's number for it as matrix, primaries and transfer
 # As good as the next slower preset with crf 21, in a fifth less time and a tenth more bytes:
 # `python -m benchmarks.encoding`.
 PRESET, CRF = "superfast", 22
@@ -60,6 +59,10 @@ class VideoWriter(Closing):
         end: seconds of the source where the sound ends; None for all of it.
         preset: of x264.
         crf: of x264, from 0 to 51; less is better.
+        codecs: whose encoder; x264 where that does not work.
+
+    Attributes:
+        note: why the encoder that was asked for does not write, a sentence; else "".
 
     Raises:
         OutputError: the file cannot be written, for example because the disk is full.
@@ -77,9 +80,15 @@ class VideoWriter(Closing):
         end: float | None = None,
         preset: str = PRESET,
         crf: int = CRF,
+        codecs: Codecs = "cpu",
     ) -> None:
         self.path = path
-        self._encoder = {**_ENCODER, "preset": preset, "crf": str(crf)}
+        hardware = working_encoder(codecs, *_even_size(width, height))
+        options = {**_ENCODER, "preset": preset, "crf": str(crf)}
+        self._encoder = hardware or VideoEncoder("libx264", options=options)
+        self.note = ""
+        if hardware is None and codecs not in ("cpu", "auto"):
+            self.note = f"the CPU encodes the video: no encoder of {codecs} works here"
         self._start = start
         self._size = _even_size(width, height)
         self._rate = Fraction(frame_rate or 25).limit_denominator(1001)
@@ -159,14 +168,7 @@ class VideoWriter(Closing):
 
     def _begin(self, audio_from: Path | str | SoundFeed | None, end: float | None) -> None:
         self._output = av.open(self._file, "w", format="mp4", options=_MP4)
-        self._picture = self._output.add_stream("libx264", rate=self._rate, options=self._encoder)
-        self._picture.width, self._picture.height = self._size
-        self._picture.pix_fmt = "yuv420p"
-        self._picture.gop_size = 10_000  # key frames are placed by time
-        context = self._picture.codec_context
-        self._picture.time_base = context.time_base = Fraction(1, TICKS)
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = ColorRange.MPEG
+        self._picture = self._encoder.add_to(self._output, self._rate, *self._size)
         if audio_from is not None:
             self._sound = self._open_sound(audio_from, end)
         if self._sound is not None:

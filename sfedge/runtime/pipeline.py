@@ -84,7 +84,13 @@ class Pipeline(Session):
                 bundle = resources.enter_context(open_bundle(config.bundle))
                 _check_tasks(config, bundle.manifest.tasks)
             opened = (
-                as_source(source, start=config.start, end=config.end, as_video=config.as_video)
+                as_source(
+                    source,
+                    start=config.start,
+                    end=config.end,
+                    as_video=config.as_video,
+                    codecs=config.codecs,
+                )
                 if self._has_source
                 else NoSource()
             )

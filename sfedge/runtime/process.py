@@ -1,5 +1,6 @@
 """Running a session into a folder: annotated video or pictures, records, table and metadata."""
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from sfedge.runtime.progress import showing
 from sfedge.runtime.run_metadata import model_facts, now, source_facts, write_metadata
 from sfedge.runtime.session import STOPPED, Session
 
+_log = logging.getLogger("sfedge.runtime")
 _ENDINGS: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -242,7 +244,10 @@ class _Results:
             audio_from=info.audio_feed or info.audio_path,
             start=config.start,
             end=config.end,
+            codecs=config.codecs,
         )
+        if self._video.note:
+            _log.warning("%s", self._video.note)
 
 
 @contextmanager

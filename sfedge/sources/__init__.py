@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.request import url2pathname
 
+from sfedge.core.config import Codecs
 from sfedge.core.errors import SourceError
 from sfedge.sources.source import MAX_PIXELS, Source, SourceInfo, shown, without_credentials
 
@@ -18,6 +19,7 @@ def open_source(
     start: float = 0.0,
     end: float | None = None,
     as_video: float | None = None,
+    codecs: Codecs = "cpu",
 ) -> Source:
     """The source at an address; nothing else is ever opened.
 
@@ -29,6 +31,7 @@ def open_source(
         end: seconds; frames at this time or later are not read. None for all.
         as_video: pictures per second where a folder's are the frames of a film; None where each
             picture is a scene of its own.
+        codecs: whose decoder reads a video file; the CPU's where that does not work.
 
     Raises:
         SourceError: it does not exist, cannot be read, or holds no picture.
@@ -79,4 +82,4 @@ def open_source(
         if is_animated(path):
             return AnimationSource(path, start=start, end=end)
         return PictureSource(path, start=start, end=end)
-    return VideoSource(str(path), start=start, end=end)
+    return VideoSource(str(path), start=start, end=end, codecs=codecs)

@@ -9,12 +9,15 @@ from typing import Any
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
 
+from sfedge.core.config import Codecs
 from sfedge.core.errors import SourceError
 from sfedge.sources.clock import SteadyClock, container_start
-from sfedge.sources.opening import open_container, reason
+from sfedge.sources.opening import is_on_network, open_container, reason
 from sfedge.sources.source import MAX_PIXELS, without_credentials
+from sfedge.system.video_hardware import FAILURES, decoding_devices
 
 # Containers whose header holds the true length: where less can be read, data is missing.
 _MATROSKA = "matroska,webm"
@@ -32,11 +35,15 @@ END: tuple[Any, bool] = (None, False)  # asks a decoder for the pictures that it
 class VideoFile:
     """One file, read from its beginning as often as `reopen` is called.
 
+    Args:
+        address: a path or an address.
+        codecs: whose decoder; the CPU's where that does not work.
+
     Raises:
         SourceError: it cannot be read, or holds no picture stream that can be decoded.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, codecs: Codecs = "cpu") -> None:
         self.address = address
         self.name = without_credentials(address)
         self.warnings: list[str] = []
@@ -45,7 +52,10 @@ class VideoFile:
         self._lead, self._lead_until = 0, 0  # packets at the start without a time; the first with
         self._measured_rate: Fraction | None = None
         self._options: dict[str, str] = {}
-        self.container = open_container(address)
+        self._device = _decoding_device(address, codecs)
+        if self._device is None and codecs not in ("cpu", "auto"):
+            self.warnings.append(f"the CPU decodes it: no decoder of {codecs} works here")
+        self.container = open_container(address, device=self._device)
         try:
             self._choose()
         except SourceError:
@@ -171,7 +181,7 @@ class VideoFile:
     def reopen(self) -> None:
         """Go back to the beginning; exact in every container, unlike seeking."""
         self.container.close()
-        self.container = open_container(self.address, self._options)
+        self.container = open_container(self.address, self._options, self._device)
         self._choose()
         if self._lead:
             self.origin = min(
@@ -274,6 +284,20 @@ class VideoFile:
                 f"{position - end} bytes of the file are damaged and were skipped,"
                 f" {self.reached:.2f} s from its start"
             )
+
+
+def _decoding_device(address: str, codecs: Codecs) -> HWAccel | None:
+    """The hardware that decodes a file's first picture; None where none does."""
+    if is_on_network(address):
+        return None
+    for name in decoding_devices(codecs):
+        with contextlib.suppress(*FAILURES, SourceError):
+            device = HWAccel(name)
+            with open_container(address, device=device) as container:
+                for picture in container.decode(video=0):
+                    picture.to_ndarray(format="rgb24")
+                    return device
+    return None
 
 
 def check_size(width: int, height: int, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 
 from sfedge.core.errors import SourceError
 from sfedge.sources.source import escaped, shown, without_credentials
@@ -33,12 +34,15 @@ def is_on_network(address: str) -> bool:
     return "://" in address
 
 
-def open_container(address: str, options: dict[str, str] | None = None) -> Any:
+def open_container(
+    address: str, options: dict[str, str] | None = None, device: HWAccel | None = None
+) -> Any:
     """Open a video or sound file, or an address.
 
     Args:
         address: a path, or an address with its credentials.
         options: of the demuxer, besides the limits on what it may open.
+        device: that decodes the pictures of a file; None for the CPU.
 
     Raises:
         SourceError: it cannot be opened or is no container.
@@ -59,6 +63,7 @@ def open_container(address: str, options: dict[str, str] | None = None) -> Any:
             f"file:{address}",
             metadata_errors="replace",
             container_options={**limits, **(options or {})},
+            hwaccel=device,
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, av.error.InvalidDataError) and header[4:8] == b"ftyp":

@@ -10,6 +10,7 @@ from typing import Any
 
 import av.error
 
+from sfedge.core.config import Codecs
 from sfedge.core.structures import Frame, Gap
 from sfedge.sources.container import END, VideoFile
 from sfedge.sources.deinterlace import Deinterlacer
@@ -50,14 +51,21 @@ class VideoSource(Closing):
         SourceError: there is no such file, or no picture in it can be decoded.
     """
 
-    def __init__(self, address: str, *, start: float = 0.0, end: float | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        codecs: Codecs = "cpu",
+    ) -> None:
         self._address, self._name = address, without_credentials(address)
         self._start, self._end = start, end
         self._closed, self._lock = threading.Event(), threading.Lock()
         self._lost = Spans("could not be decoded")
         self._damaged = Spans("could be decoded only in part")
         self._notes: list[str] = []
-        self._file = VideoFile(address)
+        self._file = VideoFile(address, codecs)
         try:
             first = self._file.first_picture()
             self._developer = Developer(first, self._file.pixel_aspect, self._name)
