@@ -50,6 +50,12 @@ Examples:
     help="Terms of the weights, for the model card.  [default: none]",
 )
 @click.option(
+    "--mirrored",
+    is_flag=True,
+    help="An answer is the mean of those about a view and its mirror image: righter, in twice the "
+    "time.",
+)
+@click.option(
     "--created",
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     help="Time to write down, in UTC; a bundle made twice for one time is the same.  "
@@ -82,6 +88,7 @@ def main(
     name: str | None,
     notice: str | None,
     licence: str | None,
+    mirrored: bool,
     created: datetime | None,
     precisions: tuple[str, ...],
     pictures: Path | None,
@@ -118,11 +125,11 @@ def main(
     shown = in_folder(pictures) if pictures else None
     precisions = precisions or DEFAULT
     if source is not None and (source.is_file() or (source / MANIFEST_NAME).is_file()):
-        if name or notice is not None or licence or created:
+        if name or notice is not None or licence or mirrored or created:
             raise ConfigError(
-                "a bundle keeps its name, notice, licence and date",
+                "a bundle keeps its name, notice, licence, mirror and date",
                 where=str(source),
-                fix="Leave out --name, --notice, --licence and --created.",
+                fix="Leave out --name, --notice, --licence, --mirrored and --created.",
             )
         manifest = extend_bundle(source, out, precisions=precisions, pictures=shown)
     else:
@@ -145,6 +152,7 @@ def main(
             name=name or out.resolve().stem,
             created=f"{created or datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
             notice=limits if notice is None else notice,
+            mirrored=mirrored,
             card={**card, **({"licence": licence} if licence else {})},
             tasks=tasks,
             precisions=precisions,

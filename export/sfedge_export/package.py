@@ -61,6 +61,7 @@ def export_bundle(
     name: str,
     created: str,
     notice: str = "",
+    mirrored: bool = False,
     card: Mapping[str, Any] | None = None,
     tasks: Iterable[Task] = TASKS.values(),
     precisions: Sequence[str] = DEFAULT,
@@ -76,6 +77,7 @@ def export_bundle(
         name: of the model, shown wherever its answers are.
         created: ISO 8601 time in UTC; the same time, model and software give the same bytes.
         notice: limits shown beside every answer.
+        mirrored: whether an answer is the mean of those about a view and its mirror image.
         card: data, recipe and scores; parity, agreement, software and sizes are added.
         tasks: what the model was trained to answer.
         precisions: "fp32" and names in `PRECISIONS`.
@@ -103,6 +105,7 @@ def export_bundle(
             box_embedding=model.config.box_embedding,
             answers=tuple(model.answer_ids),
             landmarks=None if model.landmark_embedding is None else LANDMARKS,
+            mirrored=mirrored,
             precisions=(REFERENCE,),
             files=(),
             card=card or {},

@@ -89,6 +89,7 @@ class Manifest:
     files: tuple[FileEntry, ...]
     card: Mapping[str, Any]  # training data, recipe, scores, parity: the model card
     landmarks: LandmarkInput | None = None  # None where the model reads the image alone
+    mirrored: bool = False  # an answer is the mean of those about a view and its mirror image
     schema: int = SCHEMA
 
     @property
@@ -125,6 +126,7 @@ class Manifest:
             "shape": asdict(self.shape),
             "box_embedding": self.box_embedding,
             **({"landmarks": asdict(self.landmarks)} if self.landmarks else {}),
+            **({"mirrored": True} if self.mirrored else {}),
             "answers": list(self.answers),
             "precisions": list(self.precisions),
             "files": [asdict(entry) for entry in self.files],
@@ -174,6 +176,7 @@ def parse_manifest(text: str, *, where: str) -> Manifest:
             ),
             card=dict(data["card"]),
             landmarks=_landmarks(data["landmarks"]) if "landmarks" in data else None,
+            mirrored=_flag(data.get("mirrored", False)),
         )
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise BundleError(
@@ -245,6 +248,12 @@ def is_safe_path(path: str) -> bool:
         and ":" not in path
         and "\0" not in path
     )
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
 
 
 def _landmarks(value: Any) -> LandmarkInput:

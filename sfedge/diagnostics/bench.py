@@ -206,6 +206,8 @@ def frame_gemms(
     views = len({query.view for query in queries})
     marked = len({tokens_key(manifest, query) for query in queries})
     gemms: Counter[Gemm] = Counter()
+    if manifest.mirrored:
+        views, marked, queries = 2 * views, 2 * marked, [*queries, *queries]
     for graph, runs in (("encoder", views), ("connector", marked)):
         for gemm, count in graph_gemms(manifest, graph).items():
             gemms[gemm] += runs * count

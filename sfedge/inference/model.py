@@ -8,7 +8,7 @@ values of each task's prompt come ready from the bundle.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from sfedge.bundle.graph_io import graph_io
 from sfedge.bundle.manifest import HEADS, Manifest
 from sfedge.core.boxes import Box, patch_mask
 from sfedge.core.decode import answered, values_of
-from sfedge.core.landmarks import INPUT_WIDTH, Vector
+from sfedge.core.landmarks import INPUT_WIDTH, Vector, mirrored
 from sfedge.core.preprocess import crop, encoder_input
 from sfedge.core.structures import Frame, Prediction, Query
 from sfedge.core.tasks import Task, select_tasks
@@ -102,7 +102,7 @@ class Model(Closing):
                 self.choice,
                 self.device,
                 folder,
-                lambda frame, queries: (answer for _, answer in self._answers(frame, queries)),
+                self._answers_of_views,
                 testing,
             )
             undo.pop_all()
@@ -137,8 +137,12 @@ class Model(Closing):
         Raises:
             EngineError: a graph fails, or gives values that are not numbers.
         """
-        answers = dict(self._answers(frame, queries))
-        return [answers[i] for i in range(len(queries))]
+        values = dict(self._values(frame, queries))
+        if self._manifest.mirrored:
+            for i, value in self._values(frame, queries, is_mirrored=True):
+                own = value[:, ::-1] if value.ndim == 2 else value  # a heatmap is turned back
+                values[i] = np.asarray((values[i] + own) / 2, np.float32)
+        return [self._prediction(frame, query, values[i]) for i, query in enumerate(queries)]
 
     def close(self) -> None:
         """Release the graphs."""
@@ -147,9 +151,25 @@ class Model(Closing):
         self._engines.clear()
         self._prompts = {}
 
-    def _answers(self, frame: Frame, queries: Sequence[Query]) -> Iterator[tuple[int, Prediction]]:
-        """The place of each query and its prediction, as they come."""
-        tokens = self._connect(self._encode(frame, queries), queries)
+    def _answers_of_views(self, frame: Frame, queries: Sequence[Query]) -> Iterator[Prediction]:
+        """The predictions by the views as they are, as they come: what the self-test compares."""
+        for i, value in self._values(frame, queries):
+            yield self._prediction(frame, queries[i], value)
+
+    def _values(
+        self, frame: Frame, queries: Sequence[Query], *, is_mirrored: bool = False
+    ) -> Iterator[tuple[int, Array]]:
+        """The place of each query and its logits, as they come.
+
+        Args:
+            frame: what all queries are about.
+            queries: of the model's tasks.
+            is_mirrored: each view is seen in a mirror, with what is marked and known in it.
+        """
+        features = self._encode(frame, queries, is_mirrored=is_mirrored)
+        if is_mirrored:
+            queries = [_in_mirror(query) for query in queries]
+        tokens = self._connect(features, queries)
         for head in HEADS.values():
             asked = [i for i, query in enumerate(queries) if HEADS[query.task.output] == head]
             for part in _batches(asked, self._batch):
@@ -157,8 +177,7 @@ class Model(Closing):
                 values = self._ask(
                     head, chosen, [tokens[tokens_key(self._manifest, q)] for q in chosen]
                 )
-                for i, query, value in zip(part, chosen, values, strict=True):
-                    yield i, self._prediction(frame, query, value)
+                yield from zip(part, values, strict=True)
 
     def _load(self, bundle: Bundle, graphs: Sequence[str], folder: Path) -> dict[str, Array]:
         """Verify and load graphs, several at once where that is quicker; prompts by task."""
@@ -178,12 +197,17 @@ class Model(Closing):
                 pass
         return prefix
 
-    def _encode(self, frame: Frame, queries: Sequence[Query]) -> dict[Box, Row]:
+    def _encode(
+        self, frame: Frame, queries: Sequence[Query], *, is_mirrored: bool = False
+    ) -> dict[Box, Row]:
         """Features [G*G, d_v] of each distinct view."""
         views = list(dict.fromkeys(query.view for query in queries))
         features: dict[Box, Row] = {}
         for part in _batches(views, self._batch):
-            images: Rows = [encoder_input(crop(frame.image, v), self._manifest.input) for v in part]
+            pictures = [crop(frame.image, view) for view in part]
+            if is_mirrored:
+                pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
+            images: Rows = [encoder_input(each, self._manifest.input) for each in pictures]
             found = self._engines["encoder"].run({"images": images})["features"]
             features.update(zip(part, found, strict=True))
         return features
@@ -243,6 +267,16 @@ def tokens_key(manifest: Manifest, query: Query) -> TokensKey:
     """What the tokens behind a query's prompt depend on: equal for queries that share them."""
     boxes = query.boxes if manifest.box_embedding == "before" else ()
     return query.view, boxes, b"" if manifest.landmarks is None else landmarks_of(query).tobytes()
+
+
+def _in_mirror(query: Query) -> Query:
+    """The same question about the mirror image of its view."""
+    known = query.landmarks
+    return replace(
+        query,
+        boxes=tuple(Box(1 - box.x2, box.y1, 1 - box.x1, box.y2) for box in query.boxes),
+        landmarks=None if known is None else mirrored(known),
+    )
 
 
 def landmarks_of(query: Query) -> Vector:

@@ -136,7 +136,9 @@ def test_wrong_calls_are_reported(small_bundle: Path, tmp_path: Path, pictures: 
     out = str(tmp_path / "out")
     with pytest.raises(UnknownNameError, match="no precision is called 'int8'"):
         main([str(small_bundle), "--out", out, "--precision", "int8"], standalone_mode=False)
-    with pytest.raises(ConfigError, match="a bundle keeps its name, notice"):
+    with pytest.raises(
+        ConfigError, match="a bundle keeps its name, notice, licence, mirror and date"
+    ):
         main([str(small_bundle), "--out", out, "--name", "new"], standalone_mode=False)
     (pictures / "more" / "three.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"three\.png: it cannot be read"):

@@ -49,7 +49,7 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     main(
         [
             *(str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"),
-            *("--precision", "fp32", "--licence", "CC0 1.0"),
+            *("--precision", "fp32", "--licence", "CC0 1.0", "--mirrored"),
         ],
         standalone_mode=False,
     )
@@ -58,6 +58,7 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     with open_bundle(out) as bundle:
         manifest = bundle.manifest
     assert (manifest.created, manifest.preset) == ("2026-01-02T03:04:05Z", "custom")
+    assert manifest.mirrored
     assert "drawings" in manifest.notice
     exact = replace(TASKS["looking_at_me"], margin=0.0)  # faces as the model saw them
     wanted = {name: TASKS[name] for name in ("gaze", "domain", "relation")}

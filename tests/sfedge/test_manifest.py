@@ -66,6 +66,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "True is not a whole number": lambda d: d["shape"].update(kv_heads=True),
     "1.5 is not a whole number": lambda d: d["shape"].update(pool=1.5),
     "-1 is not a file size": lambda d: d["files"][0].update(size=-1),
+    "1 is neither true nor false": lambda d: d.update(mirrored=1),
     "None is not text": lambda d: d.update(name=None),
     "not enough values to unpack": lambda d: d["input"].update(mean=[0.5]),
     "could not convert": lambda d: d["input"].update(std=["a", "b", "c"]),

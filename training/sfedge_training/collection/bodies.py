@@ -1,9 +1,7 @@
 """Whole pictures of people who cross their forearms, or hold their arms in other ways.
 
 Three men were recorded. `facts/xsign_people.csv` tells them apart by their clothing, seen by eye:
-one is for training, one to choose by, one for the test. Of the first two it also tells in which
-pictures without crossed arms a hand is held up or away from the body: it may well show a fist or a
-palm, whatever the source calls the pose of the arms, so these are left out.
+one is for training, one to choose by, one for the test.
 """
 
 import csv
@@ -16,7 +14,6 @@ from sfedge_training.collection.item import Annotation, Item
 from sfedge_training.data.sample import Split
 
 _PEOPLE = Path(__file__).parent / "facts" / "xsign_people.csv"
-_HELD_OUT = "held out"
 _SPLITS: Mapping[str, Split] = {"grey_pullover": "train", "glasses": "val", "black_jumper": "test"}
 
 
@@ -28,12 +25,10 @@ def crossed_arms(file: Path) -> Iterator[Item]:
     """
     rows = {row["file"]: row for row in table_in(file, ("file", "label"))}
     with _PEOPLE.open(newline="", encoding="utf-8") as table:
-        seen = {row["file"]: row for row in csv.DictReader(table)}
+        people = {row["file"]: row["person"] for row in csv.DictReader(table)}
     for name, data in pictures_in(file, rows):
-        if name not in seen:
+        if name not in people:
             raise DataError(f"nobody has seen who is in {name}", where=str(file))
-        if seen[name]["hands"] == _HELD_OUT:
-            continue
-        person = seen[name]["person"]
+        person = people[name]
         annotation = Annotation("gesture", rows[name]["label"])
         yield Item(name, data, "body", (annotation,), f"crossed/{person}", _SPLITS[person])

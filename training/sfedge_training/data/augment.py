@@ -19,7 +19,7 @@ from sfedge_training.data.sample_picture import picture_size
 _SHIFT = 0.08  # largest move of a view's edge, as a fraction of its side
 _LIGHT = 0.2  # largest change of brightness and contrast
 _TINT = 0.08  # largest change of one colour's gain, as of a camera's white balance
-_COARSE, _LEAST = 0.3, 0.15  # share of the pictures that lose resolution; least that is kept
+_COARSE, _LEAST = 0.3, 0.35  # share of the pictures that lose resolution; least that is kept
 _HEAD_JITTER = 0.2  # largest move of a marked box's edge, as Gaze-LLE does
 _HIDDEN = 0.1  # share of the parts with landmarks that are hidden, as a detector may miss them
 
