@@ -24,7 +24,7 @@ from benchmarks.people_pictures import (
 )
 from sfedge.core.boxes import FULL, Box, iou, to_pixels
 from sfedge.core.structures import Frame, Image, Kind
-from sfedge.detect.body_search import BODY_INTERVAL
+from sfedge.detect.body_search import LOOK_INTERVAL
 from sfedge.detect.conversion import networks
 from sfedge.detect.face_search import FACE_SCORE
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
@@ -76,7 +76,7 @@ def time_networks(found_by: MediaPipeNetworks, repeats: int) -> str:
 def time_frames(detector: TiledDetector, repeats: int) -> str:
     """Frames with two large faces: with and without the looks that are not due in each."""
     image, _ = large_people(2)
-    moments = {"all looks": 0.0, "faces": 0.04, "faces, hands and bodies": BODY_INTERVAL}
+    moments = {"all looks": 0.0, "faces": 0.04, "faces, hands and bodies": LOOK_INTERVAL}
     spent: dict[str, list[float]] = {name: [] for name in moments}
     for turn in range(1 + repeats):
         start = next(_LATER)  # when all looks are due; soon after it none is, then that for bodies

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from benchmarks import measured_on as machine
 from sfedge.core.boxes import iou
 from sfedge.core.structures import Detection, Frame, Image
-from sfedge.detect.body_search import BODY_INTERVAL
+from sfedge.detect.body_search import LOOK_INTERVAL
 from sfedge.detect.conversion import networks
 from sfedge.detect.face_search import FACE_SCORE
 from sfedge.detect.mediapipe.detected_points import (
@@ -36,7 +36,7 @@ from sfedge.detect.tiled_detector import TiledDetector
 _SAME = 0.3  # intersection over union from which two finds are of one thing
 _REPEATS = 3  # calls of each network on each picture, one of ours and one of theirs in turn
 _SIZES = {"hands": 224, "poses": 256}  # pixels a side of what the landmark networks see
-_MOMENTS = {"all looks": 0.0, "faces": 0.04, "faces, hands and bodies": BODY_INTERVAL}
+_MOMENTS = {"all looks": 0.0, "faces": 0.04, "faces, hands and bodies": LOOK_INTERVAL}
 
 
 @dataclass(slots=True)

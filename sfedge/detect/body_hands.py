@@ -100,6 +100,11 @@ class Torso:
         lowest = self.neck[1] + _RAISED * (hips - self.neck[1])
         return bool(self.visibility[wrist] >= _SEEN and self.places[wrist, 1] <= lowest)
 
+    def has_wrist_near(self, wrist: Values) -> bool:
+        """Whether a hand with its wrist there, (2,), may be one of this body."""
+        own = self.places[[joints[0] for _, joints in _ARMS]]
+        return bool((np.linalg.norm(own - wrist, axis=1) <= _REACH * self.scale).any())
+
     def has_crossed_arms(self) -> bool:
         """Whether both hands lie before the chest: over the elbows and under the nose.
 

@@ -1,11 +1,14 @@
 """Bodies and hands: searched for now and then, and looked at again where they were in between."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
 
 from sfedge.core.boxes import Box, iou
+from sfedge.core.landmarks import Points
 from sfedge.core.structures import Detection, Frame, Kind
 from sfedge.detect.body_hands import Arm, Torso, arms_without_hand, torso_of
 from sfedge.detect.frame_crop import FrameCrop, around_hand, crop_of
@@ -21,29 +24,42 @@ from sfedge.detect.tiling import (
     fuse,
     hand_squares,
     is_cut_off,
-    is_due,
     is_of,
 )
 
 HAND_SIDE_SCORE = 0.6  # of left or right; what can be either is seldom a hand
 PERSON_SCORE = 0.5
 
-BODY_INTERVAL = 0.2  # seconds of the stream between two looks at persons and hands
+LOOK_INTERVAL = 0.2  # seconds of the stream between two looks at a known body and its hands
 SEARCH_INTERVAL = 0.6  # seconds of the stream between two searches for others
 
-_GAP = 1.0  # seconds without a look after which nothing is where it was
+# Errands are looks and searches. There is time for one in a frame of a film, so that no frame takes
+# long, also of a crowd; where frames are rare, for all that are due.
+_ERRAND = 0.032  # seconds of the stream
+_GAP = 1.0  # seconds without a frame after which nothing is where it was
 _NEAR, _ALIKE = 0.25, 1.4  # sides of a hand's region that it moves; times that it grows or shrinks
-_TRIES = 3  # looks in a row for a raised arm's hand; then searches alone
-_MOST_BODIES = 2  # people with crops of their own at a time; they take turns
+_TRIES = 3  # looks in a row that search along an arm for its hand, before they become rare
+_MOST_BODIES = 2  # people with crops of their own in a scene's first frame
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """A body and its hands, or a hand of nobody, and when they were looked at."""
+
+    time: float
+    body: Candidate | None = None
+    hands: list[Candidate] = field(default_factory=list)
+    lacking: int = 0  # looks in a row in which a raised arm had no hand
 
 
 class BodySearch:
-    """Finds persons and hands, every `BODY_INTERVAL`.
+    """Finds persons and hands.
 
-    Each that is known is looked at again where it was. Others are searched for in the whole frame
-    and in crops around faces: every `SEARCH_INTERVAL`; when one is lost; a few times when a raised
-    arm has no hand; and, when a face has come, until each face has had its turn. A search also
-    looks for hands along raised arms.
+    A scene's first frame is searched: all of it, and crops around faces. Then known bodies and
+    their hands are looked at again where they were, in turn, each every `LOOK_INTERVAL`; and others
+    are searched for in the whole frame, and around one face after the other, each every
+    `SEARCH_INTERVAL`, and at once where one is lost or a face has come. What a frame gives is
+    what was looked at in it. Hands that a body raises are also looked for along its arms.
 
     Args:
         networks: what detects in one picture.
@@ -51,20 +67,21 @@ class BodySearch:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        self._follows = networks.follows
+        self._search_interval = SEARCH_INTERVAL if networks.follows else LOOK_INTERVAL
         self.reset()
 
     def reset(self) -> None:
         """Forget the frames so far."""
-        self._looked_at: float | None = None  # stream times of the latest look and search
-        self._searched_at: float | None = None
-        self._bodies: list[Region] = []  # of the latest look, in pixels of the frame
-        self._hands: list[Region] = []
+        self._last: float | None = None  # stream times: of the last frame, of the latest searches
+        self._searched_at = self._closer_at = 0.0
+        self._errands = 0.0  # that there has been time for
+        self._known: list[_Known] = []
         self._faces = 0
-        self._lacking = 0  # looks in a row after which a raised arm had no hand
         self._turn = self._waiting = 0  # whose turn it is, and how many had none since one came
 
     def find(self, frame: Frame, whole: FrameCrop, faces: Sequence[Box]) -> list[Detection]:
-        """The persons and hands in a frame; none where no look is due.
+        """The persons and hands that are looked at in a frame.
 
         Args:
             frame: the next one.
@@ -74,86 +91,186 @@ class BodySearch:
         Raises:
             DetectorError: a network fails.
         """
-        if not is_due(frame.time, self._looked_at, BODY_INTERVAL):
-            return []
-        if self._looked_at is not None and not 0 <= frame.time - self._looked_at <= _GAP:
+        now, last = frame.time, self._last
+        if last is None or not 0 <= now - last <= _GAP:
             self.reset()
-        self._looked_at = frame.time
+            self._last = self._searched_at = self._closer_at = now
+            self._faces, self._waiting = len(faces), max(len(faces) - _MOST_BODIES, 0)
+            return self._search(frame, whole, self._in_turn(faces, _MOST_BODIES), is_whole=True)
         if len(faces) > self._faces:
             self._waiting = len(faces)
-        self._faces = len(faces)
-        known = [*self._again(whole)]
-        seen = fuse(known)
-        is_search = (
-            is_due(frame.time, self._searched_at, SEARCH_INTERVAL)
-            or self._waiting > 0
-            or len(seen) < len(self._bodies) + len(self._hands)
-            or (self._lacking < _TRIES and _lacks_a_hand(seen, whole))
-        )
-        if is_search:
-            self._searched_at = frame.time
-            known += beyond([*self._search(frame, whole, faces, known)], known)
-        found = fuse(known)
-        hands = self._hands_of_bodies(frame, found, is_search=is_search)
-        self._lacking = self._lacking + 1 if _lacks_a_hand([*found, *hands], whole) else 0
-        kept = [one for one in known if any(one.landmarks is other.landmarks for other in found)]
-        self._bodies = _regions(kept, "person")
-        size = np.array([whole.width, whole.height], np.float64)
-        places = [one.landmarks[:, :2] * size for one in hands if one.landmarks is not None]
-        self._hands = [region_of_hand(points) for points in places]
-        return [one for one in found if one.kind == "person"] + hands
+        self._faces, self._last = len(faces), now
+        share = (now - last) / _ERRAND
+        self._errands = min(self._errands + share, max(float(int(share)), 1.0))
+        found: list[Detection] = []
+        for errand in self._due(frame, whole, faces):
+            if self._errands < 1 - 1e-6:
+                break
+            self._errands -= 1
+            found += errand()
+        return found
 
-    def _again(self, whole: FrameCrop) -> Iterator[Candidate]:
-        """What is seen where bodies and hands were in the latest look."""
-        for region in self._bodies:
-            body = self._networks.find_pose_again(whole.picture, region)
-            if body is not None:
-                yield from _person(body, whole)
-        for region in self._hands:
-            hand = self._networks.find_hand_again(whole.picture, region)
-            if hand is not None and _is_same(region_of_hand(hand.points), region):
-                yield from _hand(hand, whole)
+    def _due(
+        self, frame: Frame, whole: FrameCrop, faces: Sequence[Box]
+    ) -> list[Callable[[], list[Detection]]]:
+        """The errands that are due, the longest overdue first."""
+        now = frame.time
+        errands: list[tuple[float, Callable[[], list[Detection]]]] = [
+            ((now - one.time) / LOOK_INTERVAL, partial(self._look_again, frame, whole, one))
+            for one in self._known
+        ]
+        search = partial(self._search, frame, whole, (), is_whole=True)
+        errands.append(((now - self._searched_at) / self._search_interval, search))
+        if faces:
+            each = LOOK_INTERVAL if self._waiting else SEARCH_INTERVAL / len(faces)
+            late = (now - self._closer_at) / max(each, LOOK_INTERVAL)
+            closer = partial(self._search_closer, frame, whole, faces)
+            errands += [(late, closer)] * max(self._waiting, 1)
+        due = sorted((one for one in errands if one[0] >= 1 - 1e-6), key=lambda one: -one[0])
+        return [errand for _, errand in due]
+
+    def _look_again(self, frame: Frame, whole: FrameCrop, one: _Known) -> list[Detection]:
+        """A body and its hands where they were."""
+        others = [each for other in self._known if other is not one for each in _parts(other)]
+        one.time, seen = frame.time, list[Candidate]()
+        if one.body is not None and one.body.again is not None:
+            pose = self._networks.find_pose_again(whole.picture, one.body.again)
+            bodies = [] if pose is None else beyond(_person(pose, whole), others)
+            one.body = bodies[0] if bodies else None
+            seen += bodies
+        before, one.hands = one.hands, []
+        for hand in before:
+            assert hand.again is not None
+            found = self._networks.find_hand_again(whole.picture, hand.again)
+            if found is None or not _is_same(region_of_hand(found.points), hand.again):
+                continue
+            one.hands += beyond(_hand(found, whole), [*others, *one.hands])
+        if len(one.hands) < len(before) or (one.body is None and not one.hands):
+            self._searched_at = min(self._searched_at, frame.time - SEARCH_INTERVAL)
+        if one.body is None and not one.hands:
+            self._known.remove(one)
+            return []
+        detections = fuse([*seen, *one.hands])
+        if one.body is None:
+            return detections
+        torso = _torso_of(one.body, whole)
+        persons = [each for each in detections if each.kind == "person"]
+        hands = [
+            each for each in detections if each.kind == "hand" and not torso.is_on_face(each.box)
+        ]
+        arms = [*arms_without_hand(torso, _landmarks(hands))]
+        one.lacking = one.lacking + 1 if arms else one.lacking // 2
+        # Less and less often, as a hand that was not found three times will hardly be soon.
+        is_tried = one.lacking <= _TRIES or one.lacking.bit_count() == 1
+        tried = [arms[one.lacking % len(arms)]] if arms and is_tried else []
+        self._errands -= len(tried)  # that takes as long again
+        one.hands += self._add_hands_of_arms(frame, torso, hands, tried)
+        return persons + hands
+
+    def _search_closer(
+        self, frame: Frame, whole: FrameCrop, faces: Sequence[Box]
+    ) -> list[Detection]:
+        """Around the face whose turn it is."""
+        self._waiting = max(self._waiting - 1, 0)
+        return self._search(frame, whole, self._in_turn(faces, 1), is_whole=False)
 
     def _search(
-        self, frame: Frame, whole: FrameCrop, faces: Sequence[Box], known: Sequence[Candidate]
-    ) -> Iterator[Candidate]:
-        """The persons and hands in the whole frame and around faces, without those known."""
-        bodies, hands = _regions(known, "person"), _regions(known, "hand")
-        persons = [*self._persons_in(whole, bodies)]
-        yield from persons
-        yield from hands_in(self._networks, whole, hands)
-        heads = [one.key for one in [*known, *persons] if one.kind == "person"]
-        for face in self._whose_turn(sorted(faces)):  # by place: their sizes change all the time
+        self, frame: Frame, whole: FrameCrop, faces: Sequence[Box], *, is_whole: bool
+    ) -> list[Detection]:
+        """Persons and hands that are not known, in the whole frame and in crops around faces."""
+        known = [each for one in self._known for each in _parts(one)]
+        candidates: list[Candidate] = []
+        if is_whole:
+            self._searched_at = frame.time
+            candidates += [*self._persons_in(whole, known), *hands_in(self._networks, whole, known)]
+        if faces:
+            self._closer_at = frame.time
+        for face in faces:
             for square in hand_squares(face, whole.width, whole.height):
-                yield from hands_in(self._networks, crop_of(frame.image, square), hands)
+                candidates += hands_in(self._networks, crop_of(frame.image, square), known)
+            heads = [one.key for one in [*known, *candidates] if one.kind == "person"]
             if any(is_of(face, head) for head in heads):
                 continue
             for square in body_squares(face, whole.width, whole.height):
-                yield from self._persons_in(crop_of(frame.image, square), bodies)
+                candidates += self._persons_in(crop_of(frame.image, square), known)
+        return self._taken(frame, whole, beyond(candidates, known))
 
-    def _hands_of_bodies(
-        self, frame: Frame, found: Sequence[Detection], *, is_search: bool
+    def _taken(
+        self, frame: Frame, whole: FrameCrop, candidates: Sequence[Candidate]
     ) -> list[Detection]:
-        """The hands that were found, without those that are faces, and with those of bodies."""
-        height, width = frame.image.shape[:2]
-        torsos = _torsos(found, width, height)
+        """What a search has found, with the hands of bodies; all of it is known from now on."""
+        found = fuse(candidates)
+        kept = [c for one in found for c in candidates if c.landmarks is one.landmarks]
+        persons = [one for one in kept if one.kind == "person"]
+        bodies = [one.body for one in self._known if one.body is not None]
+        torsos = [_torso_of(body, whole) for body in [*persons, *bodies]]
         hands = [
             one
             for one in found
             if one.kind == "hand" and not any(torso.is_on_face(one.box) for torso in torsos)
         ]
-        for torso in torsos:
-            known = [one.landmarks for one in hands if one.landmarks is not None]
-            for arm in arms_without_hand(torso, known):
-                hand = self._hand_of(arm, frame) if is_search else None
-                place = arm.place(width, height)
-                if hand is None and place is not None and torso.has_crossed_arms():
-                    hand = Detection("hand", place, arm.seen, side=arm.side, from_body=True)
-                if hand is not None and not any(iou(hand.box, one.box) > SAME for one in hands):
-                    hands.append(hand)
-        return hands
+        new = [_Known(frame.time, body=person) for person in persons]
+        self._known += new
+        for candidate in kept:
+            if any(candidate.landmarks is one.landmarks for one in hands):
+                self._owner(candidate, whole, frame.time).hands.append(candidate)
+        for one in new:
+            assert one.body is not None
+            torso = _torso_of(one.body, whole)
+            one.hands += self._add_hands_of_arms(frame, torso, hands)
+        if not self._follows:
+            self._known = []
+        return [one for one in found if one.kind == "person"] + hands
 
-    def _hand_of(self, arm: Arm, frame: Frame) -> Detection | None:
+    def _owner(self, hand: Candidate, whole: FrameCrop, now: float) -> _Known:
+        """Whom a hand is looked at with: the body with a wrist at its own, else nobody."""
+        assert hand.landmarks is not None
+        wrist = hand.landmarks[0, :2].astype(np.float64) * (whole.width, whole.height)
+        for one in self._known:
+            if one.body is not None and _torso_of(one.body, whole).has_wrist_near(wrist):
+                return one
+        one = _Known(now)
+        self._known.append(one)
+        return one
+
+    def _add_hands_of_arms(
+        self,
+        frame: Frame,
+        torso: Torso,
+        hands: list[Detection],
+        tried: Sequence[Arm] | None = None,
+    ) -> list[Candidate]:
+        """Add the hands of raised arms to those that were found.
+
+        Args:
+            frame: to look at.
+            torso: of a body in it.
+            hands: that were found; others are added.
+            tried: the arms along which they are looked for, None for all; crossed arms place
+                the hands of the others.
+
+        Returns:
+            Those that were found along the arms.
+        """
+        height, width = frame.image.shape[:2]
+        seen = list[Candidate]()
+        for arm in arms_without_hand(torso, _landmarks(hands)):
+            is_tried = tried is None or any(arm.side == one.side for one in tried)
+            found = self._hand_of(arm, frame) if is_tried else None
+            place = arm.place(width, height)
+            hand: Detection | None = None
+            if found is not None:
+                landmarks = found.landmarks
+                hand = Detection("hand", found.box, found.score, side=arm.side, landmarks=landmarks)
+            elif place is not None and torso.has_crossed_arms():
+                hand = Detection("hand", place, arm.seen, side=arm.side, from_body=True)
+            if hand is None or any(iou(hand.box, one.box) > SAME for one in hands):
+                continue
+            hands.append(hand)
+            seen += [] if found is None else [found]
+        return seen
+
+    def _hand_of(self, arm: Arm, frame: Frame) -> Candidate | None:
         """The hand of an arm: a film shows it again soon, a photograph is looked at twice."""
         height, width = frame.image.shape[:2]
         squares = arm.squares(width, height)
@@ -165,50 +282,55 @@ class BodySearch:
             box = crop.box_in_frame(around_hand(hand.points))
             if box is not None:
                 points = crop.points_in_frame(hand.points)
-                return Detection("hand", box, hand.presence, side=arm.side, landmarks=points)
+                again = crop.region_in_frame(region_of_hand(hand.points))
+                return Candidate(
+                    "hand",
+                    box,
+                    hand.presence,
+                    key=box,
+                    side=arm.side,
+                    landmarks=points,
+                    again=again,
+                )
         return None
 
-    def _whose_turn(self, faces: Sequence[Box]) -> list[Box]:
-        count = min(len(faces), _MOST_BODIES)
+    def _in_turn(self, faces: Sequence[Box], most: int) -> list[Box]:
+        """The next faces, by place: their sizes change all the time."""
+        count, places = min(len(faces), most), sorted(faces)
         first, self._turn = self._turn, self._turn + count
-        self._waiting = max(self._waiting - count, 0)
-        return [faces[(first + i) % len(faces)] for i in range(count)]
+        return [places[(first + i) % len(places)] for i in range(count)]
 
-    def _persons_in(self, crop: FrameCrop, known: Sequence[Region]) -> Iterator[Candidate]:
-        places = [crop.region_in_part(region) for region in known]
+    def _persons_in(self, crop: FrameCrop, known: Sequence[Candidate]) -> Iterator[Candidate]:
+        places = _regions(known, "person", crop)
         for found in self._networks.find_poses(crop.picture, places):
             yield from _person(found, crop)
 
 
 def hands_in(
-    networks: Networks, crop: FrameCrop, known: Sequence[Region] = ()
+    networks: Networks, crop: FrameCrop, known: Sequence[Candidate] = ()
 ) -> Iterator[Candidate]:
-    """The hands that a look at a part of a frame finds.
-
-    Args:
-        networks: what looks.
-        crop: the part.
-        known: where hands were found already, in pixels of the frame.
-    """
-    places = [crop.region_in_part(region) for region in known]
-    for found in networks.find_hands(crop.picture, places):
+    """The hands that a look at a part of a frame finds, without those that are known."""
+    for found in networks.find_hands(crop.picture, _regions(known, "hand", crop)):
         yield from _hand(found, crop)
 
 
-def _torsos(found: Sequence[Detection], width: int, height: int) -> list[Torso]:
-    bodies = [one.landmarks for one in found if one.kind == "person"]
-    return [torso_of(points, width, height) for points in bodies if points is not None]
+def _parts(one: _Known) -> list[Candidate]:
+    return [*([] if one.body is None else [one.body]), *one.hands]
 
 
-def _lacks_a_hand(found: Sequence[Detection], whole: FrameCrop) -> bool:
-    """Whether somebody raises an arm whose hand is not among what was found."""
-    hands = [one.landmarks for one in found if one.kind == "hand" and one.landmarks is not None]
-    torsos = _torsos(found, whole.width, whole.height)
-    return any(any(True for _ in arms_without_hand(torso, hands)) for torso in torsos)
+def _torso_of(body: Candidate, whole: FrameCrop) -> Torso:
+    assert body.landmarks is not None
+    return torso_of(body.landmarks, whole.width, whole.height)
 
 
-def _regions(known: Sequence[Candidate], kind: Kind) -> list[Region]:
-    return [one.again for one in known if one.kind == kind and one.again is not None]
+def _landmarks(hands: Sequence[Detection]) -> list[Points]:
+    return [one.landmarks for one in hands if one.landmarks is not None]
+
+
+def _regions(known: Sequence[Candidate], kind: Kind, crop: FrameCrop) -> list[Region]:
+    """Where in a part of a frame those of a kind are looked at again."""
+    regions = [one.again for one in known if one.kind == kind and one.again is not None]
+    return [crop.region_in_part(region) for region in regions]
 
 
 def _is_same(new: Region, old: Region) -> bool:

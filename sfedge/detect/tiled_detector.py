@@ -19,7 +19,7 @@ _SMALLEST_SIDE = 16  # pixels; there is nothing to see in less
 
 
 class TiledDetector:
-    """Finds faces in every frame, hands and persons every `BODY_INTERVAL`.
+    """Finds faces in every frame, hands and persons every `LOOK_INTERVAL`.
 
     A network sees a picture of at most 256 pixels a side, and so in a whole frame only what is
     large. Small faces are therefore searched for in tiles of the frame, and hands and bodies around

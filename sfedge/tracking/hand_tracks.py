@@ -14,6 +14,7 @@ from sfedge.tracking.people import may_be_one
 from sfedge.tracking.place import Place, place_of
 from sfedge.tracking.target import CARRY, Target
 
+_LOOK = 0.2  # seconds between two looks of a detector at a body and its hands
 _GAP = 1.0  # seconds unseen after which a hand ends
 # A hand near nobody is believed at a second sight, or at once where it is clear: clothes and
 # furniture are taken for hands at times.
@@ -151,7 +152,8 @@ class HandTracker:
             if hand.last_seen == time:
                 continue
             box = hand.place().box()
-            hand.is_down |= hand.seen.owner in looked_at or (
+            is_due = time - hand.last_seen >= _LOOK - 1e-6  # else it has a look of its own
+            hand.is_down |= (is_due and hand.seen.owner in looked_at) or (
                 box is not None and any(iou(box, s.detection.box) > _SAME_HAND for s in seen)
             )
 

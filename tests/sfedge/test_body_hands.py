@@ -113,6 +113,8 @@ def test_arms_are_crossed_where_both_hands_lie_before_the_chest(
 class Bodies:
     """Networks that see one person, and what a test says of the hands."""
 
+    follows = True
+
     def __init__(
         self,
         points: NDArray[np.float64],

@@ -12,7 +12,7 @@ from sfedge.core.errors import DetectorError
 from sfedge.core.face_points import FACE_POINTS
 from sfedge.core.structures import Frame, Kind
 from sfedge.detect import build_detector
-from sfedge.detect.body_search import BODY_INTERVAL
+from sfedge.detect.body_search import LOOK_INTERVAL
 from sfedge.detect.conversion import networks
 from sfedge.detect.detector import Detector
 from sfedge.detect.mediapipe.face_mesh import FaceMesh
@@ -202,7 +202,7 @@ def test_the_same_frames_give_the_same_boxes_whatever_was_seen_before(
 def test_bodies_are_looked_for_at_intervals_of_the_streams_time(
     detector: TiledDetector, astronaut: Picture
 ) -> None:
-    times = [0.0, 0.04, BODY_INTERVAL - 0.01, BODY_INTERVAL, BODY_INTERVAL + 0.04, 0.01]
+    times = [0.0, 0.04, LOOK_INTERVAL - 0.01, LOOK_INTERVAL, LOOK_INTERVAL + 0.04, 0.01]
     has_person = [bool(_seen(detector, astronaut, time)["person"]) for time in times]
     # The last time lies before the others: someone has jumped back in the stream.
     assert has_person == [True, False, False, True, False, True]
@@ -214,7 +214,7 @@ def test_many_people_take_turns_and_all_bodies_are_seen(
     picture, lefts = coffee, (20, 340, 660, 980)
     for left in lefts:
         picture = _with_pasted(picture, astronaut, left, 300, 0.25)
-    looks = [_seen(detector, picture, BODY_INTERVAL * i)["person"] for i in range(2)]
+    looks = [_seen(detector, picture, LOOK_INTERVAL * i)["person"] for i in range(2)]
     centres = [1280 * person.centre[0] for persons in looks for person in persons]
     for left in lefts:
         assert any(left < centre < left + 128 for centre in centres)

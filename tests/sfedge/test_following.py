@@ -27,6 +27,8 @@ LOOK, SEARCH, ROUND = 0.2, 0.6, 1.0  # seconds: of hands, of new hands, of new f
 class Counted:
     """The real networks; `calls` counts what is asked of them, and tests may blind one of them."""
 
+    follows = True
+
     def __init__(self, real: MediaPipeNetworks) -> None:
         self._real = real
         self.calls: Counter[str] = Counter()
@@ -116,16 +118,19 @@ def test_what_stays_is_looked_at_again_and_searched_for_seldom(
 def test_who_moves_is_found_where_a_new_search_finds_them(
     real: MediaPipeNetworks, waving: Picture
 ) -> None:
-    following = TiledDetector(real)
+    following, seen = TiledDetector(real), Counter[str]()
     for number in range(31):
         picture = moved(waving, 2 * number, number // 2)
         found = at(following, picture, number)
         anew = TiledDetector(real).detect(Frame(picture, 0, 0.0, starts_scene=True))
         for kind, least in (("face", 0.5), ("hand", 0.7), ("person", 0.6)):
             here, there = boxes(found, kind), boxes(anew, kind)  # type: ignore[arg-type]
-            if kind == "face" or number % 5 == 0:
-                assert len(here) == 1
-                assert not there or iou(here[0], there[0]) > least
+            seen[kind] += len(here)
+            assert len(here) <= 1
+            if here and there:
+                assert iou(here[0], there[0]) > least
+    assert seen["face"] == 31
+    assert seen["hand"] == seen["person"] >= 6  # one every 0.2 s, or a frame later
 
 
 @pytest.mark.parametrize(("blind", "kind"), [("hands", "hand"), ("persons", "person")])
@@ -135,8 +140,9 @@ def test_what_a_search_would_miss_is_kept(
     detector = TiledDetector(counted)
     assert len(boxes(at(detector, waving, 0), kind)) == 1
     counted.blind.add(blind)
-    for number in range(5, 40, 5):
-        assert len(boxes(at(detector, waving, number), kind)) == 1
+    seen = [len(boxes(at(detector, waving, number), kind)) for number in range(1, 41)]
+    assert sum(seen) >= 7
+    assert max(seen) == 1
 
 
 def test_a_hand_that_has_jumped_is_searched_for_at_once(counted: Counted, waving: Picture) -> None:
@@ -148,9 +154,10 @@ def test_a_hand_that_has_jumped_is_searched_for_at_once(counted: Counted, waving
     at(detector, waving, 5)
     counted.calls.clear()
 
-    (hand,) = boxes(at(detector, jumped, 10), "hand")
+    found = [boxes(at(detector, jumped, number), "hand") for number in range(10, 14)]
 
     assert counted.calls["persons"] == 1
+    ((hand,),) = [each for each in found if each]
     assert hand.centre[1] * 430 == pytest.approx(HAND + 110 + 75, abs=25)
 
 
@@ -159,8 +166,7 @@ def test_a_hand_that_is_gone_is_not_seen_any_more(real: MediaPipeNetworks, wavin
     at(detector, waving, 0)
     gone = waving.copy()
     gone[:, :180] = (90, 110, 90)
-    assert boxes(at(detector, gone, 5), "hand") == []
-    assert boxes(at(detector, gone, 10), "hand") == []
+    assert not any(boxes(at(detector, gone, number), "hand") for number in range(1, 11))
 
 
 def test_after_a_second_without_frames_nothing_is_where_it_was(

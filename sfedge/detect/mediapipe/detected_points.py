@@ -51,6 +51,11 @@ class FoundPose:
 class Networks(Protocol):
     """The four networks that the detector looks at pictures with; they belong to one thread."""
 
+    @property
+    def follows(self) -> bool:
+        """Whether they find hands and persons again where they were."""
+        ...
+
     def find_faces(self, image: Image, reach: Range, lowest: float) -> list[FoundFace]:
         """Faces of at least this score."""
         ...

@@ -52,6 +52,8 @@ class MediaPipeLibrary:
         DetectorError: there is no such environment, or the library does not start.
     """
 
+    follows = False
+
     def __init__(self, files: Mapping[str, Path], python: Path | None = None) -> None:
         named = str(python or os.environ.get(PYTHON, ""))
         self._python = Path(named).expanduser()

@@ -32,6 +32,8 @@ class MediaPipeNetworks:
         DetectorError: a network does not start.
     """
 
+    follows = True
+
     def __init__(self, files: Mapping[str, Path], place: Place = AUTO) -> None:
         opened = open_networks(NetworkSet(DEFAULT_DETECTOR, files), place, is_compared=True)
         self.device, self.engine_note = opened.device, opened.note
