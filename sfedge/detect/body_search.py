@@ -35,7 +35,7 @@ SEARCH_INTERVAL = 0.6  # seconds of the stream between two searches for others
 
 # Errands are looks and searches. There is time for one in a frame of a film, so that no frame takes
 # long, also of a crowd; where frames are rare, for all that are due.
-_ERRAND = 0.032  # seconds of the stream
+_ERRAND, _RARE = 0.032, 0.1  # seconds of the stream: for each, and for each further one in a frame
 _GAP = 1.0  # seconds without a frame after which nothing is where it was
 _NEAR, _ALIKE = 0.25, 1.4  # sides of a hand's region that it moves; times that it grows or shrinks
 _TRIES = 3  # looks in a row that search along an arm for its hand, before they become rare
@@ -100,8 +100,8 @@ class BodySearch:
         if len(faces) > self._faces:
             self._waiting = len(faces)
         self._faces, self._last = len(faces), now
-        share = (now - last) / _ERRAND
-        self._errands = min(self._errands + share, max(float(int(share)), 1.0))
+        most = 1 + int((now - last) / _RARE)
+        self._errands = min(self._errands + (now - last) / _ERRAND, most)
         found: list[Detection] = []
         for errand in self._due(frame, whole, faces):
             if self._errands < 1 - 1e-6:
@@ -123,7 +123,7 @@ class BodySearch:
         errands.append(((now - self._searched_at) / self._search_interval, search))
         if faces:
             each = LOOK_INTERVAL if self._waiting else SEARCH_INTERVAL / len(faces)
-            late = (now - self._closer_at) / max(each, LOOK_INTERVAL)
+            late = (now - self._closer_at) / max(each, LOOK_INTERVAL) + (self._waiting > 0)
             closer = partial(self._search_closer, frame, whole, faces)
             errands += [(late, closer)] * max(self._waiting, 1)
         due = sorted((one for one in errands if one[0] >= 1 - 1e-6), key=lambda one: -one[0])
