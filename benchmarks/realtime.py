@@ -103,7 +103,7 @@ def growth(counts: Sequence[int], clips: Sequence[Path], folder: Path) -> tuple[
     for count, clip in zip(counts, clips, strict=True):
         run, view = run_file(clip, folder / str(count)), watch(clip)
         ours = [
-            sum(frame[stage] for stage in THREADS[1]) for frame in run.frames[RATE:]
+            sum(frame[stage] for stage in ("detect", "track", "ask")) for frame in run.frames[RATE:]
         ]  # detect, track, ask
         costs.append(1000 * float(np.mean(ours)))
         rows.append(

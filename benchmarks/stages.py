@@ -24,9 +24,10 @@ from sfedge.runtime.session import Session
 from sfedge.system.machine import peak_memory
 
 # Each in a thread of its own; what a thread does of a frame takes turns.
-THREADS = (("read",), ("detect", "track", "ask"), ("draw", "write"))
+THREADS = (("read",), ("detect",), ("track", "ask"), ("draw", "write"))
 STAGES = tuple(stage for thread in THREADS for stage in thread)
-_ONCE = (*THREADS[0], *THREADS[2])  # once a frame, in order
+_ONCE = (*THREADS[0], *THREADS[-1])  # once a frame, in order
+_OTHERS = (*THREADS[1], *THREADS[2])
 
 
 class _Watched:
@@ -61,7 +62,7 @@ class _Watched:
             self._once[stage].append(time.perf_counter() - begun)
 
     def __iter__(self) -> Iterator[FrameResult]:
-        before = dict.fromkeys(THREADS[1], 0.0)
+        before = dict.fromkeys(_OTHERS, 0.0)
         for result in self._session:
             yield result
             self.ends.append(time.perf_counter())
@@ -113,7 +114,7 @@ def page_parts(run: Run, warm_up: int) -> list[str]:
         run: what was measured.
         warm_up: how many of the first frames are left out of the table by stage.
     """
-    # A session holds frames back for half a second: the last ones were looked at before.
+    # A session holds frames back for a second: the last ones were looked at before.
     end = 1 + max(i for i, frame in enumerate(run.frames) if frame["detect"] > 0)
     counted = run.frames[warm_up:end]
     rows = []
@@ -142,8 +143,9 @@ def page_parts(run: Run, warm_up: int) -> list[str]:
             rows,
         ),
         f"The first {warm_up} frames and the last {len(run.frames) - end} are left out here. "
-        "Frames are read in a thread of its own, drawn and written in another, and the rest in a "
-        "third: a frame comes sooner than the sum of its stages, which are slower beside others.",
+        "Reading, detecting, and drawing with writing have a thread each, and the rest a fourth: a "
+        "frame comes sooner than the sum of its stages, which are slower beside others. Detecting "
+        "is counted from one frame that comes out to the next.",
         machine.table(
             ("end to end", ""),
             [

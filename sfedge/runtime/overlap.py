@@ -44,6 +44,8 @@ class Ahead(Iterator[_Item], Generic[_Item]):
         """Read no more; whether the item that was being read is there, so that nobody reads."""
         self._is_closed = True
         self._thread.join(_PATIENCE)
+        with suppress(queue.Full):  # whoever still waits for an item is let go
+            self._ready.put_nowait((False, None))
         return not self._thread.is_alive()
 
     def _read(self, items: Iterable[_Item]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sfedge import annotate
 from sfedge.bundle.bundle import Bundle
@@ -43,6 +43,7 @@ STOPPED = "stopped"
 _CLOCK_LEAD = 0.25  # seconds
 
 _log = logging.getLogger("sfedge.runtime")
+_Item = TypeVar("_Item")
 
 
 class Session(Closing):
@@ -106,7 +107,7 @@ class Session(Closing):
         self._reads_landmarks = bool(getattr(model, "reads_landmarks", False))
         self._find_face_points = own_parts.face_points_of(detector)
         self._control = Control()
-        self._ahead: Ahead[Frame] | None = None
+        self._ahead: list[Ahead[Any]] = []  # in the order of the stages
         self._capture: Capture | None = None
         self._asker: Asker | None = None
         self._patience = PATIENCE
@@ -224,7 +225,7 @@ class Session(Closing):
             self._capture.close()
         if self._asker is not None:
             self._is_busy = not self._asker.finish(self._patience)
-        is_read = self._ahead is None or self._ahead.close()
+        is_read = all([ahead.close() for ahead in self._ahead])
         if not self._is_busy and is_read:
             self._resources.close()
 
@@ -255,7 +256,8 @@ class Session(Closing):
             _log.info("%s: %s after %d frames", self.info.name, ended, self._tally.shown)
 
     def _run_file(self) -> Iterator[FrameResult]:
-        for found in self._finder.find_all(self._frames()):
+        frames = self._read_ahead(self._read())
+        for found in self._read_ahead(self._finder.find_all(self._counted(frames))):
             yield self._conclude(found)
             self._control.wait_while_paused()
             if self._control.is_stopped:
@@ -328,12 +330,8 @@ class Session(Closing):
         """Whether a live source's time is up; by the clock where no frame comes."""
         return self.info.is_live and self.config.end is not None and now >= self.config.end
 
-    def _frames(self) -> Iterator[Frame]:
-        """The frames of a recording, counted, the next ones read ahead."""
-        frames: Iterator[Frame] = self._read()
-        if self.info.path is not None or self.info.address is not None:
-            # A program's own frames are taken one by one, when they are needed, in its thread.
-            frames = self._ahead = Ahead(frames)
+    def _counted(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames of a recording, until it is stopped."""
         while not self._control.is_stopped:
             frame = next(frames, None)
             if frame is None:
@@ -341,6 +339,16 @@ class Session(Closing):
             self._tally.frames += 1
             self._news.publish(frame.time)
             yield frame
+
+    def _read_ahead(self, items: Iterator[_Item]) -> Iterator[_Item]:
+        """The same, the next ones made in a thread of its own while the last one is used.
+
+        A program's own frames are taken one by one, when they are needed, in its thread.
+        """
+        if self.info.path is None and self.info.address is None:
+            return items
+        self._ahead.append(ahead := Ahead(items))
+        return ahead
 
     def _read(self) -> Iterator[Frame]:
         """The source's frames, with the time it took to read them."""
@@ -368,7 +376,7 @@ class Session(Closing):
         """The queries with what a model that reads landmarks reads; faces get theirs only here."""
         if not self._reads_landmarks:
             return queries
-        with self.timed("detect"):
+        with self.timed("ask"):
             return with_landmarks(queries, scene, frame, self._find_face_points)
 
     def _result(self, frame: Frame, scene: Scene, answers: list[Prediction]) -> FrameResult:

@@ -10,7 +10,7 @@ from sfedge.core.structures import Detection, Frame
 
 FindFace = Callable[[Frame, Box], Sequence[Detection]]
 
-_SECONDS = 0.5  # how far back: the detector's longest pause between two searches
+_SECONDS = 1.0  # how far back: the detector's longest pause between two searches
 _MOST_BYTES = 256 << 20  # of frames held back; very large frames are held back for less long
 _CLEAR = 0.75  # score of a face that is worth it
 _NEAR = 1.0  # faces from one frame to the next; farther off is another face
@@ -26,7 +26,7 @@ class Found:
 
 
 class LookBack:
-    """Holds frames back for half a second and adds faces that were found later only.
+    """Holds frames back for a second and adds faces that were found later only.
 
     Small faces are searched for now and then. One that turns up is followed backwards through the
     frames held back, to where it came into the picture, but never across a cut. What comes out

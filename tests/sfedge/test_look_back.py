@@ -100,11 +100,11 @@ def test_another_face_far_off_is_not_taken_for_it() -> None:
     assert next(iter(hindsight.flush())).detections == ()
 
 
-def test_frames_are_held_back_for_half_a_second_at_most() -> None:
+def test_frames_are_held_back_for_a_second_at_most() -> None:
     hindsight = LookBack(lambda frame, box: [])
     for index in range(40):
         complete = hindsight.add(Found(picture(index), ()))
-        assert [found.frame.index for found in complete] == ([index - 10] if index >= 10 else [])
+        assert [found.frame.index for found in complete] == ([index - 20] if index >= 20 else [])
 
 
 def test_of_very_large_frames_fewer_are_held_back() -> None:
