@@ -123,7 +123,7 @@ def page_parts(run: Run, warm_up: int) -> list[str]:
         ran = [seconds for seconds in spent if seconds > 0] or [0.0]
         mean = machine.milliseconds(float(np.mean(spent)))
         rows.append((stage, str(np.count_nonzero(spent)), *machine.middle_and_95th(ran), mean))
-    for stages in (*THREADS[1:], STAGES):
+    for stages in (*(thread for thread in THREADS if len(thread) > 1), STAGES):
         whole = [sum(frame[stage] for stage in stages) for frame in counted]
         name = "all stages" if stages == STAGES else ", ".join(stages)
         mean = machine.milliseconds(float(np.mean(whole)))

@@ -44,14 +44,16 @@ def run(tmp_path: Path) -> Callable[..., str]:
 
 
 def test_the_stages_of_a_frame_add_up_to_the_frame(run: Callable[..., str]) -> None:
-    page = run(stages.main, "--seconds", "1", "--warm-up", "3")
+    page = run(stages.main, "--seconds", "2", "--warm-up", "3")
 
-    assert "python -m benchmarks.stages --seconds 1 --warm-up 3 --engine auto\n" in page
+    assert "python -m benchmarks.stages --seconds 2 --warm-up 3 --engine auto\n" in page
     (_, *by_stage), (_, *end_to_end) = tables(page)
-    threads = ["detect, track, ask", "draw, write"]
+    threads = ["track, ask", "draw, write"]
     assert [row[0] for row in by_stage] == [*stages.STAGES, *threads, "all stages"]
-    # Half a second is held back.
-    assert [row[1] for row in by_stage if row[0] != "ask"] == ["9"] * 8
+    # A second is held back; detecting may be some frames ahead of what comes out.
+    counts = {row[0]: int(row[1]) for row in by_stage}
+    assert 15 <= counts["read"] <= 24
+    assert {counts[name] for name in ("read", "track", *threads)} == {counts["all stages"]}
     means = [float(row[-1]) for row in by_stage]
     assert sum(means[:6]) == pytest.approx(means[-1], rel=0.02)
     assert sum(means[4:6]) == pytest.approx(means[7], rel=0.02)

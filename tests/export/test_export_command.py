@@ -49,7 +49,7 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     main(
         [
             *(str(checkpoint), "--out", str(out), "--created", "2026-01-02T03:04:05Z"),
-            *("--precision", "fp32", "--licence", "CC0 1.0", "--mirrored"),
+            *("--precision", "fp32", "--licence", "CC0 1.0"),
         ],
         standalone_mode=False,
     )
@@ -58,7 +58,7 @@ def test_a_checkpoint_becomes_a_zip_that_answers_as_it_does(
     with open_bundle(out) as bundle:
         manifest = bundle.manifest
     assert (manifest.created, manifest.preset) == ("2026-01-02T03:04:05Z", "custom")
-    assert manifest.mirrored
+    assert not manifest.mirrored
     assert "drawings" in manifest.notice
     exact = replace(TASKS["looking_at_me"], margin=0.0)  # faces as the model saw them
     wanted = {name: TASKS[name] for name in ("gaze", "domain", "relation")}
@@ -79,6 +79,13 @@ def test_a_preset_becomes_a_bundle_with_random_weights_that_says_so(
     assert "Random weights" in manifest.notice
     assert manifest.card["parity"]["lora"]["effect"] > 0
     assert_runtime_answers_as_pytorch(tmp_path / "random", untrained("tiny"))
+
+
+def test_a_bundle_may_answer_with_the_mirror_image(tmp_path: Path) -> None:
+    arguments = ["--preset", "tiny", "--out", str(tmp_path / "random"), "--precision", "fp32"]
+    main([*arguments, "--mirrored"], standalone_mode=False)
+    with open_bundle(tmp_path / "random") as bundle:
+        assert bundle.manifest.mirrored
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are(tmp_path: Path) -> None:
