@@ -36,7 +36,7 @@ SEARCH_INTERVAL = 0.6  # seconds of the stream between two searches for others
 # Errands are looks and searches. There is time for one in a frame of a film, so that no frame takes
 # long, also of a crowd; where frames are rare, for all that are due.
 _ERRAND, _RARE = 0.032, 0.1  # seconds of the stream: for each, and for each further one in a frame
-_GAP = 1.0  # seconds without a frame after which nothing is where it was
+_GAP = 0.3  # seconds without a frame after which little is where it was
 _NEAR, _ALIKE = 0.25, 1.4  # sides of a hand's region that it moves; times that it grows or shrinks
 _TRIES = 3  # looks in a row that search along an arm for its hand, before they become rare
 _MOST_BODIES = 2  # people with crops of their own in a scene's first frame
@@ -132,7 +132,7 @@ class BodySearch:
     def _look_again(self, frame: Frame, whole: FrameCrop, one: _Known) -> list[Detection]:
         """A body and its hands where they were."""
         others = [each for other in self._known if other is not one for each in _parts(other)]
-        one.time, seen = frame.time, list[Candidate]()
+        one.time, had, seen = frame.time, len(_parts(one)), list[Candidate]()
         if one.body is not None and one.body.again is not None:
             pose = self._networks.find_pose_again(whole.picture, one.body.again)
             bodies = [] if pose is None else beyond(_person(pose, whole), others)
@@ -145,9 +145,9 @@ class BodySearch:
             if found is None or not _is_same(region_of_hand(found.points), hand.again):
                 continue
             one.hands += beyond(_hand(found, whole), [*others, *one.hands])
-        if len(one.hands) < len(before) or (one.body is None and not one.hands):
+        if len(_parts(one)) < had:  # something is lost: the next search is due
             self._searched_at = min(self._searched_at, frame.time - SEARCH_INTERVAL)
-        if one.body is None and not one.hands:
+        if not _parts(one):
             self._known.remove(one)
             return []
         detections = fuse([*seen, *one.hands])
@@ -158,6 +158,7 @@ class BodySearch:
         hands = [
             each for each in detections if each.kind == "hand" and not torso.is_on_face(each.box)
         ]
+        one.hands = [c for c in one.hands if any(c.landmarks is each.landmarks for each in hands)]
         arms = [*arms_without_hand(torso, _landmarks(hands))]
         one.lacking = one.lacking + 1 if arms else one.lacking // 2
         # Less and less often, as a hand that was not found three times will hardly be soon.

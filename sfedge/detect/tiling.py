@@ -131,11 +131,6 @@ def is_of(face: Box, head: Box) -> bool:
     return intersection(face, head) > 0.5 * face.area
 
 
-def is_due(now: float, last: float | None, interval: float) -> bool:
-    """Whether `interval` seconds have passed; also after a jump back in time."""
-    return last is None or now < last or now - last >= interval - 1e-6
-
-
 def _is_same(a: Candidate, b: Candidate) -> bool:
     return a.kind == b.kind and iou(a.key, b.key) > SAME
 

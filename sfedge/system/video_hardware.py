@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange
 
 from sfedge.core.config import Codecs
 
-FAILURES = (av.error.FFmpegError, OSError, ValueError, NotImplementedError)
+FAILURES = (av.error.FFmpegError, OSError, ValueError)
 TICKS = 90_000  # per second; the error of a frame's time is below 6 microseconds
 _BT709 = 1  # FFmpeg's number for it as matrix, primaries and transfer
 _PROBE = 4  # frames that an encoder must encode before it is believed
