@@ -166,7 +166,7 @@ def measure(runs: Runs, kinds: Mapping[str, str], learn: Sequence[str]) -> dict[
         words = ["train", name, "--datasets", "folder", "--start-from", "default", "--keep-tasks"]
         runs.call("sfedge_training", [*words, *learn, "--out", f"runs/{name}"])
         bundle = Path(f"{name}.zip")
-        words = [f"runs/{name}/model", "--out", str(bundle), "--name", name]
+        words = [f"runs/{name}/model", "--out", str(bundle), "--name", name, "--mirrored"]
         runs.call("sfedge_export", words)
         found[kind] = _both(runs, bundle, his, rest, name)
     return found

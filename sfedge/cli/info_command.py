@@ -39,13 +39,14 @@ def info(bundle: Path | None, as_json: bool) -> None:
 def _lines(bundle: Bundle) -> list[str]:
     manifest = bundle.manifest
     shape, read = manifest.shape, manifest.landmarks
+    turned = ", and its mirror image: an answer is of the mean" if manifest.mirrored else ""
     landmarks = f" behind {read.tokens} of landmarks ({read.layout})" if read else ""
     rows = [
         ("model", manifest.name),
         ("notice", manifest.notice or "none"),
         ("preset", f"{manifest.preset}, made {manifest.created}"),
         ("bundle", f"{bundle.source}, sha256 {bundle.sha256}"),
-        ("input", f"{manifest.input.size} x {manifest.input.size} pixels"),
+        ("input", f"{manifest.input.size} x {manifest.input.size} pixels{turned}"),
         (
             "network",
             f"{shape.tokens} image tokens{landmarks}, "
